@@ -1,0 +1,198 @@
+"""Typed, frozen, validated configuration.
+
+One class per stage. Every field has a description: the command line builds its options from
+these classes, a TOML file may hold the same names, and the resolved values are written beside
+every result. Unknown keys are errors. Nothing here knows a framework.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pinn.errors import ConfigError
+
+FrameUnits = Literal["auto", "counts", "intensity", "amplitude"]
+FrameCentre = Literal["auto", "centred", "corner"]
+
+
+class Config(BaseModel):
+    """Base: frozen, unknown keys refused, errors as one sentence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigError(_sentence(type(self), error)) from None
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed, validated again."""
+        return type(self)(**{**self.model_dump(), **changes})
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready dictionary (paths become strings)."""
+        return self.model_dump(mode="json")
+
+
+def _sentence(cls: type[BaseModel], error: ValidationError) -> str:
+    parts = []
+    for item in error.errors():
+        name = ".".join(str(p) for p in item["loc"])
+        if item["type"] == "extra_forbidden":
+            known = ", ".join(sorted(cls.model_fields))
+            parts.append(f"unknown option {name!r}; {cls.__name__} knows: {known}")
+        elif item["type"] == "missing":
+            parts.append(f"option {name!r} is required")
+        else:
+            text = item["msg"].removeprefix("Value error, ")
+            where = f"option {name!r}: " if name else ""
+            got = "" if isinstance(item["input"], dict) else f" (got {item['input']!r})"
+            parts.append(f"{where}{text}{got}")
+    return "; ".join(parts)
+
+
+class ScanConfig(Config):
+    """How the numbers in a scan file are to be read."""
+
+    frames: FrameUnits = Field(
+        "auto",
+        description="What the frame values are: counts, intensity (proportional to counts) or "
+        "amplitude (square root of intensity). auto: the file's own tag, else a stated rule.",
+    )
+    centre: FrameCentre = Field(
+        "auto",
+        description="Where the zero frequency of the stored frames lies: centred [N//2, N//2] "
+        "or corner [0, 0]. auto detects and says so.",
+    )
+    photons_per_frame: float | None = Field(
+        None, gt=0, description="Mean photons per frame, when the file's numbers carry no dose."
+    )
+    probe: Path | None = Field(
+        None, description="NPZ with a `probeGuess` or `probe` array that replaces the file's."
+    )
+    bad_pixels: Path | None = Field(
+        None, description="NPY or NPZ array (N, N), True = BAD, added to the file's own mask."
+    )
+
+
+class ModelConfig(Config):
+    """The network and the physics around it. Stored in the archive."""
+
+    N: int = Field(64, ge=16, le=1024, description="Side of a frame and a patch in pixels (even).")
+    gridsize: int = Field(
+        2, ge=1, le=5, description="Frames in a group = gridsize squared; 1 = no overlap term."
+    )
+    architecture: str = Field("cnn", description="Name of the network in the registry.")
+    n_filters_scale: int = Field(2, ge=1, le=16, description="Multiplies every network width.")
+    amp_activation: Literal["softplus", "sigmoid", "swish", "relu", "sigmoid2"] = Field(
+        "softplus",
+        description="Amplitude head; softplus is scaled to 1 at zero input and is unbounded above, "
+        "sigmoid2 spans 0 to 2, the others are the reference's.",
+    )
+    object_big: bool = Field(
+        True, description="Predict one patch per frame and merge the group (False: one per group)."
+    )
+    pad_object: bool = Field(
+        True, description="Predict only the central half of the patch with the full-width decoder."
+    )
+    probe_big: bool = Field(
+        True, description="With pad_object: a light branch fills the ring around the centre."
+    )
+    ring_activation: Literal["head", "swish"] = Field(
+        "head", description="Activation of the ring: as the head, or swish (old archives)."
+    )
+    merge: Literal["probe", "uniform", "legacy"] = Field(
+        "probe",
+        description="Weights that merge a group: illumination, equal, or the reference's rule "
+        "(old archives only).",
+    )
+    loss: Literal["poisson", "gaussian", "mae"] = Field(
+        "poisson", description="Likelihood of the counts, or of the amplitudes."
+    )
+    probe_trainable: bool = Field(False, description="Refine the probe while training.")
+    probe_modes: int = Field(1, ge=1, le=32, description="Incoherent probe modes.")
+    probe_support: float | None = Field(
+        None, gt=0, description="Radius in pixels outside which the probe is held at zero."
+    )
+    probe_smoothing: float = Field(
+        0.0, ge=0, description="Sigma in pixels of a Gaussian smoothing of the probe."
+    )
+    scale_trainable: bool = Field(True, description="Refine the one count scale while training.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.N % 2:
+            raise ValueError(f"N must be even, but the frames are {self.N} pixels wide; crop or pad them")
+        return self
+
+
+class TrainConfig(Config):
+    """One training run."""
+
+    epochs: int = Field(30, ge=1, description="Passes over the groups.")
+    batch_size: int = Field(16, ge=1, description="Groups per step.")
+    n_groups: int | None = Field(
+        None, ge=1, description="Groups to train on; default: one per frame, per scan."
+    )
+    neighbours: int | None = Field(
+        None, ge=1, description="A frame's group is drawn from this many nearest frames; "
+        "default: the 2 (C-1) nearest.",
+    )
+    grouping: Literal["nearest", "legacy"] = Field(
+        "nearest", description="Seed always in its group, or the reference's rule."
+    )
+    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of Adam.")
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine", description="Learning rate: warm-up then cosine to a hundredth, or constant."
+    )
+    clip_norm: float | None = Field(1.0, gt=0, description="Clip the gradient to this norm.")
+    validation_fraction: float = Field(
+        0.05, ge=0, lt=1, description="Share of the groups held out to watch the loss."
+    )
+    seed: int = Field(0, ge=0, description="Seed of weights, grouping and shuffling.")
+    deterministic: bool = Field(False, description="Bitwise repeatable on one backend, slower.")
+    sample_every: int = Field(
+        0, ge=0, description="Write a picture of sample patches every this many epochs; 0: at the end."
+    )
+
+
+class ReconstructConfig(Config):
+    """Inference and stitching of one scan."""
+
+    batch_size: int = Field(32, ge=1, description="Groups per step of the predictor.")
+    weighting: Literal["probe", "uniform", "crop"] = Field(
+        "probe", description="Weight of a patch on the canvas: illumination, equal, or central crop."
+    )
+    crop: int | None = Field(
+        None, ge=2, description="Side of the central crop in pixels; default half the frame."
+    )
+    exposure: Literal["scan", "training"] = Field(
+        "scan",
+        description="Normalise by this scan's own exposure, or by the training scans' (equal "
+        "exposure known, or an incomplete scan).",
+    )
+    anchor: Literal["object", "mean"] = Field(
+        "object",
+        description="Canvas pixels on the object grid, or centred on the mean position with a "
+        "fractional origin as the reference does.",
+    )
+
+
+def from_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML options file.
+
+    Raises:
+        ConfigError: the file is missing or is not TOML.
+    """
+    import tomllib
+
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"options file {path} does not exist") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"options file {path} is not valid TOML: {error}") from None

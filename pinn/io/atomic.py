@@ -1,0 +1,112 @@
+"""Files that are either whole or not there: temporary name, flush to disk, rename."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from pinn.errors import OutputError
+from pinn.io.text import csv_text, json_text
+
+
+@contextmanager
+def atomic_path(final: str | Path) -> Iterator[Path]:
+    """Yield a temporary path in the folder of `final`; on success it becomes `final`.
+
+    The body creates the file at the yielded path, which ends in the same suffix (libraries that
+    choose a format by suffix work). When the body raises anything, interrupts included, the
+    temporary file goes and what was at `final` stays as it was. The folder is made if need be;
+    a symbolic link at `final` is followed, not replaced.
+
+    Raises:
+        OutputError: the folder or the file cannot be written (missing right, full disk, ...).
+    """
+    final = Path(os.path.realpath(final))
+    name = f".{final.stem[:40]}.{secrets.token_hex(6)}.tmp{final.suffix}"
+    temporary = final.with_name(name)
+    try:
+        if final.is_dir():
+            raise OutputError(f"cannot write {final}: it is a folder; name a file inside it")
+        final.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, final)
+        _flush_folder(final.parent)
+    except OSError as error:
+        raise OutputError(f"cannot write {final}: {_reason(error)}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def check_writable(folder: str | Path) -> None:
+    """Make sure, before long work, that files can be written into `folder` (made if need be).
+
+    Raises:
+        OutputError: it is a file, cannot be made, or does not take a file.
+    """
+    folder = Path(folder)
+    probe = folder / f".pinn-{secrets.token_hex(6)}.tmp"
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise OutputError(f"cannot write into {folder}: it is a file; name a folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"pinn")
+        _flush(probe)
+    except OSError as error:
+        raise OutputError(f"cannot write into {folder}: {_reason(error)}") from error
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+
+
+def atomic_write_text(path: str | Path, text: str) -> None:
+    """Write `text` as UTF-8 with `\\n` line ends.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def atomic_write_json(path: str | Path, value: Any) -> None:
+    """Write `value` as indented JSON; numbers that are not finite become null (see `json_text`).
+
+    Raises:
+        OutputError: the place cannot be written.
+        TypeError: a value has no JSON form.
+    """
+    atomic_write_text(path, json_text(value))
+
+
+def atomic_write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as CSV with a header (see `csv_text`).
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
+    atomic_write_text(path, csv_text(rows))
+
+
+def _flush(path: Path) -> None:
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    # The rename itself must reach the disk; file systems without that notion refuse, harmlessly.
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error) or type(error).__name__).lower()

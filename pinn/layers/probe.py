@@ -1,0 +1,111 @@
+"""The probe as a layer: a real-pair weight in the gauge `sum |P|^2 = (N/2)^2`."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import ops
+
+from pinn.layers import PACKAGE
+from pinn.layers.base import PhysicsLayer
+from pinn.ops import pairs
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class Probe(PhysicsLayer):
+    """Probe of every scan, normalised when it is used.
+
+    The weight `probe` has shape `(S, V, P, N, N, 2)`: S scans, V orthogonal variations (1 here),
+    P incoherent modes, real and imaginary part last. The call applies the support mask and the
+    smoothing, then fixes the sum over modes and pixels of `|P|^2` at `(N/2)^2`, so that the norm
+    of a trainable probe can never trade places with the intensity scale.
+
+    Args:
+        N: side in pixels.
+        modes: incoherent modes P.
+        scans: scans S.
+        trainable: whether the optimiser may change it.
+        support: radius in pixels outside which it is zero, or None.
+        smoothing: sigma in pixels of a Gaussian smoothing, 0 for none.
+    """
+
+    def __init__(
+        self,
+        N: int,
+        modes: int = 1,
+        scans: int = 1,
+        trainable: bool = False,
+        support: float | None = None,
+        smoothing: float = 0.0,
+        **kwargs,
+    ):
+        super().__init__(trainable=trainable, **kwargs)
+        self.N, self.modes, self.scans = N, modes, scans
+        self.support, self.smoothing = support, smoothing
+
+    def build(self, input_shape=None):
+        self.pair = self.add_weight(
+            name="probe",
+            shape=(self.scans, 1, self.modes, self.N, self.N, 2),
+            initializer="ones",
+            trainable=self.trainable,
+        )
+        axis = np.arange(self.N) - self.N // 2
+        self._mask = None
+        if self.support is not None:
+            inside = np.hypot(axis[:, None], axis[None, :]) <= self.support
+            self._mask = inside.astype("float32")
+        self._blur = None
+        if self.smoothing > 0:
+            kernel = np.exp(-((axis[:, None] - axis[None, :]) ** 2) / (2 * self.smoothing**2))
+            self._blur = (kernel / kernel.sum(1, keepdims=True)).astype("float32")
+        super().build(input_shape)
+
+    def set_probe(self, probe: np.ndarray) -> None:
+        """Assign complex probes, `(N, N)`, `(P, N, N)` or `(S, P, N, N)`; the gauge is ours."""
+        probe = np.asarray(probe, np.complex128)
+        probe = probe.reshape(-1, self.modes, self.N, self.N)
+        if probe.shape[0] != self.scans:
+            raise ValueError(f"{probe.shape[0]} probes given for {self.scans} scans")
+        power = np.sum(np.abs(probe) ** 2, axis=(1, 2, 3), keepdims=True)
+        probe = (probe * (self.N / 2) / np.sqrt(power))[:, None]
+        self.pair.assign(np.stack([probe.real, probe.imag], -1).astype("float32"))
+
+    def call(self, scan=None):
+        """Probe pair `(S or B, P, N, N)`; `scan` `(B,)` picks one per group."""
+        probe = self.pair[:, 0]
+        if scan is not None and self.scans > 1:
+            probe = ops.take(probe, scan, axis=0)
+        re, im = pairs.unstack(probe)
+        if self._blur is not None:
+            blur = ops.convert_to_tensor(self._blur)
+            re = ops.matmul(ops.matmul(blur, re), ops.transpose(blur))
+            im = ops.matmul(ops.matmul(blur, im), ops.transpose(blur))
+        if self._mask is not None:
+            mask = ops.convert_to_tensor(self._mask)
+            re, im = re * mask, im * mask
+        power = ops.sum(re * re + im * im, axis=(1, 2, 3), keepdims=True)
+        norm = (0.5 * self.N) * ops.rsqrt(power + 1e-20)
+        return re * norm, im * norm
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "N": self.N,
+            "modes": self.modes,
+            "scans": self.scans,
+            "trainable": self.trainable,
+            "support": self.support,
+            "smoothing": self.smoothing,
+        }
+
+
+def illumination_weight(probe: pairs.Pair, floor: float = 0.01) -> object:
+    """Weights `(..., N, N)` proportional to `sum_modes |P|^2`, maximum 1 plus `floor`.
+
+    The floor keeps the object defined over the whole patch, where the light is too faint to
+    determine it but strong enough to matter for the rate.
+    """
+    intensity = ops.sum(pairs.abs2(probe), axis=-3)
+    peak = ops.max(intensity, axis=(-2, -1), keepdims=True)
+    return intensity / (peak + 1e-20) + floor

@@ -1,0 +1,1 @@
+"""Networks: normalised frames in, complex object patches out, by name from a registry."""

@@ -1,0 +1,73 @@
+"""The compiled part of inference: frames of a group to weighted, shifted patches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from keras import ops
+
+from pinn import backend
+from pinn.config import ReconstructConfig
+from pinn.model import PtychoModel
+from pinn.ops import pairs, translate
+
+
+class _Placement(keras.Model):
+    """Frames `(B, N, N, C)` and fractions `(B, K, 2)` to `(B, K, N+1, N+1, 3)`.
+
+    The last axis is (w Re, w Im, w), moved by the fractional part of the position, so that the
+    host only adds slices.
+    """
+
+    def __init__(self, model: PtychoModel, weight: np.ndarray) -> None:
+        super().__init__(name="placement")
+        self.model = model
+        self.weight = weight.astype("float32")
+        self.built = True
+
+    def call(self, inputs):
+        re, im = pairs.unstack(self.model.object_patches(inputs["frames"]))
+        weight = ops.convert_to_tensor(self.weight)
+        parts = ops.stack([re * weight, im * weight, re * 0.0 + weight], axis=2)
+        fractions = inputs["fractions"]
+        side = self.model.settings.N
+        # T[i, j] = relu(1 - |i - j - f|): the half-pixel undoes the centring of an odd difference
+        rows = translate.interpolation_matrix(fractions[..., 0] - 0.5, side, side + 1)[:, :, None]
+        columns = translate.interpolation_matrix(fractions[..., 1] - 0.5, side, side + 1)
+        columns = ops.swapaxes(columns, -1, -2)[:, :, None]
+        moved = ops.matmul(ops.matmul(rows, parts), columns)
+        return ops.transpose(moved, (0, 1, 3, 4, 2))
+
+
+def patch_weight(probe: np.ndarray, config: ReconstructConfig) -> np.ndarray:
+    """Weight `(N, N)` of a patch on the canvas, maximum about 1.
+
+    Args:
+        probe: `(P, N, N)` complex.
+        config: `weighting` and `crop`.
+    """
+    side = probe.shape[-1]
+    if config.weighting == "uniform":
+        return np.ones((side, side))
+    if config.weighting == "crop":
+        crop = min(config.crop or side // 2, side)
+        first = side // 2 - crop // 2
+        weight = np.zeros((side, side))
+        weight[first : first + crop, first : first + crop] = 1.0
+        return weight
+    intensity = np.sum(np.abs(probe) ** 2, axis=0)
+    return intensity / intensity.max() + 1e-6
+
+
+def compile_predictor(
+    model: PtychoModel, weight: np.ndarray
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Compiled `(frames (B, N, N, C), fractions (B, K, 2)) -> (B, K, N+1, N+1, 3)` on NumPy."""
+    compiled = backend.compile_inference(_Placement(model, weight))
+
+    def predict(frames: np.ndarray, fractions: np.ndarray) -> np.ndarray:
+        return compiled({"frames": frames, "fractions": fractions})
+
+    return predict

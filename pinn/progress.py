@@ -1,0 +1,33 @@
+"""What long work reports to a command line, a GUI or a log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One report. A callback that raises `StopRequested` ends the work after the present step.
+
+    Attributes:
+        stage: `train`, `reconstruct` or `simulate`.
+        done, total: groups (or frames) of the whole job.
+        rate: groups (or frames) per second.
+        epoch, epochs: in training, counted from 1.
+        loss, val_loss: at the end of an epoch, else None.
+        message: a line for people, or empty.
+    """
+
+    stage: str
+    done: int
+    total: int
+    rate: float = 0.0
+    epoch: int | None = None
+    epochs: int | None = None
+    loss: float | None = None
+    val_loss: float | None = None
+    message: str = ""
+
+
+class StopRequested(Exception):
+    """Raised by a progress callback to stop: what was done so far is saved."""

@@ -1,0 +1,152 @@
+"""Canvas on which patches of the object are accumulated: numerator, weight and origin."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class Canvas:
+    """Sum of weighted complex patches on a growing grid of object pixels (NumPy, float64).
+
+    Pixel `[0, 0]` of the grid has the object coordinate `origin + anchor`; `anchor` is zero except
+    for the reference's mean-anchored frame. Patches arrive already shifted by the fractional part
+    of their position, one pixel larger than the frame, so that adding one is a slice addition and
+    the memory is that of the canvas alone, however many patches are added.
+
+    Args:
+        size: side of an arriving (shifted) patch, N + 1.
+        anchor: object coordinate (y, x) subtracted from every position before it is split into
+            integer and fraction.
+    """
+
+    GROWTH = 64  # spare pixels on each side that grows, so that a scan in steps rarely reallocates
+
+    def __init__(self, size: int, anchor: tuple[float, float] = (0.0, 0.0)) -> None:
+        self.size = size
+        self.anchor = np.asarray(anchor, np.float64)
+        self._sums: np.ndarray | None = None  # (3, H, W): Re, Im, weight
+        self._start = np.zeros(2, np.int64)
+        self._low = np.full(2, np.iinfo(np.int64).max)
+        self._high = np.full(2, np.iinfo(np.int64).min)
+
+    def split(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positions `(..., 2)` float64 to the patch's first pixel (int64) and fraction (float32)."""
+        shifted = np.asarray(positions, np.float64) - self.anchor
+        whole = np.floor(shifted)
+        corner = whole.astype(np.int64) - (self.size - 1) // 2
+        return corner, (shifted - whole).astype(np.float32)
+
+    def reserve(self, positions: np.ndarray) -> None:
+        """Make room for patches at `positions` `(K, 2)` at once."""
+        corners, _ = self.split(np.asarray(positions).reshape(-1, 2))
+        self._grow(corners.min(0), corners.max(0) + self.size, spare=0)
+
+    def add(self, corners: np.ndarray, patches: np.ndarray) -> None:
+        """Add patches.
+
+        Args:
+            corners: `(K, 2)` int64 from `split`.
+            patches: `(K, size, size, 3)`: weight times Re, weight times Im, weight.
+        """
+        if len(corners) == 0:
+            return
+        low, high = corners.min(0), corners.max(0) + self.size
+        self._grow(low, high, spare=self.GROWTH)
+        self._low = np.minimum(self._low, low)
+        self._high = np.maximum(self._high, high)
+        assert self._sums is not None
+        for (y, x), patch in zip(corners - self._start, patches, strict=True):
+            view = self._sums[:, y : y + self.size, x : x + self.size]
+            view += np.moveaxis(patch, -1, 0)
+
+    def copy(self) -> Canvas:
+        """An independent copy."""
+        other = Canvas(self.size, (self.anchor[0], self.anchor[1]))
+        other._sums = None if self._sums is None else self._sums.copy()
+        other._start = self._start.copy()
+        other._low, other._high = self._low.copy(), self._high.copy()
+        return other
+
+    def result(self, floor: float = 1e-3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The object so far.
+
+        Args:
+            floor: pixels whose weight is below this share of the median positive weight are left
+                at zero: they were lit by next to nothing.
+
+        Returns:
+            object `(H, W)` complex64, coverage `(H, W)` float32 (sum of the weights) and the
+            object coordinate `(y, x)` of pixel `[0, 0]`, float64. Cropped to what was added.
+        """
+        if self._sums is None or np.any(self._high <= self._low):
+            return np.zeros((0, 0), np.complex64), np.zeros((0, 0), np.float32), self.anchor.copy()
+        y0, x0 = self._low - self._start
+        y1, x1 = self._high - self._start
+        re, im, weight = self._sums[:, y0:y1, x0:x1]
+        positive = weight[weight > 0]
+        threshold = floor * float(np.median(positive)) if positive.size else 0.0
+        covered = weight > threshold
+        divisor = np.where(covered, weight, 1.0)
+        obj = np.where(covered, (re + 1j * im) / divisor, 0.0).astype(np.complex64)
+        coverage = np.where(covered, weight, 0.0).astype(np.float32)
+        return obj, coverage, self._low.astype(np.float64) + self.anchor
+
+    def _grow(self, low: np.ndarray, high: np.ndarray, spare: int) -> None:
+        if self._sums is None:
+            self._start = low - spare
+            shape = high - low + 2 * spare
+            self._sums = np.zeros((3, shape[0], shape[1]))
+            return
+        start, end = self._start, self._start + self._sums.shape[1:]
+        if np.all(low >= start) and np.all(high <= end):
+            return
+        new_start = np.where(low < start, low - spare, start)
+        new_end = np.where(high > end, high + spare, end)
+        grown = np.zeros((3, *(new_end - new_start)))
+        y, x = start - new_start
+        height, width = self._sums.shape[1:]
+        grown[:, y : y + height, x : x + width] = self._sums
+        self._sums, self._start = grown, new_start
+
+
+def legacy_reassemble(patches: np.ndarray, positions: np.ndarray, crop: int = 20) -> np.ndarray:
+    """The reference's global stitching: crop, mean anchor, uniform average, fixed square canvas.
+
+    Args:
+        patches: `(n, N, N)` complex.
+        positions: `(n, 2)` float64 (y, x) in pixels.
+        crop: side of the central crop (even).
+
+    Returns:
+        `(side, side)` complex64 with `side = crop + 2 pad`, centred on the mean position.
+    """
+    side = patches.shape[-1]
+    first = side // 2 - crop // 2
+    patches = patches[:, first : first + crop, first : first + crop]
+    offsets = np.asarray(positions, np.float64)
+    offsets = offsets - offsets.mean(0)
+    pad = int(np.ceil(np.abs(offsets).max()))
+    pad += pad % 2
+    canvas = Canvas(crop + 1)
+    corners, fractions = canvas.split(offsets)
+    shifted = bilinear_shift(patches, fractions)
+    canvas.reserve(np.array([[-pad, -pad], [pad, pad]], np.float64))
+    canvas.add(corners, shifted)
+    total = canvas._sums
+    assert total is not None
+    full = crop + 2 * pad
+    re, im, weight = total[:, :full, :full]
+    return ((re + 1j * im) / (weight + 1e-9)).astype(np.complex64)
+
+
+def bilinear_shift(patches: np.ndarray, fractions: np.ndarray) -> np.ndarray:
+    """NumPy twin of the compiled placement: `(K, n, n)` complex to `(K, n+1, n+1, 3)`, weight 1."""
+    parts = np.stack([patches.real, patches.imag, np.ones(patches.shape)], -1)
+    out = np.zeros((len(patches), patches.shape[1] + 1, patches.shape[2] + 1, 3))
+    y = fractions[:, 0, None, None, None].astype(np.float64)
+    x = fractions[:, 1, None, None, None].astype(np.float64)
+    out[:, :-1, :-1] += (1 - y) * (1 - x) * parts
+    out[:, :-1, 1:] += (1 - y) * x * parts
+    out[:, 1:, :-1] += y * (1 - x) * parts
+    out[:, 1:, 1:] += y * x * parts
+    return out

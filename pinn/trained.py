@@ -1,0 +1,118 @@
+"""A trained model and its archive: weights as named arrays, configuration, statistics, history."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pinn import backend
+from pinn.config import ModelConfig
+from pinn.errors import ArchiveError, ConfigError, PinnError
+from pinn.io.archive import Archive, archive_digest, read_archive, write_archive
+from pinn.model import PtychoModel
+
+ARCHIVE_NAME = "wts.h5.zip"
+
+
+class Model:
+    """What `train` returns and `reconstruct` takes.
+
+    Attributes:
+        config: the `ModelConfig`.
+        network: the `PtychoModel`, a `keras.Model`.
+        statistics: training statistics (`pinn.data.statistics`) as a dictionary.
+        history: one dictionary per epoch.
+        provenance: scans with their hashes, seeds, training options, hardware.
+        optimizer_arrays: state of the optimiser by name, or None.
+        archive_sha256: checksum of the archive the model was read from or saved to.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        network: PtychoModel,
+        statistics: dict[str, Any],
+        history: list[dict[str, Any]] | None = None,
+        provenance: dict[str, Any] | None = None,
+        optimizer_arrays: dict[str, np.ndarray] | None = None,
+        archive_sha256: str | None = None,
+    ) -> None:
+        self.config, self.network, self.statistics = config, network, statistics
+        self.history = history or []
+        self.provenance = provenance or {}
+        self.optimizer_arrays = optimizer_arrays
+        self.archive_sha256 = archive_sha256
+
+    @property
+    def exposure_factor(self) -> float:
+        """Exposure factor of the training scans (their amplitude to mean energy (N/2)^2)."""
+        return float(self.statistics["exposure_factor"])
+
+    def probe(self, scan: int = 0) -> np.ndarray:
+        """Probe of a training scan in the gauge, `(P, N, N)` complex64, after support etc."""
+        from keras import ops
+
+        re, im = (ops.convert_to_numpy(part)[scan] for part in self.network.probe())
+        return (re + 1j * im).astype(np.complex64)
+
+    def save(self, path: str | Path, optimizer: bool = True) -> Path:
+        """Write the archive; a folder gets `wts.h5.zip`. Returns the file's path.
+
+        Args:
+            optimizer: include the optimiser's state, so that training can be resumed.
+
+        Raises:
+            DivergedError: a weight is not finite.
+            OutputError: the place cannot be written.
+        """
+        path = Path(path)
+        if path.suffix != ".zip":
+            path = path / ARCHIVE_NAME
+        archive = Archive(
+            config={"model": self.config.to_dict(), "train": self.provenance.get("train", {})},
+            weights=self.network.named_arrays(),
+            statistics=self.statistics,
+            history=self.history,
+            optimizer=self.optimizer_arrays if optimizer else None,
+            provenance=self.provenance,
+        )
+        versions = backend.versions()
+        write_archive(path, archive, backend=versions["backend"], versions=versions)
+        self.archive_sha256 = archive_digest(path)
+        return path
+
+
+def load_model(path: str | Path, canvas: int | None = None) -> Model:
+    """Read an archive (the file, or a folder that holds `wts.h5.zip`).
+
+    Args:
+        canvas: side of the group canvas for further training; not needed for inference.
+
+    Raises:
+        ArchiveError: missing, damaged, foreign, too new, or its parts contradict each other.
+    """
+    path = Path(path)
+    archive = read_archive(path)
+    try:
+        config = ModelConfig(**archive.config["model"])
+        scans = archive.weights["log_scale"].shape[0]
+        network = PtychoModel(config, canvas or config.N, scans)
+        network.load_arrays(archive.weights)
+        float(archive.statistics["exposure_factor"])
+    except ConfigError as error:
+        raise ArchiveError(f"archive {path} was made by another version of pinn: {error}") from None
+    except (KeyError, ValueError, IndexError, TypeError) as error:
+        if isinstance(error, PinnError):
+            raise
+        raise ArchiveError(f"archive {path} contradicts itself: {error}") from None
+    return Model(
+        config,
+        network,
+        archive.statistics,
+        list(archive.history),
+        archive.provenance,
+        archive.optimizer,
+        archive_digest(path if path.suffix == ".zip" else path / ARCHIVE_NAME),
+    )

@@ -1,0 +1,319 @@
+"""Training: groups of a scan, one compiled step, an archive after every epoch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from pinn import backend
+from pinn.config import ModelConfig, ScanConfig, TrainConfig
+from pinn.data.feed import Batches, split_groups
+from pinn.data.grouping import Groups, make_groups
+from pinn.data.scan import Scan
+from pinn.data.statistics import training_statistics
+from pinn.errors import ConfigError, DivergedError, ScanError
+from pinn.initialise import initialise
+from pinn.io.atomic import check_writable
+from pinn.model import PtychoModel
+from pinn.ops.patches import canvas_size
+from pinn.progress import Progress, StopRequested
+from pinn.report import write_training_report
+from pinn.trained import ARCHIVE_NAME, Model, load_model
+
+Report = Callable[[Progress], None]
+
+
+def train(
+    scans: Scan | Sequence[Scan],
+    model: ModelConfig | Model | None = None,
+    train: TrainConfig | None = None,
+    *,
+    output: str | Path | None = None,
+    resume: bool = False,
+    progress: Report | None = None,
+    **options: Any,
+) -> Model:
+    """Train a network on one or more scans, without labels.
+
+    Args:
+        scans: what to learn from; several are mixed, each with its own probe and scale.
+        model: network and physics; N is taken from the scan. A trained `Model` is trained on.
+        train: the run.
+        output: folder for `wts.h5.zip` (rewritten after every epoch), `history.csv`,
+            `config.json`, `loss.png` and `samples.png`; nothing is written without it.
+        resume: continue the run whose archive lies in `output`, up to `train.epochs`.
+        progress: called after steps and epochs; if it raises `StopRequested` the run ends after
+            the step and is saved.
+        options: single fields of `ModelConfig` or `TrainConfig`, for instance `epochs=20`.
+
+    Raises:
+        ScanError: the scans cannot be trained on.
+        ConfigError: options that contradict each other or the scans.
+        DivergedError: the loss is not finite any more; the last archive stays as it was.
+    """
+    scans = [scans] if isinstance(scans, Scan) else list(scans)
+    if not scans:
+        raise ScanError("no scan to train on")
+    start = model if isinstance(model, Model) else None
+    model_options = {k: v for k, v in options.items() if k in ModelConfig.model_fields}
+    train_options = {k: v for k, v in options.items() if k not in model_options}
+    run = (train or TrainConfig()).replace(**train_options)
+    folder = None if output is None else Path(output)
+    if folder is not None:
+        check_writable(folder)
+    if resume:
+        start = _archive_to_resume(folder)
+    if start is not None:
+        config = start.config
+        if model_options and config.replace(**model_options) != config:
+            raise ConfigError("a trained model keeps its network; drop the model options")
+    else:
+        given = model if isinstance(model, ModelConfig) else ModelConfig(N=scans[0].N)
+        probes = 1 if scans[0].probe is None else len(scans[0].probe_gauge())
+        config = given.replace(**{"N": scans[0].N, "probe_modes": probes, **model_options})
+    _check_scans(scans, config)
+    if run.deterministic:
+        backend.deterministic()
+    groups = [_groups(scan, config, run) for scan in scans]
+    session = _Session(scans, groups, config, run, start)
+    return session.fit(folder, progress)
+
+
+def _archive_to_resume(folder: Path | None) -> Model:
+    if folder is None:
+        raise ConfigError("resume needs the output folder of the interrupted run")
+    return load_model(folder / ARCHIVE_NAME)
+
+
+def _check_scans(scans: list[Scan], config: ModelConfig) -> None:
+    for scan in scans:
+        if scan.N != config.N:
+            raise ScanError(
+                f"scan {scan.name} has frames of {scan.N} x {scan.N}, but {config.N} x {config.N} "
+                "are needed; crop, pad or leave it out"
+            )
+        modes = len(scan.probe_gauge())
+        if modes != config.probe_modes:
+            raise ScanError(
+                f"scan {scan.name} has {modes} probe modes, but {config.probe_modes} are needed"
+            )
+
+
+def _groups(scan: Scan, config: ModelConfig, run: TrainConfig) -> Groups:
+    return make_groups(
+        scan.positions_px,
+        config.gridsize,
+        n_groups=run.n_groups,
+        neighbours=run.neighbours,
+        seed=run.seed,
+        scan_index=scan.scan_index,
+        method=run.grouping,
+    )
+
+
+class _Feed(keras.utils.PyDataset):
+    """Hands the batches of one epoch to Keras; the order is a function of seed and epoch."""
+
+    def __init__(self, batches: Batches, epoch: int = 0) -> None:
+        super().__init__()
+        self._batches, self._epoch = batches, epoch
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: int):
+        return (self._batches.batch(index, self._epoch),)
+
+    def on_epoch_end(self) -> None:
+        self._epoch += 1
+
+
+class _Session:
+    """One call of `train`: owns the model, the optimiser and the feed."""
+
+    def __init__(self, scans, groups, config, run, start) -> None:
+        self.scans, self.config, self.run = scans, config, run
+        statistics = [scan.statistics() for scan in scans]
+        reach = max(float(np.abs(g.offsets).max()) for g in groups)
+        canvas = canvas_size(reach, config.N)
+        learn, hold = zip(
+            *(split_groups(g, run.validation_fraction, run.seed) for g in groups), strict=True
+        )
+        self.feed = Batches(scans, list(learn), run.batch_size, run.seed, shuffle=True)
+        held = [h for h in hold if len(h.indices)]
+        self.held = Batches(scans, list(hold), run.batch_size, 0, shuffle=False) if held else None
+        self.network = PtychoModel(config, canvas, len(scans))
+        factors = [s.exposure_factor for s in statistics]
+        if start is None or start.network.scans != len(scans):
+            self.network.probe.set_probe(np.stack([s.probe_gauge() for s in scans]))
+            self.network.scale.set_from_exposure(factors)
+        if start is None:
+            initialise(self.network.network, run.seed)
+        elif start.network.scans == len(scans):
+            self.network.load_arrays(start.network.named_arrays())
+        else:
+            self.network.network.set_weights(start.network.network.get_weights())
+        steps = len(self.feed) * run.epochs
+        self.network.compile(optimizer=make_optimizer(run, steps))
+        self.network.optimizer.build(self.network.trainable_variables)
+        self.history: list[dict[str, Any]] = []
+        if start is not None:
+            self.history = list(start.history)
+            if start.optimizer_arrays is not None:
+                _assign(self.network.optimizer, start.optimizer_arrays)
+        self.model = Model(
+            config,
+            self.network,
+            training_statistics(scans, statistics).to_dict(),
+            self.history,
+            provenance={
+                "scans": [{"name": s.name, "source": str(s.source or "")} for s in scans],
+                "groups": [len(g.indices) for g in groups],
+                "canvas_px": canvas,
+                "train": run.to_dict(),
+                "hardware": backend.hardware(),
+            },
+        )
+
+    def fit(self, folder: Path | None, progress: Report | None) -> Model:
+        first = len(self.history)
+        if first >= self.run.epochs:
+            raise ConfigError(
+                f"the run in the archive has {first} epochs already; ask for more than that"
+            )
+        watcher = _Watcher(self, folder, progress)
+        if folder is not None:
+            from pinn.report import write_config
+
+            write_config(folder, self.config, self.run)
+        held = None if self.held is None else _Feed(self.held)
+        try:
+            self.network.fit(
+                _Feed(self.feed, first),
+                initial_epoch=first,
+                epochs=self.run.epochs,
+                validation_data=held,
+                callbacks=[watcher],
+                shuffle=False,
+                verbose=0,
+            )
+        except StopRequested:
+            watcher.save()
+        self.model.optimizer_arrays = arrays_of(self.network.optimizer)
+        if folder is not None:
+            write_training_report(folder, self.model, self.held or self.feed)
+        return self.model
+
+
+class _Watcher(keras.callbacks.Callback):
+    """Reports progress, keeps the history, refuses NaN and writes the archive."""
+
+    def __init__(self, session: _Session, folder: Path | None, report: Report | None) -> None:
+        super().__init__()
+        self.session, self.folder, self.report = session, folder, report
+        self._done = 0
+        self._batch = 0
+        self._started = self._epoch_started = time.perf_counter()
+        self._told = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch_started = time.perf_counter()
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._done += self.session.run.batch_size
+        now = time.perf_counter()
+        if self.report is not None and now - self._told > 0.2:
+            self._told = now
+            self.report(self._progress(epoch=self._epoch + 1))
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {key: float(value) for key, value in (logs or {}).items()}
+        if not all(np.isfinite(value) for value in row.values()):
+            raise DivergedError(
+                f"the loss is not finite after epoch {epoch + 1}; lower the learning rate (now "
+                f"{self.session.run.learning_rate:g}) or check the scan; the archive of the last "
+                "good epoch stays"
+            )
+        seconds = time.perf_counter() - self._epoch_started
+        groups = self.session.feed.groups
+        self.session.history.append(
+            {
+                "epoch": epoch + 1,
+                **row,
+                "learning_rate": float(
+                    keras.ops.convert_to_numpy(self.session.network.optimizer.learning_rate)
+                ),
+                "seconds": round(seconds, 3),
+                "groups_per_second": round(groups / seconds, 2),
+                "backend": keras.backend.backend(),
+            }
+        )
+        self.save()
+        if self.report is not None:
+            self.report(
+                self._progress(
+                    epoch=epoch + 1, loss=row.get("loss"), val_loss=row.get("val_loss")
+                )
+            )
+
+    def save(self) -> None:
+        """Write the archive with the optimiser's state (atomic: the old one stays until then)."""
+        if self.folder is None:
+            return
+        model = self.session.model
+        model.optimizer_arrays = arrays_of(self.session.network.optimizer)
+        model.save(self.folder / ARCHIVE_NAME)
+
+    def _progress(self, **values: Any) -> Progress:
+        elapsed = max(time.perf_counter() - self._started, 1e-9)
+        session = self.session
+        return Progress(
+            stage="train",
+            done=self._done,
+            total=len(session.feed) * session.run.batch_size * session.run.epochs,
+            rate=self._done / elapsed,
+            epochs=session.run.epochs,
+            **values,
+        )
+
+
+def make_optimizer(run: TrainConfig, steps: int) -> keras.optimizers.Optimizer:
+    """Adam with gradient clipping and, by default, warm-up and cosine decay over `steps`."""
+    rate: Any = run.learning_rate
+    if run.schedule == "cosine":
+        warm = max(1, min(steps // 20, 100))
+        rate = keras.optimizers.schedules.CosineDecay(
+            run.learning_rate * 0.1,
+            max(1, steps - warm),
+            alpha=0.01,
+            warmup_target=run.learning_rate,
+            warmup_steps=warm,
+        )
+    return keras.optimizers.Adam(rate, global_clipnorm=run.clip_norm)
+
+
+def arrays_of(optimizer: keras.optimizers.Optimizer) -> dict[str, np.ndarray]:
+    """State of the optimiser by position and name (positions agree on every backend)."""
+    return {
+        f"{i:04d}_{v.name}": keras.ops.convert_to_numpy(v)
+        for i, v in enumerate(optimizer.variables)
+    }
+
+
+def _assign(optimizer: keras.optimizers.Optimizer, arrays: dict[str, np.ndarray]) -> None:
+    by_position = [arrays[name] for name in sorted(arrays)]
+    if len(by_position) != len(optimizer.variables) or any(
+        a.shape != tuple(v.shape) for a, v in zip(by_position, optimizer.variables, strict=False)
+    ):
+        raise ConfigError("the archive's optimiser state belongs to another network or optimiser")
+    for variable, array in zip(optimizer.variables, by_position, strict=True):
+        variable.assign(array)
+
+
+__all__ = ["ScanConfig", "make_optimizer", "train"]
