@@ -14,7 +14,7 @@ from pinn.layers.group import GroupMerge, PatchExtraction
 from pinn.layers.probe import Probe, illumination_weight
 from pinn.layers.scale import IntensityScale
 from pinn.networks.registry import build_network
-from pinn.ops import likelihood, pairs
+from pinn.ops import likelihood
 
 
 class PtychoModel(keras.Model):
@@ -34,6 +34,9 @@ class PtychoModel(keras.Model):
     def __init__(self, config: ModelConfig, canvas: int, scans: int = 1, **kwargs: Any) -> None:
         super().__init__(name="ptycho", **kwargs)
         self.settings, self.canvas, self.scans = config, canvas, scans
+        # Counts per unit of the data where the dose is unknown and the numbers are tiny: the
+        # likelihood's floors are meant in counts. Set by training before the first step.
+        self.count_unit = 1.0
         self.network = build_network(config)
         self.probe = Probe(
             config.N,
@@ -93,9 +96,10 @@ class PtychoModel(keras.Model):
         weight = x["weight"]
         valid = ops.cast(frames >= 0.0, "float32") * weight[:, None, None, None]
         amplitude = ops.maximum(frames, 0.0) / x["scale"][:, None, None, None]
-        counts = amplitude * amplitude
-        rate = y_pred["rate"]
+        counts = amplitude * amplitude * self.count_unit
+        rate = y_pred["rate"] * self.count_unit
         deviance = likelihood.deviance_loss(counts, rate, valid)
+        pixels = ops.maximum(ops.sum(valid), 1.0)
         match self.settings.loss:
             case "poisson":
                 loss = deviance
@@ -103,7 +107,6 @@ class PtychoModel(keras.Model):
                 loss = likelihood.amplitude_mse(counts, rate, valid)
             case _:
                 loss = likelihood.amplitude_mae(counts, rate, valid)
-        pixels = ops.sum(valid)
         per_pixel = deviance * ops.sum(counts * valid) / pixels
         self.deviance.update_state(per_pixel, sample_weight=pixels)
         self.nll.update_state(likelihood.poisson_nll(counts, rate, valid), sample_weight=pixels)
@@ -116,33 +119,32 @@ class PtychoModel(keras.Model):
         return {path: ops.convert_to_numpy(v) for path, v in self._named_weights().items()}
 
     def load_arrays(self, arrays: dict[str, np.ndarray]) -> None:
-        """Assign weights by name.
+        """Assign weights by name; those of the network by their number.
 
         Raises:
             ValueError: a name is missing, unknown, or has another shape.
         """
-        own = self._named_weights()
-        missing, unknown = own.keys() - arrays.keys(), arrays.keys() - own.keys()
+        own = {_key(name): (name, variable) for name, variable in self._named_weights().items()}
+        given = {_key(name): array for name, array in arrays.items()}
+        missing, unknown = own.keys() - given.keys(), given.keys() - own.keys()
         if missing or unknown:
             raise ValueError(f"weights missing {sorted(missing)[:3]}, unknown {sorted(unknown)[:3]}")
-        for name, variable in own.items():
-            if tuple(arrays[name].shape) != tuple(variable.shape):
+        for key, (name, variable) in own.items():
+            if given[key].shape != tuple(variable.shape):
                 raise ValueError(
-                    f"weight {name} has shape {arrays[name].shape}, expected {tuple(variable.shape)}"
+                    f"weight {name} has shape {given[key].shape}, expected {tuple(variable.shape)}"
                 )
-            variable.assign(arrays[name])
+        for key, (_, variable) in own.items():
+            variable.assign(given[key])
 
     def _named_weights(self) -> dict[str, Any]:
         named = {"probe": self.probe.pair, "log_scale": self.scale.log_scale}
-        for layer in self.network.layers:
-            for variable in layer.weights:
-                named[f"network/{layer.name}/{variable.name}"] = variable
+        for number, variable in enumerate(self.network.weights):
+            named[f"network/{number:04d}/{variable.path}"] = variable
         return named
 
 
-def complex_patches(stacked: np.ndarray) -> np.ndarray:
-    """`(..., 2)` float32 to complex64."""
-    return stacked[..., 0] + 1j * stacked[..., 1]
-
-
-__all__ = ["PtychoModel", "complex_patches", "pairs"]
+def _key(name: str) -> str:
+    """`network/0007/encoder_1_b/kernel` -> `network/0007`: Keras numbers unnamed layers anew in
+    every process, so a path is for people and only the position identifies a weight."""
+    return "/".join(name.split("/")[:2])

@@ -101,7 +101,8 @@ class Reconstruction:
     @property
     def amplitude(self) -> np.ndarray:
         """Modulus of the object, `(H, W)` float32."""
-        return np.abs(self.object)
+        amplitude: np.ndarray = np.abs(self.object)
+        return amplitude
 
     @property
     def phase(self) -> np.ndarray:

@@ -10,10 +10,8 @@ import numpy as np
 from pinn import backend
 from pinn.config import ModelConfig
 from pinn.errors import ArchiveError, ConfigError, PinnError
-from pinn.io.archive import Archive, archive_digest, read_archive, write_archive
+from pinn.io.archive import Archive, archive_digest, archive_path, read_archive, write_archive
 from pinn.model import PtychoModel
-
-ARCHIVE_NAME = "wts.h5.zip"
 
 
 class Model:
@@ -67,9 +65,7 @@ class Model:
             DivergedError: a weight is not finite.
             OutputError: the place cannot be written.
         """
-        path = Path(path)
-        if path.suffix != ".zip":
-            path = path / ARCHIVE_NAME
+        path = archive_path(Path(path))
         archive = Archive(
             config={"model": self.config.to_dict(), "train": self.provenance.get("train", {})},
             weights=self.network.named_arrays(),
@@ -114,5 +110,5 @@ def load_model(path: str | Path, canvas: int | None = None) -> Model:
         list(archive.history),
         archive.provenance,
         archive.optimizer,
-        archive_digest(path if path.suffix == ".zip" else path / ARCHIVE_NAME),
+        archive_digest(path),
     )

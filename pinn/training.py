@@ -23,7 +23,7 @@ from pinn.model import PtychoModel
 from pinn.ops.patches import canvas_size
 from pinn.progress import Progress, StopRequested
 from pinn.report import write_training_report
-from pinn.trained import ARCHIVE_NAME, Model, load_model
+from pinn.trained import Model, load_model
 
 Report = Callable[[Progress], None]
 
@@ -87,7 +87,7 @@ def train(
 def _archive_to_resume(folder: Path | None) -> Model:
     if folder is None:
         raise ConfigError("resume needs the output folder of the interrupted run")
-    return load_model(folder / ARCHIVE_NAME)
+    return load_model(folder)
 
 
 def _check_scans(scans: list[Scan], config: ModelConfig) -> None:
@@ -268,7 +268,7 @@ class _Watcher(keras.callbacks.Callback):
             return
         model = self.session.model
         model.optimizer_arrays = arrays_of(self.session.network.optimizer)
-        model.save(self.folder / ARCHIVE_NAME)
+        model.save(self.folder)
 
     def _progress(self, **values: Any) -> Progress:
         elapsed = max(time.perf_counter() - self._started, 1e-9)

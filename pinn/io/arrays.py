@@ -82,7 +82,8 @@ def read_arrays(file: IO[bytes], size: int) -> dict[str, np.ndarray]:
         remaining -= item.nbytes
         if remaining < 0:
             raise ValueError(f"{key} states more data than the file holds")
-        arrays[key] = np.asarray(item[()])
+        native = item.dtype.newbyteorder("=")  # not every framework takes foreign byte orders
+        arrays[key] = np.asarray(item[()], native)
 
     try:
         with h5py.File(file, "r") as source:

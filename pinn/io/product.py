@@ -268,7 +268,7 @@ def _pixel_size(dataset: h5py.Dataset, name: str, file: Path) -> float:
 
 
 def _probe(h5: h5py.File, file: Path, notes: list[str]) -> np.ndarray | None:
-    array = _dataset(h5, "probe", file)[()]
+    array: np.ndarray = _dataset(h5, "probe", file)[()]
     if array.dtype.kind != "c" or array.ndim not in (2, 3, 4):
         raise ArchiveError(
             f"result file {file}: probe has shape {array.shape} and dtype {array.dtype}, but a "

@@ -145,8 +145,10 @@ def _deviance(counts: Tensor, rate: Tensor, rate_floor: float) -> Tensor:
     counted = counts > _NO_COUNT
     one = ops.ones_like(rate)
     k = ops.where(counted, counts, one)
-    floored = ops.where(counted, rate + rate_floor, one)
-    return ops.where(counted, 2.0 * k * _h((floored - k) / k, floored / k), 2.0 * rate)
+    r = ops.where(counted, rate, one)
+    # The difference first, which is exact where it matters; rate + floor would round it.
+    x = ((r - k) + rate_floor) / k
+    return ops.where(counted, 2.0 * k * _h(x, (r + rate_floor) / k), 2.0 * rate)
 
 
 def _h(x: Tensor, ratio: Tensor) -> Tensor:
@@ -170,7 +172,7 @@ def _h(x: Tensor, ratio: Tensor) -> Tensor:
 def _amplitude_difference(counts: Tensor, rate: Tensor, rate_floor: float) -> Tensor:
     """`sqrt(rate + rate_floor) - sqrt(k)`, through `(a^2 - b^2) / (a + b)`, which keeps digits."""
     total = ops.sqrt(rate + rate_floor) + ops.sqrt(counts)
-    return (rate - counts + rate_floor) / total
+    return ((rate - counts) + rate_floor) / total
 
 
 def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:

@@ -116,7 +116,7 @@ def merge(
         rows, columns = ops.sum(Ty, axis=-1), ops.sum(Tx, axis=-1)
         total = ops.matmul(ops.swapaxes(rows, -1, -2), columns)
     else:
-        numerator = place(weights * patches[0], Ty, Tx), place(weights * patches[1], Ty, Tx)
+        numerator = place(patches[0] * weights, Ty, Tx), place(patches[1] * weights, Ty, Tx)
         total = place(weights, Ty, Tx)
     peak = ops.stop_gradient(ops.max(total, axis=(-2, -1), keepdims=True))
     seen = total > floor * peak

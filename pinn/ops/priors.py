@@ -11,8 +11,9 @@ def total_variation(pair: Pair, smoothing: float = 1e-3) -> Tensor:
     """Isotropic total variation of complex images, smoothed at zero slope.
 
     `sum (sqrt(|D_y z|^2 + |D_x z|^2 + smoothing^2) - smoothing)` with forward differences that are
-    zero past the last row and column (Rudin, Osher and Fatemi 1992, doi:10.1016/0167-2789(92)90242-F).
-    It does not depend on a global phase; a constant image has value and gradient 0.
+    zero past the last row and column (Rudin, Osher and Fatemi 1992,
+    doi:10.1016/0167-2789(92)90242-F). It does not depend on a global phase; a constant image has
+    value and gradient 0.
 
     Args:
         pair: `(..., H, W)`.

@@ -32,8 +32,10 @@ def interpolation_matrix(shift: Tensor, size_in: int, size_out: int) -> Tensor:
     """
     rows = ops.arange(size_out, dtype="float32")[:, None]
     columns = ops.arange(size_in, dtype="float32")[None, :]
-    # The bracket is exact in float32; with the shift inside it, far pixels would lose digits.
-    distance = (rows - columns - 0.5 * (size_out - size_in)) - shift[..., None, None]
+    # Whole and half numbers first: this part is exact in float32. (`ops.subtract`, because a
+    # tensor on the left of `-` does not know symbolic ones.)
+    steps = rows - columns - 0.5 * (size_out - size_in)
+    distance = ops.subtract(steps, shift[..., None, None])
     # |x| and max(0, x) by means of `sign`, whose derivative is zero everywhere: the derivatives of
     # `abs` and `relu` at their kinks differ between backends.
     tent = 1.0 - distance * ops.sign(distance)

@@ -62,6 +62,7 @@ def same_arrays(a, b):
     assert a.keys() == b.keys()
     for name in a:
         left, right = np.asarray(a[name]), b[name]
+        left = left.astype(left.dtype.newbyteorder("="))
         assert isinstance(right, np.ndarray)
         assert left.dtype == right.dtype and left.shape == right.shape, name
         assert left.tobytes() == right.tobytes(), name
@@ -212,8 +213,8 @@ def test_only_numbers_are_stored(tmp_path, array):
 
 
 def test_weights_beyond_the_limit_are_refused_before_they_are_written(tmp_path, monkeypatch):
-    monkeypatch.setitem(module._LIMITS, "model.weights.h5", 1000)
-    with pytest.raises(ArchiveError, match="at most 1000 are stored"):
+    monkeypatch.setitem(module._LIMITS, "model.weights.h5", 100)
+    with pytest.raises(ArchiveError, match="at most 100 are stored"):
         write(tmp_path / "a.zip")
 
 
@@ -440,15 +441,9 @@ def test_zip_bomb_is_refused_by_its_stated_size(tmp_path, monkeypatch):
     rebuild(path, replace={"config.json": b" " * (65 << 20)}, compression=zipfile.ZIP_DEFLATED)
     assert path.stat().st_size < 1 << 20
     assert "config.json states a size of 68157440 bytes, more than the limit" in refusal(path)
+    path = write(tmp_path / "b.zip")
     monkeypatch.setitem(module._LIMITS, "model.weights.h5", 1000)
-    path = write_with_limit(tmp_path / "b.zip", monkeypatch)
     assert "model.weights.h5 states a size of" in refusal(path)
-
-
-def write_with_limit(path, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setitem(module._LIMITS, "model.weights.h5", 8 << 30)
-        return write(path)
 
 
 def test_encrypted_or_exotic_members_are_refused(tmp_path):

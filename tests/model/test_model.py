@@ -191,7 +191,7 @@ def test_first_prediction_has_the_measured_energy():
 def test_named_arrays_round_trip_and_refuse_strangers():
     one, two = make(seed=0), make(seed=1)
     arrays = one.named_arrays()
-    assert "network/first/kernel" in arrays and arrays["probe"].shape == (1, 1, 1, N, N, 2)
+    assert "network/0000/first/kernel" in arrays and arrays["probe"].shape == (1, 1, 1, N, N, 2)
     two.load_arrays(arrays)
     _same_weights(one, two, exact=True)
     with pytest.raises(ValueError, match="missing"):

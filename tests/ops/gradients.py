@@ -5,6 +5,7 @@ The only place in the tests of `pinn.ops` that imports a framework.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,22 +27,31 @@ def to_numpy(result: Any) -> Any:
 
 
 def evaluate(fn: Callable[..., Any], *arrays: Any) -> Any:
-    """`fn` on float32 tensors made of `arrays`; NumPy out."""
+    """`fn` on float32 tensors made of `arrays`; NumPy out.
+
+    JAX compiles, as it does in use; define `fn` once where it runs many times.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return to_numpy(jax.jit(fn)(*tensors(*arrays)))
     return to_numpy(fn(*tensors(*arrays)))
 
 
 def grad(
-    fn: Callable[..., Any], *arrays: Any, compiled: bool = False
+    fn: Callable[..., Any], *arrays: Any, compiled: bool | None = None
 ) -> tuple[float, list[np.ndarray]]:
     """Value of the scalar `fn(*arrays)` and its gradient with respect to every array.
 
     Args:
         fn: tensors to a scalar tensor.
         arrays: arguments, taken as float32.
-        compiled: run what the backend compiles during training (`jax.jit`, `tf.function`; torch
-            has eager mode only there).
+        compiled: `jax.jit`, or `tf.function` with XLA; torch is always eager. Default: what is
+            usual and quick, JAX compiled and TensorFlow eager.
     """
     inputs = tensors(*arrays)
+    if compiled is None:
+        compiled = keras.backend.backend() == "jax"
     match keras.backend.backend():
         case "jax":
             value, gradients = _jax(fn, inputs, compiled)
@@ -55,10 +65,16 @@ def grad(
 
 
 def _jax(fn: Callable[..., Any], inputs: Sequence[Any], compiled: bool) -> tuple[Any, Any]:
+    return _jax_value_and_grad(fn, len(inputs), compiled)(*inputs)
+
+
+@functools.cache
+def _jax_value_and_grad(fn: Callable[..., Any], arguments: int, compiled: bool) -> Any:
+    """Kept per function, since JAX compiles anew for every new function object."""
     import jax
 
-    both = jax.value_and_grad(fn, argnums=tuple(range(len(inputs))))
-    return (jax.jit(both) if compiled else both)(*inputs)
+    both = jax.value_and_grad(fn, argnums=tuple(range(arguments)))
+    return jax.jit(both) if compiled else both
 
 
 def _torch(fn: Callable[..., Any], inputs: Sequence[Any]) -> tuple[Any, Any]:

@@ -35,7 +35,9 @@ def translate(image: np.ndarray, shift: tuple[float, float], out_shape=None) -> 
     moved = ndimage.shift(
         np.pad(image, pad), shift, order=1, mode="grid-constant", cval=0.0, prefilter=False
     )
-    first = [(total - out) // 2 for total, out in zip(moved.shape, (out_height, out_width))]
+    first = [
+        (total - out) // 2 for total, out in zip(moved.shape, (out_height, out_width), strict=True)
+    ]
     return moved[first[0] : first[0] + out_height, first[1] : first[1] + out_width]
 
 
@@ -43,8 +45,8 @@ def place(patches: np.ndarray, offsets: np.ndarray, side: int) -> np.ndarray:
     """`(B, C, N, N)` at `+offsets`, summed over the group: `(B, M, M)`."""
     return np.array(
         [
-            sum(translate(p, r, (side, side)) for p, r in zip(group, positions))
-            for group, positions in zip(patches, offsets)
+            sum(translate(p, r, (side, side)) for p, r in zip(group, positions, strict=True))
+            for group, positions in zip(patches, offsets, strict=True)
         ]
     )
 
@@ -54,7 +56,7 @@ def extract(canvas: np.ndarray, offsets: np.ndarray, side: int) -> np.ndarray:
     return np.array(
         [
             [translate(image, tuple(-np.asarray(r)), (side, side)) for r in positions]
-            for image, positions in zip(canvas, offsets)
+            for image, positions in zip(canvas, offsets, strict=True)
         ]
     )
 

@@ -23,22 +23,27 @@ def _complex(pair):
     return pair[0] + 1j * pair[1]
 
 
+def _all_operations(ar, ai, br, bi, factor):
+    a, b = (ar, ai), (br, bi)
+    return (
+        pairs.multiply(a, b),
+        pairs.add(a, b),
+        pairs.conj(a),
+        pairs.scale(pairs.multiply(a, b), factor),
+        pairs.abs2(a),
+    )
+
+
+def _scalar(ar, ai, br, bi):
+    product = pairs.multiply((ar, ai), pairs.conj((br, bi)))
+    return ops.sum(pairs.safe_abs(product) * ops.sin(bi) + pairs.polar(ar, bi)[1])
+
+
 @given(seeds)
 def test_products_match_complex_numbers_with_broadcasting(seed):
     ar, ai, br, bi, factor = _draw(seed, (3, 1, 4), (3, 1, 4), (2, 4), (2, 4), (3, 2, 1))
     a, b = ar + 1j * ai, br + 1j * bi
-
-    def all_operations(ar, ai, br, bi, factor):
-        a, b = (ar, ai), (br, bi)
-        return (
-            pairs.multiply(a, b),
-            pairs.add(a, b),
-            pairs.conj(a),
-            pairs.scale(pairs.multiply(a, b), factor),
-            pairs.abs2(a),
-        )
-
-    product, total, conjugate, scaled, power = evaluate(all_operations, ar, ai, br, bi, factor)
+    product, total, conjugate, scaled, power = evaluate(_all_operations, ar, ai, br, bi, factor)
     # One float32 rounding per operation, relative to the norm of the result: 1e-6 is 10 of them.
     assert relative_error(_complex(product), a * b) < 1e-6
     assert relative_error(_complex(total), a + b) < 1e-6
@@ -51,10 +56,6 @@ def test_products_match_complex_numbers_with_broadcasting(seed):
 def test_gradients_match_central_differences(seed):
     arrays = _draw(seed, (5,), (5,), (5,), (5,))
 
-    def keras_fn(ar, ai, br, bi):
-        product = pairs.multiply((ar, ai), pairs.conj((br, bi)))
-        return ops.sum(pairs.safe_abs(product) * ops.sin(bi) + pairs.polar(ar, bi)[1])
-
     def numpy_fn(ar, ai, br, bi):
         product = (ar + 1j * ai) * np.conj(br + 1j * bi)
         return float(
@@ -62,7 +63,7 @@ def test_gradients_match_central_differences(seed):
             + np.sum((ar * np.exp(1j * bi)).imag)
         )
 
-    value, gradients = grad(keras_fn, *arrays)
+    value, gradients = grad(_scalar, *arrays)
     assert abs(value - numpy_fn(*arrays)) < 1e-5 * sum(np.abs(a).sum() for a in arrays)
     for got, want in zip(gradients, numerical_grad(numpy_fn, *arrays), strict=True):
         assert relative_error(got, want) < 1e-5

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 from gradients import evaluate, grad, numerical_grad, relative_error
@@ -33,6 +35,8 @@ def _group(seed, B, C, N):
     return rng, values, offsets
 
 
+# Factories are cached: one function object per side, compiled once.
+@functools.cache
 def _place(M):
     def fn(values, offsets):
         return patches.place(values, *patches.group_matrices(offsets, values.shape[-1], M))
@@ -40,6 +44,7 @@ def _place(M):
     return fn
 
 
+@functools.cache
 def _extract(N):
     def fn(canvas, offsets):
         return patches.extract(canvas, *patches.group_matrices(offsets, N, canvas.shape[-1]))
@@ -47,6 +52,22 @@ def _extract(N):
     return fn
 
 
+@functools.cache
+def _placed_dot(M):
+    return lambda values, offsets, canvas: ops.sum(canvas * _place(M)(values, offsets))
+
+
+@functools.cache
+def _extracted_dot(N):
+    return lambda canvas, offsets, values: ops.sum(values * _extract(N)(canvas, offsets))
+
+
+@functools.cache
+def _merge_uniform(M):
+    return lambda re, im, offsets: _merge(M)(re, im, None, offsets)
+
+
+@functools.cache
 def _merge(M, floor=1e-3):
     def fn(re, im, weights, offsets):
         matrices = patches.group_matrices(offsets, re.shape[-1], M)
@@ -88,13 +109,9 @@ def test_gradients_of_place_and_extract_are_each_other(group, seed):
     M = _side(N)
     rng, values, offsets = _group(seed, B, C, N)
     canvas = rng.normal(size=(B, M, M))
-    _, (by_patch, by_offset, _) = grad(
-        lambda p, r, c: ops.sum(c * _place(M)(p, r)), values.real, offsets, canvas
-    )
+    _, (by_patch, by_offset, _) = grad(_placed_dot(M), values.real, offsets, canvas)
     assert relative_error(by_patch, oracle_extract(canvas, offsets, N)) < 1e-5
-    _, (by_canvas, by_offset_too, _) = grad(
-        lambda c, r, p: ops.sum(p * _extract(N)(c, r)), canvas, offsets, values.real
-    )
+    _, (by_canvas, by_offset_too, _) = grad(_extracted_dot(N), canvas, offsets, values.real)
     assert relative_error(by_canvas, oracle_place(values.real, offsets, M)) < 1e-5
     # One bilinear form, so one derivative by the offsets, here summed in two orders.
     scale = np.linalg.norm(canvas) * np.linalg.norm(values.real)
@@ -106,9 +123,7 @@ def test_gradient_by_the_offsets_matches_central_differences():
     offsets = np.array([[[0.3, -1.6], [-1.2, 0.7]]], "float32")
     M = _side(6)
     weights = np.random.default_rng(5).normal(size=(1, M, M))
-    _, (_, got, _) = grad(
-        lambda p, r, w: ops.sum(w * _place(M)(p, r)), values.real, offsets, weights
-    )
+    _, (_, got, _) = grad(_placed_dot(M), values.real, offsets, weights)
     want = numerical_grad(
         lambda r: float(np.sum(weights * oracle_place(values.real, r, M))), offsets
     )[0]
@@ -134,9 +149,7 @@ def test_merge_matches_scipy(group, kind, seed):
     level = total / total.max(axis=(-2, -1), keepdims=True)
     clear = np.abs(level - 1e-3) > 1e-5
     if weights is None:
-        (re, im), got_total = evaluate(
-            lambda re, im, r: _merge(M)(re, im, None, r), values.real, values.imag, offsets
-        )
+        (re, im), got_total = evaluate(_merge_uniform(M), values.real, values.imag, offsets)
     else:
         (re, im), got_total = evaluate(_merge(M), values.real, values.imag, weights, offsets)
     assert relative_error(got_total, total) < 1e-6
@@ -231,10 +244,7 @@ def test_letter_survives_extraction_and_merge_at_whole_pixels():
         rows = slice(first + dy, first + dy + N)
         columns = slice(first + dx, first + dx + N)
         assert np.array_equal(patch, canvas[0, rows, columns].astype("float32"))
-    (re, _), total = evaluate(
-        lambda re, im, r: _merge(M)(re, im, None, r), got, np.zeros_like(got), offsets
-    )
-    assert np.array_equal(total > 0, re + (total > 0) > 0)
+    (re, _), total = evaluate(_merge_uniform(M), got, np.zeros_like(got), offsets)
     assert re[total > 0] == pytest.approx(canvas[total > 0], abs=1e-6)
     assert np.all(re[total == 0] == 0)
 

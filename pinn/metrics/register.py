@@ -1,0 +1,133 @@
+"""Alignment of a reconstruction with a truth by declared steps: shift, phase ramp, factor.
+
+A ptychographic object is known up to a common shift (of object and probe), a linear phase ramp
+and one complex factor. Each step is found, applied and reported; none uses phase unwrapping.
+
+The shift is found by cross-correlation of the moduli with sub-pixel peak search (Guizar-Sicairos,
+Thurman and Fienup, Opt. Lett. 33, 156, 2008, as implemented by scikit-image). Ramp and factor are
+the joint least-squares fit of `c exp(-i k.r) recon` to the truth: its `k` maximises
+`|sum truth conj(recon) exp(i k.r)|`, the peak of a Fourier transform, refined off the grid.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from scipy import fft, optimize
+from skimage.registration import phase_cross_correlation
+
+RegisterOn = Literal["modulus", "complex"]
+UPSAMPLE = 100
+FLAT = 1e-5  # standard deviation over norm below which an image has nothing to register on
+
+
+def has_variance(image: np.ndarray, valid: np.ndarray | None = None) -> bool:
+    """Whether an image varies by more than rounding (a share `FLAT` of its size)."""
+    values = image[valid] if valid is not None else np.ravel(image)
+    if not values.size:
+        return False
+    size = float(np.sqrt(np.mean(np.abs(values) ** 2)))
+    return bool(np.std(values) > FLAT * size) if size > 0 else False
+
+
+def find_shift(
+    recon: np.ndarray, truth: np.ndarray, on: RegisterOn = "modulus"
+) -> tuple[float, float] | None:
+    """The shift (y, x) in pixels to apply to `recon` to bring it onto `truth`.
+
+    Means are removed and a Hann window applied, so that the edges of the crop do not pin the
+    peak at zero. One call is exact for periodic images only; `align` repeats it on moved images.
+
+    Args:
+        recon: `(h, w)` complex.
+        truth: `(h, w)` complex.
+        on: `modulus`, or `complex` (for an object of phase only; remove the ramp first).
+
+    Returns:
+        The shift, or None where an image has no variance to register on.
+    """
+    first, second = (np.abs(recon), np.abs(truth)) if on == "modulus" else (recon, truth)
+    if not (has_variance(first) and has_variance(second)):
+        return None
+    window = hann(first.shape)
+    first, second = (first - first.mean()) * window, (second - second.mean()) * window
+    shift, _, _ = phase_cross_correlation(
+        second, first, upsample_factor=UPSAMPLE, normalization=None
+    )
+    return float(shift[0]), float(shift[1])
+
+
+def find_ramp(
+    recon: np.ndarray, truth: np.ndarray, valid: np.ndarray | None = None
+) -> tuple[float, float]:
+    """The linear phase ramp (y, x), rad per pixel, by which `recon` exceeds `truth`.
+
+    Removed by `recon * exp(-1j * (k_y y + k_x x))`. Global: the peak of a zero-padded FFT of the
+    product; then refined by a quasi-Newton search with exact gradient. A ramp is known modulo
+    2 pi per pixel and returned in [-pi, pi).
+    """
+    product = truth * np.conj(recon)
+    if valid is not None:
+        product = np.where(valid, product, 0.0)
+    size = np.abs(product).sum()
+    if not size > 0:
+        return 0.0, 0.0
+    shape = tuple(fft.next_fast_len(2 * n) for n in product.shape)
+    # sum p exp(+i k.r) at k = 2 pi m / n is the inverse transform, up to its factor.
+    spectrum = np.abs(fft.ifft2(product, shape))
+    peak = np.unravel_index(int(np.argmax(spectrum)), shape)
+    start = [2 * np.pi * (p - n if 2 * p >= n else p) / n for p, n in zip(peak, shape, strict=True)]
+    rows, cols = (np.arange(n) - (n - 1) / 2 for n in product.shape)
+    scale = 1.0 / np.array(product.shape)  # one unit of the search = one radian across the image
+
+    def negative(u: np.ndarray) -> tuple[float, np.ndarray]:
+        k = u * scale
+        left, right = np.exp(1j * k[0] * rows), np.exp(1j * k[1] * cols)
+        middle = product @ right
+        total = left @ middle
+        slopes = np.array([(1j * rows * left) @ middle, left @ (product @ (1j * cols * right))])
+        gradient = (np.conj(total) * slopes).real / max(abs(total), 1e-300)
+        return -abs(total) / size, -gradient * scale / size
+
+    found = optimize.minimize(
+        negative,
+        np.array(start) / scale,
+        jac=True,
+        method="L-BFGS-B",
+        options={"ftol": 1e-15, "gtol": 1e-12},
+    )
+    ramp = found.x * scale
+    ramp = (ramp + np.pi) % (2 * np.pi) - np.pi
+    return float(ramp[0]), float(ramp[1])
+
+
+def remove_ramp(recon: np.ndarray, ramp_rad_per_px: tuple[float, float]) -> np.ndarray:
+    """`recon * exp(-i k.r)`, r in pixels from the centre of the image."""
+    rows, cols = (np.arange(n) - (n - 1) / 2 for n in recon.shape)
+    left = np.exp(-1j * ramp_rad_per_px[0] * rows)
+    right = np.exp(-1j * ramp_rad_per_px[1] * cols)
+    return recon * left[:, None] * right[None, :]
+
+
+def find_factor(
+    recon: np.ndarray, truth: np.ndarray, valid: np.ndarray | None = None
+) -> complex:
+    """The complex number `c` with the least `norm(c recon - truth)`; 0 for a recon of zeros."""
+    if valid is not None:
+        recon, truth = recon[valid], truth[valid]
+    power = np.vdot(recon, recon).real
+    return complex(np.vdot(recon, truth) / power) if power > 0 else 0j
+
+
+def similarity(recon: np.ndarray, truth: np.ndarray, valid: np.ndarray | None = None) -> float:
+    """Normalised complex correlation in [0, 1]; nrmse after the best factor is sqrt(1 - s^2)."""
+    if valid is not None:
+        recon, truth = recon[valid], truth[valid]
+    size = float(np.linalg.norm(recon) * np.linalg.norm(truth))
+    return float(abs(np.vdot(recon, truth))) / size if size > 0 else 0.0
+
+
+def hann(shape: tuple[int, ...]) -> np.ndarray:
+    """Separable symmetric Hann window `(h, w)`, zero at the outermost pixels."""
+    return np.hanning(shape[0])[:, None] * np.hanning(shape[1])[None, :]

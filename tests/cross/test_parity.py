@@ -1,0 +1,65 @@
+"""The three backends, each in its own process: same start, same batches, same numbers."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BACKENDS = ("jax", "torch", "tensorflow")
+WORKER = Path(__file__).with_name("worker.py")
+
+
+def run(backend: str, *arguments: object) -> None:
+    """Run a task of worker.py in a fresh interpreter on `backend`."""
+    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, str(WORKER), *map(str, arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, f"{backend}: {done.stderr[-3000:]}"
+
+
+def _relative(a, b):
+    return np.linalg.norm(a - b) / np.linalg.norm(b)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("parity")
+    run("jax", "start", folder)
+    return folder
+
+
+def _results(folder, kind, count):
+    for backend in BACKENDS:
+        run(backend, "steps", folder, kind, count)
+    return [dict(np.load(folder / f"{kind}_{count}_{backend}.npz")) for backend in BACKENDS]
+
+
+def _concatenate(result, prefix):
+    return np.concatenate([result[k].ravel() for k in sorted(result) if k.startswith(prefix)])
+
+
+def test_first_step_loss_and_gradients_agree(start):
+    results = _results(start, "sgd", 1)
+    for other in results[1:]:
+        assert other["losses"][0] == pytest.approx(results[0]["losses"][0], rel=1e-5)
+        for name in results[0]:
+            if name.startswith("change/network") and np.linalg.norm(results[0][name]) > 0:
+                # the gradient of every weight array by itself; an update of order one read back
+                # from a weight of order one keeps about six digits of a gradient this small
+                scale = np.linalg.norm(_concatenate(results[0], "change/"))
+                gap = np.linalg.norm(other[name] - results[0][name])
+                assert gap <= 1e-5 * scale, name
+        assert _relative(_concatenate(other, "change/"), _concatenate(results[0], "change/")) < 1e-5
+
+
+def test_first_adam_step_and_twenty_steps_agree(start):
+    for count, tolerance in ((1, 1e-5), (20, 5e-3)):
+        results = _results(start, "adam", count)
+        for other in results[1:]:
+            np.testing.assert_allclose(other["losses"], results[0]["losses"], rtol=tolerance)
+            ours, theirs = _concatenate(other, "after/"), _concatenate(results[0], "after/")
+            assert _relative(ours, theirs) < tolerance
+        assert results[0]["losses"][-1] < results[0]["losses"][0] or count == 1

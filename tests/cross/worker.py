@@ -1,0 +1,133 @@
+"""Runs one task in a fresh process on the backend of KERAS_BACKEND; called by the cross tests.
+
+    python worker.py TASK FOLDER [ARGUMENT...]
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+N = 64
+
+
+def _model(folder: Path, optimizer):
+    from pinn.config import ModelConfig
+    from pinn.model import PtychoModel
+
+    model = PtychoModel(ModelConfig(N=N, gridsize=2, n_filters_scale=1), canvas=N + 12)
+    with np.load(folder / "start.npz") as start:
+        model.load_arrays(dict(start))
+    model.compile(optimizer=optimizer)
+    return model
+
+
+def start(folder: Path) -> None:
+    """Write initial weights and batches, once, for every backend."""
+    from pinn.config import ModelConfig
+    from pinn.initialise import initialise
+    from pinn.model import PtychoModel
+
+    model = PtychoModel(ModelConfig(N=N, gridsize=2, n_filters_scale=1), canvas=N + 12)
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[:N, :N] - N // 2
+    probe = np.exp(-((y - 2) ** 2 + x**2) / 150) * np.exp(1j * (0.004 * y * x + 0.002 * x**2))
+    model.probe.set_probe(probe)
+    model.scale.set_from_exposure([0.02])
+    initialise(model.network, 0)
+    np.savez(folder / "start.npz", **model.named_arrays())
+    canvas = 0.6 + rng.random((200, 190)) * np.exp(1j * rng.normal(0, 0.4, (200, 190)))
+    positions = rng.integers(N // 2, 120, (20, 8, 4, 2))
+    positions[..., 1:, :] = positions[..., :1, :] + rng.integers(-4, 5, (20, 8, 3, 2))
+    positions = np.clip(positions, N // 2, 150)
+    frames = np.zeros((20, 8, N, N, 4), np.float32)
+    for index in np.ndindex(20, 8, 4):
+        py, px = positions[index] - N // 2
+        wave = np.fft.fft2(np.fft.ifftshift(probe * canvas[py : py + N, px : px + N]))
+        amplitude = np.sqrt(rng.poisson(np.abs(np.fft.fftshift(wave)) ** 2))
+        frames[index[0], index[1], :, :, index[2]] = amplitude
+    frames *= (N / 2) / np.sqrt(np.mean(np.sum(frames.astype(float) ** 2, (2, 3))))
+    offsets = positions - positions.mean(2, keepdims=True)
+    np.savez(folder / "batches.npz", frames=frames, offsets=offsets.astype(np.float32))
+
+
+def steps(folder: Path, kind: str, count: str) -> None:
+    """Train `count` steps with `sgd` (its update is the gradient) or `adam`; save all."""
+    import keras
+
+    optimizer = keras.optimizers.SGD(1.0) if kind == "sgd" else keras.optimizers.Adam(1e-3)
+    model = _model(folder, optimizer)
+    before = model.named_arrays()
+    losses = []
+    with np.load(folder / "batches.npz") as batches:
+        frames, offsets = batches["frames"], batches["offsets"]
+    for step in range(int(count)):
+        batch = {
+            "frames": frames[step],
+            "offsets": offsets[step],
+            "scale": np.full(8, 0.02, np.float32),
+            "scan": np.zeros(8, np.int32),
+            "weight": np.ones(8, np.float32),
+        }
+        model.reset_metrics()
+        losses.append(float(model.train_on_batch(batch, return_dict=True)["loss"]))
+    after = model.named_arrays()
+    change = {f"change/{k}": after[k] - before[k] for k in after}
+    name = f"{kind}_{count}_{keras.backend.backend()}.npz"
+    np.savez(folder / name, losses=losses, **change, **{f"after/{k}": v for k, v in after.items()})
+
+
+def train(folder: Path, epochs: str) -> None:
+    """Train on FOLDER/scan.npz into FOLDER/<backend>."""
+    import os
+
+    import pinn
+
+    scan = pinn.load(folder / "scan.npz")
+    pinn.train(
+        scan,
+        n_filters_scale=1,
+        epochs=int(epochs),
+        n_groups=32,
+        batch_size=8,
+        output=folder / os.environ["KERAS_BACKEND"],
+    )
+
+
+def predict(folder: Path, archive: str) -> None:
+    """Object patches of fixed frames with the archive; also the reconstruction of the scan."""
+    import keras
+
+    import pinn
+
+    model = pinn.load_model(folder / archive)
+    with np.load(folder / "frames.npz") as stored:
+        patches = keras.ops.convert_to_numpy(model.network.object_patches(stored["frames"]))
+    recon = pinn.reconstruct(pinn.load(folder / "scan.npz"), model)
+    name = f"predicted_{archive}_{keras.backend.backend()}.npz"
+    np.savez(folder / name, patches=patches, object=recon.object, origin=recon.origin_px)
+
+
+def resume(folder: Path, archive: str, epochs: str) -> None:
+    """Continue the run FOLDER/<archive> in a copy; print nothing, leave history behind."""
+    import shutil
+
+    import keras
+
+    import pinn
+
+    copy = folder / f"resumed_{archive}_{keras.backend.backend()}"
+    shutil.copytree(folder / archive, copy)
+    pinn.train(
+        pinn.load(folder / "scan.npz"),
+        n_groups=32,
+        batch_size=8,
+        epochs=int(epochs),
+        output=copy,
+        resume=True,
+    )
+
+
+if __name__ == "__main__":
+    task, folder, *arguments = sys.argv[1:]
+    globals()[task](Path(folder), *arguments)
