@@ -88,6 +88,11 @@ class ModelConfig(Config):
     )
     architecture: str = Field("cnn", description="Name of the network in the registry.")
     n_filters_scale: int = Field(2, ge=1, le=16, description="Multiplies every network width.")
+    input_transform: Literal["mean", "standard", "none"] = Field(
+        "mean",
+        description="What the network sees: the amplitude's deviation from the mean training "
+        "frame, that deviation in units of its spread, or the amplitude itself.",
+    )
     amp_activation: Literal["softplus", "sigmoid", "swish", "relu", "sigmoid2"] = Field(
         "softplus",
         description="Amplitude head; softplus is scaled to 1 at zero input and is unbounded above, "

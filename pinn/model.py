@@ -11,6 +11,7 @@ from keras import ops
 from pinn.config import ModelConfig
 from pinn.layers.diffraction import FarField
 from pinn.layers.group import GroupMerge, PatchExtraction
+from pinn.layers.normalise import FrameNormaliser
 from pinn.layers.probe import Probe, illumination_weight
 from pinn.layers.scale import IntensityScale
 from pinn.networks.registry import build_network
@@ -38,6 +39,7 @@ class PtychoModel(keras.Model):
         # likelihood's floors are meant in counts. Set by training before the first step.
         self.count_unit = 1.0
         self.network = build_network(config)
+        self.normalise = FrameNormaliser(config.N, name="normalise")
         self.probe = Probe(
             config.N,
             config.probe_modes,
@@ -52,6 +54,7 @@ class PtychoModel(keras.Model):
         self.merge = GroupMerge(canvas, rule, name="merge")
         self.extract = PatchExtraction(config.N, name="extract")
         self.far_field = FarField(name="far_field")
+        self.normalise.build()
         self.probe.build()
         self.scale.build()
         self.deviance = keras.metrics.Mean(name="deviance")
@@ -62,7 +65,7 @@ class PtychoModel(keras.Model):
 
     def object_patches(self, frames: Any, training: bool = False) -> Any:
         """Normalised amplitudes `(B, N, N, C)`, -1 masked, to object patches `(B, C, N, N, 2)`."""
-        patches = self.network(ops.maximum(frames, 0.0), training=training)
+        patches = self.network(self.normalise(frames), training=training)
         return ops.transpose(ops.cast(patches, "float32"), (0, 3, 1, 2, 4))
 
     # -- physics -------------------------------------------------------------------------
@@ -138,7 +141,12 @@ class PtychoModel(keras.Model):
             variable.assign(given[key])
 
     def _named_weights(self) -> dict[str, Any]:
-        named = {"probe": self.probe.pair, "log_scale": self.scale.log_scale}
+        named = {
+            "probe": self.probe.pair,
+            "log_scale": self.scale.log_scale,
+            "input/mean": self.normalise.mean,
+            "input/gain": self.normalise.gain,
+        }
         for number, variable in enumerate(self.network.weights):
             named[f"network/{number:04d}/{variable.path}"] = variable
         return named

@@ -26,6 +26,7 @@ from pinn.report import write_training_report
 from pinn.trained import Model, load_model
 
 Report = Callable[[Progress], None]
+_STATISTICS_FRAMES = 4096
 
 
 def train(
@@ -154,10 +155,13 @@ class _Session:
             self.network.scale.set_from_exposure(factors)
         if start is None:
             initialise(self.network.network, run.seed)
+            self._set_input_statistics(factors)
         elif start.network.scans == len(scans):
             self.network.load_arrays(start.network.named_arrays())
         else:
-            self.network.network.set_weights(start.network.network.get_weights())
+            for part in ("network", "normalise"):
+                theirs = getattr(start.network, part).get_weights()
+                getattr(self.network, part).set_weights(theirs)
         steps = len(self.feed) * run.epochs
         self.network.compile(optimizer=make_optimizer(run, steps))
         self.network.optimizer.build(self.network.trainable_variables)
@@ -179,6 +183,28 @@ class _Session:
                 "hardware": backend.hardware(),
             },
         )
+
+    def _set_input_statistics(self, factors: list[float]) -> None:
+        """Mean and spread of the normalised amplitude over a seeded sample of frames."""
+        if self.config.input_transform == "none":
+            return
+        N = self.config.N
+        total, squares, seen = np.zeros((N, N)), np.zeros((N, N)), np.zeros((N, N))
+        for scan, factor in zip(self.scans, factors, strict=True):
+            rng = np.random.default_rng(self.run.seed)
+            count = min(scan.n_frames, _STATISTICS_FRAMES)
+            sample = np.sort(rng.choice(scan.n_frames, count, replace=False))
+            for first in range(0, count, 64):
+                amplitude, valid = scan.read(sample[first : first + 64])
+                amplitude = np.where(valid, amplitude.astype(np.float64) * factor, 0.0)
+                total += amplitude.sum(0)
+                squares += (amplitude**2).sum(0)
+                seen += valid.sum(0)
+        seen = np.maximum(seen, 1)
+        mean = total / seen
+        spread = np.sqrt(np.maximum(squares / seen - mean**2, 0))
+        standard = self.config.input_transform == "standard"
+        self.network.normalise.set_statistics(mean, spread if standard else None)
 
     def fit(self, folder: Path | None, progress: Report | None) -> Model:
         first = len(self.history)

@@ -190,7 +190,7 @@ def common_region(
 
 def cut(placed: Placed, region: Region) -> tuple[np.ndarray, np.ndarray]:
     """The region of an object whose grid it is on: `(h, w)` complex128 and its valid mask."""
-    y, x = (int(round(s - o)) for s, o in zip(region.start_px, placed.origin_px, strict=True))
+    y, x = (round(s - o) for s, o in zip(region.start_px, placed.origin_px, strict=True))
     window = (slice(y, y + region.shape[0]), slice(x, x + region.shape[1]))
     valid = np.ones(region.shape, bool) if placed.valid is None else placed.valid[window].copy()
     return placed.object[window].copy(), valid
@@ -227,7 +227,9 @@ def sample(
     size = (region.shape[0] + 2 * halo + 1, region.shape[1] + 2 * halo + 1)
     source, inside = _window(placed.object, corner, size), _window(valid, corner, size)
     if not inside.all() and inside.any():
-        nearest = ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True)
+        nearest = ndimage.distance_transform_edt(
+            ~inside, return_distances=False, return_indices=True
+        )
         source = source[tuple(nearest)]
     grid = np.meshgrid(
         *(offset[a] - corner[a] + np.arange(region.shape[a]) for a in range(2)), indexing="ij"

@@ -95,16 +95,14 @@ def frc(
 def half_bit(count: np.ndarray) -> np.ndarray:
     """The half-bit threshold of rings of `count` coefficients.
 
-    van Heel and Schatz, J. Struct. Biol. 151, 250, 2005, eq. 17. All coefficients count: a complex
+    van Heel and Schatz, J. Struct. Biol. 151, 250, 2005. All coefficients count: a complex
     image has no Friedel pairs.
     """
     root = np.sqrt(np.maximum(np.asarray(count, np.float64), 1.0))
     return (0.2071 + 1.9102 / root) / (1.2071 + 0.9102 / root)
 
 
-def threshold_crossing(
-    curve: np.ndarray, threshold: float | np.ndarray
-) -> tuple[float, bool]:
+def threshold_crossing(curve: np.ndarray, threshold: float | np.ndarray) -> tuple[float, bool]:
     """Index, interpolated, at which a curve first falls below a threshold.
 
     Args:
@@ -140,6 +138,4 @@ def _rings(first: np.ndarray, second: np.ndarray) -> FrcCurve:
     correlation = np.divide(value, power, out=np.zeros(keep), where=power > 0)
     # Ring 0 is one coefficient: its magnitude correlation is 1 by construction, or 0/0.
     correlation[0] = 1.0
-    return FrcCurve(
-        np.arange(keep) / side, np.minimum(correlation, 1.0), np.bincount(ring)[:keep]
-    )
+    return FrcCurve(np.arange(keep) / side, np.minimum(correlation, 1.0), np.bincount(ring)[:keep])

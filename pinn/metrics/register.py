@@ -32,26 +32,32 @@ def has_variance(image: np.ndarray, valid: np.ndarray | None = None) -> bool:
 
 
 def find_shift(
-    recon: np.ndarray, truth: np.ndarray, on: RegisterOn = "modulus"
+    recon: np.ndarray,
+    truth: np.ndarray,
+    on: RegisterOn = "modulus",
+    valid: np.ndarray | None = None,
 ) -> tuple[float, float] | None:
     """The shift (y, x) in pixels to apply to `recon` to bring it onto `truth`.
 
     Means are removed and a Hann window applied, so that the edges of the crop do not pin the
-    peak at zero. One call is exact for periodic images only; `align` repeats it on moved images.
+    peak at zero. Images that share only a part of their content bias one call; `align` repeats it.
 
     Args:
         recon: `(h, w)` complex.
         truth: `(h, w)` complex.
         on: `modulus`, or `complex` (for an object of phase only; remove the ramp first).
+        valid: `(h, w)` bool; pixels that are False count as equal to the mean in both images.
 
     Returns:
         The shift, or None where an image has no variance to register on.
     """
     first, second = (np.abs(recon), np.abs(truth)) if on == "modulus" else (recon, truth)
-    if not (has_variance(first) and has_variance(second)):
+    if not (has_variance(first, valid) and has_variance(second, valid)):
         return None
-    window = hann(first.shape)
-    first, second = (first - first.mean()) * window, (second - second.mean()) * window
+    window = hann(first.shape) if valid is None else hann(first.shape) * valid
+    used = slice(None) if valid is None else valid
+    first = (first - first[used].mean()) * window
+    second = (second - second[used].mean()) * window
     shift, _, _ = phase_cross_correlation(
         second, first, upsample_factor=UPSAMPLE, normalization=None
     )
@@ -110,9 +116,7 @@ def remove_ramp(recon: np.ndarray, ramp_rad_per_px: tuple[float, float]) -> np.n
     return recon * left[:, None] * right[None, :]
 
 
-def find_factor(
-    recon: np.ndarray, truth: np.ndarray, valid: np.ndarray | None = None
-) -> complex:
+def find_factor(recon: np.ndarray, truth: np.ndarray, valid: np.ndarray | None = None) -> complex:
     """The complex number `c` with the least `norm(c recon - truth)`; 0 for a recon of zeros."""
     if valid is not None:
         recon, truth = recon[valid], truth[valid]
@@ -125,7 +129,7 @@ def similarity(recon: np.ndarray, truth: np.ndarray, valid: np.ndarray | None = 
     if valid is not None:
         recon, truth = recon[valid], truth[valid]
     size = float(np.linalg.norm(recon) * np.linalg.norm(truth))
-    return float(abs(np.vdot(recon, truth))) / size if size > 0 else 0.0
+    return min(float(abs(np.vdot(recon, truth))) / size, 1.0) if size > 0 else 0.0
 
 
 def hann(shape: tuple[int, ...]) -> np.ndarray:

@@ -7,6 +7,7 @@ import pytest
 from pinn.layers.diffraction import FarField
 from pinn.layers.group import GroupMerge, PatchExtraction
 from pinn.layers.heads import AmplitudeHead, PhaseHead, PolarPatches, RingMask
+from pinn.layers.normalise import FrameNormaliser
 from pinn.layers.probe import Probe, illumination_weight
 from pinn.layers.scale import IntensityScale
 
@@ -156,6 +157,7 @@ def test_far_field_conserves_photons_and_sums_modes():
         GroupMerge(24, "legacy"),
         PatchExtraction(N),
         FarField(),
+        FrameNormaliser(N),
         AmplitudeHead("sigmoid2"),
         PhaseHead(),
         RingMask(4, 8),
@@ -181,3 +183,22 @@ def test_physics_stays_float32_under_a_mixed_policy():
         assert GroupMerge(24).compute_dtype == "float32"
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def test_normaliser_subtracts_the_mean_and_ignores_masked_values():
+    rng = np.random.default_rng(0)
+    frames = rng.uniform(0, 3, (5, N, N, 2)).astype("float32")
+    mean, deviation = frames.mean((0, 3)), frames.std((0, 3))
+    layer = FrameNormaliser(N)
+    layer.build()
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(layer(frames)), frames)
+    layer.set_statistics(mean)
+    plain = keras.ops.convert_to_numpy(layer(frames))
+    np.testing.assert_allclose(plain, frames - mean[None, :, :, None], atol=1e-6)
+    layer.set_statistics(mean, deviation)
+    scaled = keras.ops.convert_to_numpy(layer(frames))
+    gain = 1 / np.hypot(deviation, 0.1 * deviation.max())
+    np.testing.assert_allclose(scaled, plain * gain[None, :, :, None], rtol=1e-5)
+    for value in (-1.0, -9e9):
+        frames[:, 3, 4] = value
+        assert np.all(keras.ops.convert_to_numpy(layer(frames))[:, 3, 4] == 0)

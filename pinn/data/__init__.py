@@ -1,0 +1,1 @@
+"""Scans, groups and batches, framework-neutral: NumPy and SciPy only."""

@@ -1,0 +1,105 @@
+"""From expected counts to what a detector writes: noise, dead and stuck pixels, saturation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pinn.simulate.config import SimulateConfig
+
+STUCK_FLOAT = 65535.0  # what a stuck pixel reads when the frames are not integers
+
+
+@dataclass(frozen=True)
+class Detector:
+    """One detector, the same for all frames of a scan.
+
+    Attributes:
+        bad: `(N, N)` bool, True = bad (dead, stuck or behind the beamstop).
+        stuck: `(N, N)` bool, the bad pixels that read the highest value; the other bad ones read 0.
+        dtype: of the frames.
+        poisson, background, amplitude: see `SimulateConfig`.
+    """
+
+    bad: np.ndarray
+    stuck: np.ndarray
+    dtype: np.dtype
+    poisson: bool
+    background: float
+    amplitude: bool
+
+    @property
+    def valid_mask(self) -> np.ndarray:
+        """`(N, N)` bool, True = use."""
+        return ~self.bad
+
+    @property
+    def ceiling(self) -> float:
+        """Largest count the frames can hold."""
+        if self.dtype.kind == "u":
+            return float(np.iinfo(self.dtype).max)
+        return float(2**53)
+
+    def expose(self, rate: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """One frame.
+
+        Args:
+            rate: `(N, N)` float64, expected counts without background.
+            rng: source of randomness.
+
+        Returns:
+            `(N, N)` of `dtype`: counts, or their square root. Counts above the range of an
+            integer dtype read its largest value (saturate), as on a detector.
+        """
+        counts = rate + self.background
+        if self.poisson:
+            counts = rng.poisson(counts).astype(np.float64)
+        counts[self.bad] = 0.0
+        counts[self.stuck] = self.ceiling if self.dtype.kind == "u" else STUCK_FLOAT
+        if self.amplitude:
+            counts = np.sqrt(counts)
+        elif self.dtype.kind == "u":
+            counts = np.minimum(np.rint(counts), self.ceiling)
+        return counts.astype(self.dtype)
+
+
+def make_detector(config: SimulateConfig, brightest: float, rng: np.random.Generator) -> Detector:
+    """The detector of a recipe.
+
+    Args:
+        config: the recipe.
+        brightest: expected photons of the brightest frame. No pixel can hold more than its frame:
+            what `frames_dtype = auto` goes by.
+        rng: draws the bad pixels.
+    """
+    N = config.N
+    stop = beamstop_mask(N, config.beamstop)
+    open_pixels = np.flatnonzero(~stop)
+    chosen = rng.choice(open_pixels, int(round(config.bad_pixels * len(open_pixels))), replace=False)
+    bad, stuck = stop.copy(), np.zeros((N, N), bool)
+    bad.flat[chosen] = True
+    stuck.flat[chosen[: len(chosen) // 2]] = True
+    return Detector(
+        bad, stuck, _dtype(config, brightest), config.poisson, config.background, config.frames == "amplitude"
+    )
+
+
+def beamstop_mask(N: int, radius: float) -> np.ndarray:
+    """`(N, N)` bool, True for the pixels nearer than `radius` to the zero frequency [N/2, N/2]."""
+    index = np.arange(N) - N // 2
+    return index[:, None] ** 2 + index**2 < radius**2
+
+
+def _dtype(config: SimulateConfig, brightest: float) -> np.dtype:
+    if config.frames_dtype != "auto":
+        return np.dtype(config.frames_dtype)
+    if config.frames == "amplitude" or not config.poisson:
+        return np.dtype(np.float32)
+    peak = brightest + config.background
+    # ten standard deviations above the most a pixel can expect; below the stuck value of the type
+    peak += 10.0 * np.sqrt(peak) + 10.0
+    for dtype in (np.uint16, np.uint32):
+        if peak < np.iinfo(dtype).max:
+            return np.dtype(dtype)
+    return np.dtype(np.float32)

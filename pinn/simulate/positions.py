@@ -1,0 +1,185 @@
+"""Scan patterns, scaled so that the mean distance to the nearest position is what was asked.
+
+Patterns are drawn in arbitrary units and scaled afterwards: the achieved overlap is then exact for
+every pattern, jittered and random ones included.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from pinn.errors import ConfigError
+from pinn.simulate.config import DEFAULT_FRAMES, DEFAULT_OVERLAP, JITTER, SimulateConfig
+
+GOLDEN_ANGLE = math.pi * (3.0 - math.sqrt(5.0))
+MAX_SIZE = 16384
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the probe goes and how large the object is.
+
+    Attributes:
+        positions_px: `(M, 2)` float64 (y, x), true positions in the object frame (origin 0).
+        size: side of the object in pixels.
+        extent_px: larger side of the positions' bounding box.
+        step_px: mean distance to the nearest position; None for a single frame.
+    """
+
+    positions_px: np.ndarray
+    size: int
+    extent_px: float
+    step_px: float | None
+
+
+def unit_pattern(kind: str, n: int, jitter: float, seed: np.random.SeedSequence) -> np.ndarray:
+    """A pattern of `n` positions in arbitrary units, `(n, 2)` float64 (y, x).
+
+    Args:
+        kind: `raster` (rows of equal length, the last may be shorter; each coordinate displaced
+            uniformly by up to `jitter` steps), `random` (uniform in a square) or `fermat`
+            (equal-area spiral, radius proportional to the root of the index at multiples of the
+            golden angle; Huang et al., Opt. Express 22, 12634 (2014)).
+        n: number of positions.
+        jitter: for `raster`.
+        seed: the same seed gives the same pattern.
+    """
+    rng = np.random.default_rng(seed)
+    if kind == "fermat":
+        index = np.arange(n) + 0.5
+        angle = index * GOLDEN_ANGLE
+        return np.sqrt(index)[:, None] * np.stack([np.sin(angle), np.cos(angle)], -1)
+    if kind == "random":
+        return rng.random((n, 2))
+    columns = math.ceil(math.sqrt(n))
+    grid = np.stack(np.divmod(np.arange(n), columns), -1).astype(np.float64)
+    return grid + jitter * rng.uniform(-1.0, 1.0, (n, 2))
+
+
+def mean_nearest_distance(positions: np.ndarray) -> float:
+    """Mean over positions `(M, 2)` of the distance to the nearest other one; M at least 2."""
+    distances, _ = cKDTree(positions).query(positions, k=2)
+    return float(distances[:, 1].mean())
+
+
+def margin_px(config: SimulateConfig) -> int:
+    """Object pixels kept outside the outermost patch.
+
+    Two for the interpolation and for rounding, four standard deviations for positions in error,
+    and the border that Fourier interpolation reads.
+    """
+    from pinn.simulate.recipe import FOURIER_PAD  # here, since recipe imports this module
+
+    border = FOURIER_PAD if config.interpolation == "fourier" else 0
+    return 2 + border + math.ceil(4 * config.position_error)
+
+
+def plan(config: SimulateConfig, diameter_px: float, seed: np.random.SeedSequence) -> Layout:
+    """Resolve frames, spacing and size, any two of which fix the third, and place the probe.
+
+    Args:
+        config: the recipe.
+        diameter_px: probe diameter (4 sigma), which turns `overlap` into a distance.
+        seed: of the pattern.
+
+    Raises:
+        ConfigError: what was asked does not fit together.
+    """
+    border = config.N + 2 * margin_px(config)
+    step = config.step
+    if config.overlap is not None:
+        step = (1.0 - config.overlap) * diameter_px
+    room = None if config.size is None else float(config.size - border)
+    if room is not None and room < 0:
+        raise ConfigError(
+            f"size {config.size} leaves no room for frames of {config.N} pixels and a margin of "
+            f"{margin_px(config)} on each side; take {border} or more"
+        )
+    n_frames = config.n_frames
+    if step is None and (room is None or n_frames is None):
+        step = (1.0 - DEFAULT_OVERLAP) * diameter_px
+    if n_frames is None:
+        if room is None:
+            n_frames = DEFAULT_FRAMES
+        else:
+            assert step is not None
+            n_frames = _largest(config, step, room, seed)
+    unit, extent, distance = _pattern(config, n_frames, seed)
+    if n_frames == 1:
+        factor, step = 0.0, None
+    elif step is None:
+        assert room is not None
+        factor = room / extent
+        step = factor * distance
+    else:
+        factor = step / distance
+    extent *= factor
+    if room is not None and extent > room + 1e-9:
+        raise ConfigError(
+            f"{n_frames} frames {step:.4g} px apart cover {extent:.0f} px and need an object of "
+            f"{math.ceil(extent) + border} px, but size is {config.size}; leave out one of "
+            "n_frames, size and overlap or step"
+        )
+    if room is not None and step is not None and step <= 1e-6:
+        raise ConfigError(f"size {config.size} leaves no room to move; take {border + 16} or more")
+    size = config.size if config.size is not None else math.ceil(extent) + border
+    if size > MAX_SIZE:
+        raise ConfigError(
+            f"the scan needs an object of {size} px on a side, more than {MAX_SIZE}; ask for fewer "
+            "frames or a larger overlap"
+        )
+    middle = (unit.min(0) + unit.max(0)) / 2
+    return Layout((unit - middle) * factor + size / 2, size, extent, step)
+
+
+def with_error(positions: np.ndarray, rms: float, rng: np.random.Generator) -> np.ndarray:
+    """Positions as a file would have them: each coordinate off by a normal error.
+
+    Args:
+        positions: `(M, 2)` float64, true.
+        rms: standard deviation of the error of one coordinate in pixels, before the cut at 4
+            standard deviations (which keeps every patch inside the object).
+        rng: source of randomness.
+    """
+    if rms == 0.0:
+        return positions.copy()
+    return positions + rms * np.clip(rng.standard_normal(positions.shape), -4.0, 4.0)
+
+
+def _pattern(
+    config: SimulateConfig, n: int, seed: np.random.SeedSequence
+) -> tuple[np.ndarray, float, float]:
+    jitter = JITTER if config.jitter is None else config.jitter
+    unit = unit_pattern(config.pattern, n, jitter, seed)
+    extent = float(np.ptp(unit, axis=0).max())
+    return unit, extent, mean_nearest_distance(unit) if n > 1 else math.inf
+
+
+def _largest(
+    config: SimulateConfig, step: float, room: float, seed: np.random.SeedSequence
+) -> int:
+    """The most frames that fit, by bisection: the extent grows with the number of frames."""
+
+    def fits(n: int) -> bool:
+        _, extent, distance = _pattern(config, n, seed)
+        return extent * step / distance <= room
+
+    low, high = 1, 2
+    while fits(high):
+        low, high = high, high * 2
+        if high > 10_000_000:
+            raise ConfigError(
+                f"more than 10 million frames {step:.3g} px apart fit into size {config.size}; give n_frames"
+            )
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    if low == 1:
+        raise ConfigError(
+            f"no two frames {step:.4g} px apart fit into size {config.size}; enlarge size or the overlap"
+        )
+    return low

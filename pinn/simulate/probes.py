@@ -1,0 +1,220 @@
+"""Probes: complex illuminations of N x N pixels, one or several incoherent modes.
+
+All are centred on pixel N/2, except the disc, which has the centre (N-1)/2 of the window it is
+made from. Their scale is arbitrary here; the dose is set where the scan is put together.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from pinn.errors import ConfigError, ScanError
+from pinn.simulate.config import DIAMETER_DEFAULTS, PROBE_DEFAULTS, SimulateConfig
+
+# Threshold 1/2 on a Gaussian window of standard deviation N / (0.7 pi^2): the customary disc.
+DISC_FRACTION = 2.0 * np.sqrt(2.0 * np.log(2.0)) / (0.7 * np.pi**2)
+MAX_APERTURE = 0.45  # cycles per pixel: the aperture's image must stay on the detector
+
+
+def make_probe(config: SimulateConfig, rng: np.random.Generator) -> np.ndarray:
+    """The modes of the probe, strongest first.
+
+    Returns:
+        `(P, N, N)` complex128, orthogonal, summed power 1.
+
+    Raises:
+        ConfigError: the probe asked for cannot be sampled on N pixels.
+        ScanError: a probe file does not hold a usable probe.
+    """
+    fraction = config.probe_diameter
+    if config.probe == "file":
+        assert config.probe_file is not None
+        base = read_probe(config.probe_file, config.N)
+        if len(base) > 1:
+            if config.probe_modes not in (1, len(base)):
+                raise ConfigError(
+                    f"{config.probe_file} has {len(base)} probe modes, but probe_modes is "
+                    f"{config.probe_modes}; leave probe_modes out to take those of the file"
+                )
+            return base / np.sqrt(np.sum(np.abs(base) ** 2))
+        first = base[0]
+    elif config.probe == "disc":
+        first = disc(config.N, DISC_FRACTION if fraction is None else fraction)
+    elif config.probe == "gaussian":
+        first = gaussian(config.N, fraction or DIAMETER_DEFAULTS["gaussian"])
+    else:
+        options = {
+            name: default if getattr(config, name) is None else getattr(config, name)
+            for name, default in PROBE_DEFAULTS.items()
+        }
+        angles = rng.uniform(0.0, 2.0 * np.pi, 2)
+        first = defocused(config.N, fraction or DIAMETER_DEFAULTS["defocused"], angles=angles, **options)
+    return with_modes(first, config.probe_modes, 0.5 if config.mode_ratio is None else config.mode_ratio)
+
+
+def probe_diameter_px(modes: np.ndarray) -> float:
+    """Diameter of a probe `(P, N, N)`: 4 sigma of its summed intensity, mean of both axes.
+
+    For an even disc this is its diameter (ISO 11146).
+    """
+    intensity = np.sum(np.abs(modes) ** 2, axis=0)
+    intensity = intensity / intensity.sum()
+    variance = 0.0
+    for axis in (0, 1):
+        profile = intensity.sum(1 - axis)
+        index = np.arange(len(profile))
+        variance += float(profile @ (index - profile @ index) ** 2)
+    return 4.0 * float(np.sqrt(variance / 2.0))
+
+
+def disc(N: int, fraction: float) -> np.ndarray:
+    """A real disc of diameter `fraction * N`, blurred by one pixel, `(N, N)` complex128."""
+    index = np.arange(N) - (N - 1) / 2
+    inside = index[:, None] ** 2 + index**2 < (fraction * N / 2) ** 2
+    if not inside.any():
+        raise ConfigError(f"a disc of {fraction:g} N is smaller than a pixel at N = {N}; enlarge probe_diameter")
+    return gaussian_filter(inside.astype(np.float64), 1.0) + 1e-9 + 0j
+
+
+def gaussian(N: int, fraction: float) -> np.ndarray:
+    """A real Gaussian whose intensity has 4 sigma = `fraction * N`, `(N, N)` complex128."""
+    y, x = _grid(N)
+    sigma = fraction * N / 4
+    return np.exp(-(y**2 + x**2) / (4 * sigma**2)) + 0j
+
+
+def defocused(
+    N: int,
+    fraction: float,
+    *,
+    defocus: float,
+    central_stop: float = 0.0,
+    aberration: float = 0.0,
+    angles: np.ndarray | tuple[float, float] = (0.0, 0.0),
+) -> np.ndarray:
+    """The field some way out of focus behind a round aperture.
+
+    The pupil is a soft-edged disc with phase `defocus u^2 + aberration (u^2 cos 2(t - a) +
+    u^3 cos(t - b))`, u the radius relative to the rim (defocus, astigmatism, coma; Born and Wolf,
+    ch. 9). Its radius is found such that the probe has the diameter asked for.
+
+    Args:
+        N: side in pixels.
+        fraction: 4 sigma diameter over N.
+        defocus: phase at the rim in radians, pi times the Fresnel number.
+        central_stop: radius of a stop relative to the aperture's.
+        aberration: phase at the rim in radians.
+        angles: directions (a, b) of astigmatism and coma in radians.
+
+    Returns:
+        `(N, N)` complex128, centred on pixel N/2 by its centre of intensity (to a pixel).
+
+    Raises:
+        ConfigError: the aperture needed is wider than the detector, or finer than its pixels.
+    """
+    qy, qx = (g / N for g in _grid(N))
+    q = np.hypot(qy, qx)
+    theta = np.arctan2(qy, qx)
+
+    def field(rim: float) -> np.ndarray:
+        u = q / rim
+        soft = 1.0 / (N * rim)  # one detector pixel
+        pupil = np.clip((1.0 - u) / soft + 0.5, 0.0, 1.0)
+        if central_stop > 0:
+            pupil *= np.clip((u - central_stop) / soft + 0.5, 0.0, 1.0)
+        phase = defocus * u**2
+        phase = phase + aberration * (u**2 * np.cos(2 * (theta - angles[0])) + u**3 * np.cos(theta - angles[1]))
+        return np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(pupil * np.exp(1j * phase))))
+
+    target = fraction * N
+    rim = max(defocus / np.pi, 1.2) / (target / 2)  # rays: radius = Fresnel number / rim
+    for _ in range(30):
+        if not 1.5 / N <= rim <= MAX_APERTURE:
+            raise ConfigError(_aperture_message(N, fraction, defocus, rim))
+        probe = field(rim)
+        ratio = probe_diameter_px(probe[None]) / target
+        if abs(ratio - 1) < 1e-3:
+            break
+        rim *= ratio ** 0.7  # damped: the tails make the diameter no pure power of the rim
+    else:
+        raise ConfigError(_aperture_message(N, fraction, defocus, rim))
+    intensity = np.abs(probe) ** 2
+    y, x = _grid(N)
+    centre = [int(np.rint(np.sum(g * intensity) / np.sum(intensity))) for g in (y, x)]
+    return np.roll(probe, (-centre[0], -centre[1]), (0, 1))
+
+
+def with_modes(first: np.ndarray, count: int, ratio: float) -> np.ndarray:
+    """Add orthogonal modes to a probe: it times Hermite-like polynomials, orthonormalised.
+
+    Args:
+        first: `(N, N)` complex.
+        count: number of modes P.
+        ratio: power of each mode over that of the one before.
+
+    Returns:
+        `(P, N, N)` complex128, orthogonal, the first proportional to `first`, summed power 1.
+    """
+    y, x = (g / len(first) * 4 for g in _grid(len(first)))
+    columns = []
+    for degree in range(count):
+        columns += [first * y**k * x ** (degree - k) for k in range(degree + 1)]
+        if len(columns) >= count:
+            break
+    matrix = np.stack([c.ravel() for c in columns[:count]], 1)
+    q, r = np.linalg.qr(matrix / np.linalg.norm(matrix, axis=0))
+    q = q * (np.diag(r) / np.abs(np.diag(r)))  # QR may turn a column's phase; the first keeps its own
+    powers = ratio ** np.arange(count)
+    q = q * np.sqrt(powers / powers.sum())
+    return np.ascontiguousarray(q.T).reshape(count, *first.shape)
+
+
+def read_probe(path: Path, N: int) -> np.ndarray:
+    """Probe modes `(P, N, N)` complex128 from `probeGuess` or `probe` of an NPZ.
+
+    Raises:
+        ScanError: no such file or array, wrong shape, no finite values, no intensity.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            key = next((k for k in ("probeGuess", "probe") if k in file.files), None)
+            if key is None:
+                raise ScanError(f"{path} has no array probeGuess or probe, but {', '.join(file.files)}")
+            probe = np.asarray(file[key])
+    except FileNotFoundError:
+        raise ScanError(f"probe file {path} does not exist") from None
+    except (OSError, ValueError, BadZipFile, AttributeError) as error:
+        if isinstance(error, ScanError):
+            raise
+        raise ScanError(f"probe file {path} is no readable NPZ: {error}") from None
+    if probe.ndim == 2:
+        probe = probe[None]
+    if probe.ndim != 3 or probe.dtype.kind not in "fciu" or probe.shape[1:] != (N, N):
+        raise ScanError(
+            f"{key} in {path} is {probe.dtype} of shape {probe.shape}, but N = {N} needs numbers of "
+            f"shape ({N}, {N}) or (modes, {N}, {N}); set N to the probe's side or take another file"
+        )
+    probe = probe.astype(np.complex128)
+    if not np.isfinite(probe).all() or not np.abs(probe).any():
+        raise ScanError(f"{key} in {path} is empty or has values that are not finite; take another file")
+    return probe
+
+
+def _grid(N: int) -> tuple[np.ndarray, np.ndarray]:
+    index = np.arange(N) - N // 2
+    return index[:, None].astype(np.float64), index[None, :].astype(np.float64)
+
+
+def _aperture_message(N: int, fraction: float, defocus: float, rim: float) -> str:
+    what = "wider than the detector" if rim > 0.2 else "too narrow to be sampled"
+    advice = (
+        "enlarge probe_diameter or lower defocus" if rim > 0.2 else "lower probe_diameter or raise defocus"
+    )
+    return (
+        f"a probe of diameter {fraction:g} N with defocus {defocus:g} at N = {N} needs an aperture "
+        f"{what}; {advice}"
+    )
