@@ -73,7 +73,7 @@ def measure(options: argparse.Namespace) -> dict:
         epochs=options.epochs + 1,
         progress=epoch_ends,
     )
-    groups = options.groups or scan.n_frames
+    groups = options.groups or len(scan)
     result["first_epoch_with_compilation"] = {
         "wall_s": round(marks[1][0] - marks[0][0], 2),
         "cpu_s": round(marks[1][1] - marks[0][1], 2),
@@ -90,7 +90,7 @@ def measure(options: argparse.Namespace) -> dict:
     memory["after_first_reconstruction_mb"] = anonymous_mb()
     since = clocks()
     recon = pinn.reconstruct(scan, model)
-    result["reconstruct_frames"] = rates(scan.n_frames, since)
+    result["reconstruct_frames"] = rates(len(scan), since)
     result["reconstruct_stages_wall_s"] = {
         k: round(v, 3) for k, v in recon.statistics["seconds"].items()
     }

@@ -180,6 +180,11 @@ class ReconstructConfig(Config):
         description="Normalise by this scan's own exposure, or by the training scans' (equal "
         "exposure known, or an incomplete scan).",
     )
+    synchronise: bool = Field(
+        True,
+        description="Restore the long-range phase, which averaging groups of unknown constant "
+        "phase loses, from their phase gradients.",
+    )
     anchor: Literal["object", "mean"] = Field(
         "object",
         description="Canvas pixels on the object grid, or centred on the mean position with a "

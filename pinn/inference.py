@@ -11,6 +11,7 @@ import numpy as np
 from pinn import backend
 from pinn.config import ReconstructConfig
 from pinn.data.grouping import groups_for_inference
+from pinn.data.masks import encode, measured
 from pinn.data.scan import Scan
 from pinn.data.spool import Spool
 from pinn.errors import ConfigError, ScanError
@@ -74,7 +75,8 @@ class GroupStitcher:
             clock = self._lap("read", clock)
             patches = self._predict(batch, padded)[:count]
             clock = self._lap("network", clock)
-            canvas.add(corners.reshape(-1, 2), patches.reshape(-1, *patches.shape[2:]))
+            for corner, group in zip(corners, patches, strict=True):
+                canvas.add(corner, group)
             self._lap("stitch", clock)
             yield first + count
 
@@ -82,11 +84,6 @@ class GroupStitcher:
         now = time.perf_counter()
         self.seconds[stage] += now - since
         return now
-
-
-def encode(amplitude: np.ndarray, valid: np.ndarray, factor: float) -> np.ndarray:
-    """Normalised amplitude with -1 at masked pixels, float32: the form the network reads."""
-    return np.where(valid, amplitude * np.float32(factor), np.float32(-1.0)).astype(np.float32)
 
 
 class Reconstructor:
@@ -237,16 +234,11 @@ class Reconstructor:
         )
 
     def _encode(self, frames: np.ndarray) -> np.ndarray:
-        values = frames.astype(np.float64)
-        valid = np.isfinite(values) & (values >= 0)
-        if np.issubdtype(frames.dtype, np.integer):
-            valid &= frames != np.iinfo(frames.dtype).max
+        values, valid = measured(frames)
         if self._valid is not None:
             valid &= self._valid
-        amplitude = np.where(valid, values, 0.0)
-        if self._units != "amplitude":
-            amplitude = np.sqrt(amplitude)
-        return encode(amplitude.astype(np.float32), valid, self._factor)
+        amplitude = values if self._units == "amplitude" else np.sqrt(values)
+        return encode(amplitude, valid, self._factor)
 
     def _complete(self, ids: np.ndarray) -> np.ndarray:
         """Planned groups that became complete with these frames."""
@@ -355,7 +347,7 @@ def assemble(
     **extra: Any,
 ) -> Reconstruction:
     """Canvas and context to a `Reconstruction`; the probe goes back to square root of counts."""
-    obj, coverage, origin = canvas.result()
+    obj, coverage, origin = canvas.result(synchronise=config.synchronise)
     if not np.all(np.isfinite(obj)):
         raise ScanError(
             f"the reconstruction of {name} has values that are not finite; the model or the "

@@ -27,7 +27,9 @@ PHASE_MAP = "viridis"
 CYCLIC_MAP = "twilight"
 DIFFERENCE_MAP = "RdBu_r"
 PERCENTILES = (0.5, 99.5)
+RANGE_WORDS = f"{PERCENTILES[0]:g} to {PERCENTILES[1]:g} percentile"
 DPI = 150
+_WRAPPED = 0.9 * 2 * np.pi  # rad; a phase that fills more than this has wrapped
 _LARGEST_SIDE = 6000  # device pixels of a picture's longer side
 
 
@@ -64,6 +66,14 @@ def robust_range(values: np.ndarray) -> tuple[float, float]:
         half = 0.05 * max(abs(high), 1e-3)
         return low - half, high + half
     return low, high
+
+
+def phase_colours(phase: np.ndarray, where: str) -> tuple[tuple[float, float], str, str]:
+    """Limits, colour map and words: cyclic over the full circle once the phase has wrapped."""
+    limits = robust_range(phase)
+    if limits[1] - limits[0] > _WRAPPED:
+        return (-np.pi, np.pi), CYCLIC_MAP, "full circle: the phase wraps"
+    return limits, PHASE_MAP, f"{RANGE_WORDS} of {where}"
 
 
 def draw_image(

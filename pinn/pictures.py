@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import LogNorm
 
+from pinn.comparison_pictures import write_comparison, write_frc
 from pinn.errors import InputError
-from pinn.metrics.evaluate import Evaluation
 from pinn.metrics.frames import (
     Placed,
     Region,
@@ -25,26 +25,32 @@ from pinn.metrics.frames import (
     cut,
     scan_area,
 )
-from pinn.metrics.frc import THRESHOLDS, half_bit
 from pinn.metrics.register import find_ramp, remove_ramp
 from pinn.panels import (
     AMPLITUDE_MAP,
     CYCLIC_MAP,
-    DIFFERENCE_MAP,
-    PERCENTILES,
-    PHASE_MAP,
+    RANGE_WORDS,
     dpi_for,
     draw_image,
     new_figure,
     panel_size,
+    phase_colours,
     robust_range,
     save,
     scale_bar,
 )
 
+__all__ = [
+    "write_amplitude",
+    "write_comparison",
+    "write_frc",
+    "write_loss",
+    "write_phase",
+    "write_probe",
+    "write_samples",
+]
+
 _SIDE = 7.0  # inches of the longer side of a picture of one object
-_RANGE = f"{PERCENTILES[0]:g} to {PERCENTILES[1]:g} percentile"
-_WRAPPED = 0.9 * 2 * np.pi  # rad; a phase that fills more than this has wrapped
 
 
 def write_amplitude(path: str | Path, recon: Any, title: str = "") -> Path:
@@ -60,7 +66,7 @@ def write_amplitude(path: str | Path, recon: Any, title: str = "") -> Path:
         OutputError: the place cannot be written.
     """
     view = _View(recon)
-    label = f"amplitude (colours: {_RANGE} of {view.where})"
+    label = f"amplitude (colours: {RANGE_WORDS} of {view.where})"
     limits = robust_range(np.abs(view.image[view.core]))
     heading = title or view.heading("Amplitude")
     return view.write(path, np.abs(view.image), limits, AMPLITUDE_MAP, label, heading)
@@ -88,7 +94,7 @@ def write_phase(
         image = remove_ramp(image, ramp)
         removed = f"mean phase and ramp ({ramp[0]:.3g}, {ramp[1]:.3g}) rad/px (y, x) removed"
     phase = np.angle(image * np.conj(np.sum(image[view.core])))
-    limits, cmap, words = _phase_colours(phase[view.core], view.where)
+    limits, cmap, words = phase_colours(phase[view.core], view.where)
     heading = f"{title or view.heading('Phase')}\n{removed}"
     return view.write(path, phase, limits, cmap, f"phase in rad ({words})", heading)
 
@@ -162,11 +168,11 @@ def write_samples(
     bottom = max(float(lit.min()) if lit.size else top / 10, top * 1e-4)
     norm = LogNorm(min(bottom, 0.5 * top), top, clip=False)
     phases = np.angle(patches)
-    phase_limits, cmap, _ = _phase_colours(phases, "")
+    phase_limits, cmap, words = phase_colours(phases, "all")
     rows = (
         (np.where(frames < 0, np.nan, np.maximum(frames, bottom)), "amplitude at detector (log)"),
-        (np.abs(patches), f"amplitude\n({_RANGE})"),
-        (phases, "phase in rad, as predicted"),
+        (np.abs(patches), f"amplitude\n({RANGE_WORDS} of all)"),
+        (phases, f"phase in rad, as predicted\n({words})"),
     )
     settings: tuple[dict[str, Any], ...] = (
         {"norm": norm, "cmap": "inferno"},
@@ -178,7 +184,8 @@ def write_samples(
     for row, (images, label), kind in zip(grid, rows, settings, strict=True):
         for axes, image in zip(row, images, strict=True):
             artist = draw_image(figure, axes, image, bar=False, **kind)
-        colours = figure.colorbar(artist, ax=list(row), shrink=0.9, pad=0.01)
+        ends = "both" if "limits" in kind and kind["cmap"] != CYCLIC_MAP else "neither"
+        colours = figure.colorbar(artist, ax=list(row), shrink=0.9, pad=0.01, extend=ends)
         colours.set_label(label, fontsize=9)
     for axes, index in zip(grid[0], chosen, strict=True):
         axes.set_title(f"frame {index}", fontsize=10)
@@ -224,95 +231,6 @@ def write_probe(path: str | Path, probe: np.ndarray, pixel_size_m: float | None 
             valid=size > 0.02 * peak,
         )
     figure.suptitle("Probe" + (", first variation" if probe.ndim == 4 else ""))
-    return save(figure, path)
-
-
-def write_comparison(path: str | Path, evaluation: Evaluation) -> Path:
-    """Truth, reconstruction and difference of the compared region, with figures and steps.
-
-    Raises:
-        InputError: an unknown format.
-        OutputError: the place cannot be written.
-    """
-    truth, recon, valid = evaluation.truth, evaluation.recon, evaluation.valid
-    against = "truth" if evaluation.kind == "against truth" else "second"
-    middle = np.conj(np.sum(truth[valid]))
-    phase = np.angle(truth * middle)
-    turn = np.exp(-1j * evaluation.steps["phase_offset_rad"])
-    error = np.angle(recon * np.conj(truth) * turn)
-    limits, cmap, words = _phase_colours(phase[valid], against)
-    size = np.abs(truth)
-    width, height = panel_size(truth.shape, 4.6)
-    figure = new_figure(3 * (width + 1.0), 2 * (height + 0.5) + 1.1)
-    grid = figure.subplots(2, 3)
-    rows = (
-        ("Amplitude", size, np.abs(recon), np.abs(recon) - size, robust_range(size[valid])),
-        ("Phase", phase, np.angle(recon * middle * turn), error, limits),
-    )
-    for row, (name, first, second, difference, span) in zip(grid, rows, strict=True):
-        is_phase = name == "Phase"
-        label = f"rad ({words})" if is_phase else f"{_RANGE} of {against}"
-        options = {"limits": span, "cmap": cmap if is_phase else AMPLITUDE_MAP, "label": label}
-        half = max(float(np.percentile(np.abs(difference[valid]), PERCENTILES[1])), 1e-12)
-        for axes, image in zip(row, (first, second), strict=False):
-            draw_image(
-                figure, axes, image, valid=valid, start_px=evaluation.region.start_px, **options
-            )
-        draw_image(
-            figure,
-            row[2],
-            difference,
-            limits=(-half, half),
-            cmap=DIFFERENCE_MAP,
-            label=f"{'rad, ' if is_phase else ''}{PERCENTILES[1]:g} percentile of its size",
-            valid=valid,
-            start_px=evaluation.region.start_px,
-        )
-        row[0].set_title(f"{name}: {against}")
-        row[1].set_title(f"{name}: reconstruction, aligned")
-        row[2].set_title(f"{name}: reconstruction less {against}")
-    scale_bar(grid[0, 0], truth.shape, evaluation.region.start_px, evaluation.pixel_size_m)
-    figure.suptitle(_summary(evaluation), fontsize=10)
-    return save(figure, path, dpi_for(truth.shape, 4.6))
-
-
-def write_frc(path: str | Path, evaluation: Evaluation) -> Path:
-    """The Fourier ring correlation with its thresholds and where it crosses them.
-
-    Raises:
-        InputError: the evaluation has no curve, or an unknown format.
-        OutputError: the place cannot be written.
-    """
-    curve = evaluation.frc
-    if curve is None:
-        raise InputError("there is no Fourier ring correlation to draw; see the evaluation's notes")
-    figure = new_figure(7.5, 5.2)
-    axes = figure.subplots()
-    axes.plot(curve.frequency, curve.correlation, color="black", lw=1.6, label="correlation")
-    names = {"0.5": "frc50", "1/7": "frc_1_7", "half-bit": "frc_half_bit"}
-    for index, (label, name) in enumerate(names.items()):
-        level = THRESHOLDS.get(label)
-        heights = half_bit(curve.count) if level is None else np.full(len(curve.count), level)
-        place = evaluation.metrics[name]
-        text = f"{label}: not crossed up to Nyquist"
-        if place is not None and evaluation.frc_crossed[label]:
-            text = f"{label}: {place:.4f} cycles/px"
-            period = evaluation.resolution.get(label, {})
-            if "nm" in period:
-                text += f" (period {period['nm']:.3g} nm)"
-            elif "px" in period:
-                text += f" (period {period['px']:.3g} px)"
-            axes.plot(place, np.interp(place, curve.frequency, heights), "o", color=f"C{index}")
-        axes.plot(curve.frequency, heights, "--", color=f"C{index}", lw=1, label=text)
-    axes.set(xlim=(0, 0.5), ylim=(0, 1.03), ylabel="Fourier ring correlation")
-    axes.set_xlabel("spatial frequency (cycles per pixel, Nyquist 0.5)")
-    if evaluation.pixel_size_m:
-        per_um = 1e-6 / evaluation.pixel_size_m
-        other = axes.secondary_xaxis("top", functions=(lambda f: f * per_um, lambda f: f / per_um))
-        other.set_xlabel("cycles per µm")
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=9)
-    figure.suptitle(f"Fourier ring correlation, {evaluation.kind}")
     return save(figure, path)
 
 
@@ -374,14 +292,6 @@ class _View:
         return save(figure, path, dpi_for(image.shape, _SIDE))
 
 
-def _phase_colours(phase: np.ndarray, where: str) -> tuple[tuple[float, float], str, str]:
-    """Limits, colour map and words: cyclic over the full circle once the phase has wrapped."""
-    limits = robust_range(phase)
-    if limits[1] - limits[0] > _WRAPPED:
-        return (-np.pi, np.pi), CYCLIC_MAP, "full circle: the phase wraps"
-    return limits, PHASE_MAP, f"{_RANGE} of {where}"
-
-
 def _columns(
     history: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]],
 ) -> dict[str, np.ndarray]:
@@ -400,29 +310,3 @@ def _columns(
         if np.isfinite(numbers).any():
             columns[name] = numbers
     return columns
-
-
-def _summary(evaluation: Evaluation) -> str:
-    """Two lines: the figures, and how the images were brought together."""
-    values = evaluation.metrics
-
-    def number(name: str, form: str) -> str:
-        value = values[name]
-        return "none" if value is None else format(value, form)
-
-    steps = evaluation.steps
-    y0, y1, x0, x1 = evaluation.region.bounds_px
-    ramp = steps["ramp_rad_per_px"]
-    ramped = (
-        "no ramp removed" if ramp is None else f"ramp ({ramp[0]:.3g}, {ramp[1]:.3g}) rad/px off"
-    )
-    re, im = steps["complex_factor"]
-    shift = steps["shift_px"]
-    return (
-        f"{evaluation.kind}: nrmse {number('nrmse', '.4f')}, amplitude PSNR "
-        f"{number('amplitude_psnr_db', '.2f')} dB, phase MAE {number('phase_mae_rad', '.4f')} rad, "
-        f"SSIM {number('amplitude_ssim', '.3f')} / {number('phase_ssim', '.3f')}, FRC 0.5 at "
-        f"{number('frc50', '.4f')} cycles/px\n"
-        f"y {y0:g} to {y1:g}, x {x0:g} to {x1:g}; shift ({shift[0]:.2f}, {shift[1]:.2f}) px, "
-        f"{ramped}, factor {abs(complex(re, im)):.4g} at {np.angle(complex(re, im)):.3f} rad"
-    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from pinn.synchronise import phase_correction
+
 
 class Canvas:
     """Sum of weighted complex patches on a growing grid of object pixels (NumPy, float64).
@@ -11,7 +13,8 @@ class Canvas:
     Pixel `[0, 0]` of the grid has the object coordinate `origin + anchor`; `anchor` is zero except
     for the reference's mean-anchored frame. Patches arrive already shifted by the fractional part
     of their position, one pixel larger than the frame, so that adding one is a slice addition and
-    the memory is that of the canvas alone, however many patches are added.
+    the memory is that of the canvas alone, however many patches are added. Beside the sums of the
+    average it keeps those of the phase gradient (`pinn.synchronise`).
 
     Args:
         size: side of an arriving (shifted) patch, N + 1.
@@ -25,6 +28,7 @@ class Canvas:
         self.size = size
         self.anchor = np.asarray(anchor, np.float64)
         self._sums: np.ndarray | None = None  # (3, H, W): Re, Im, weight
+        self._gradient = np.zeros((2, 0, 0), np.complex64)  # along y and x
         self._start = np.zeros(2, np.int64)
         self._low = np.full(2, np.iinfo(np.int64).max)
         self._high = np.full(2, np.iinfo(np.int64).min)
@@ -42,35 +46,45 @@ class Canvas:
         self._grow(corners.min(0), corners.max(0) + self.size, spare=0)
 
     def add(self, corners: np.ndarray, patches: np.ndarray) -> None:
-        """Add patches.
+        """Add the patches of one group.
 
         Args:
-            corners: `(K, 2)` int64 from `split`.
-            patches: `(K, size, size, 3)`: weight times Re, weight times Im, weight.
+            corners: `(C, 2)` int64 from `split`.
+            patches: `(C, size, size, 3)`: weight times Re, weight times Im, weight.
         """
-        if len(corners) == 0:
-            return
         low, high = corners.min(0), corners.max(0) + self.size
         self._grow(low, high, spare=self.GROWTH)
         self._low = np.minimum(self._low, low)
         self._high = np.maximum(self._high, high)
         assert self._sums is not None
-        for (y, x), patch in zip(corners - self._start, patches, strict=True):
-            view = self._sums[:, y : y + self.size, x : x + self.size]
-            view += np.moveaxis(patch, -1, 0)
+        group = np.zeros((*(high - low), 3), patches.dtype)
+        for (y, x), patch in zip(corners - low, patches, strict=True):
+            group[y : y + self.size, x : x + self.size] += patch
+        y, x = low - self._start
+        height, width = group.shape[:2]
+        self._sums[:, y : y + height, x : x + width] += np.moveaxis(group, -1, 0)
+        merged = group[..., 0] + 1j * group[..., 1]
+        self._gradient[0, y : y + height - 1, x : x + width] += np.conj(merged[:-1]) * merged[1:]
+        self._gradient[1, y : y + height, x : x + width - 1] += (
+            np.conj(merged[:, :-1]) * merged[:, 1:]
+        )
 
     def copy(self) -> Canvas:
         """An independent copy."""
         other = Canvas(self.size, (self.anchor[0], self.anchor[1]))
         other._sums = None if self._sums is None else self._sums.copy()
+        other._gradient = self._gradient.copy()
         other._start = self._start.copy()
         other._low, other._high = self._low.copy(), self._high.copy()
         return other
 
-    def result(self, floor: float = 1e-3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def result(
+        self, floor: float = 1e-3, synchronise: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The object so far.
 
         Args:
+            synchronise: restore the long-range phase (`pinn.synchronise.phase_correction`).
             floor: pixels whose weight is below this share of the median positive weight are left
                 at zero: they were lit by next to nothing.
 
@@ -89,6 +103,9 @@ class Canvas:
         divisor = np.where(covered, weight, 1.0)
         obj = np.where(covered, (re + 1j * im) / divisor, 0.0).astype(np.complex64)
         coverage = np.where(covered, weight, 0.0).astype(np.float32)
+        if synchronise:
+            grad_y, grad_x = self._gradient[:, y0:y1, x0:x1]
+            obj *= np.exp(1j * phase_correction(obj, grad_y, grad_x))
         return obj, coverage, self._low.astype(np.float64) + self.anchor
 
     def _grow(self, low: np.ndarray, high: np.ndarray, spare: int) -> None:
@@ -96,17 +113,22 @@ class Canvas:
             self._start = low - spare
             shape = high - low + 2 * spare
             self._sums = np.zeros((3, shape[0], shape[1]))
+            self._gradient = np.zeros((2, shape[0], shape[1]), np.complex64)
             return
         start, end = self._start, self._start + self._sums.shape[1:]
         if np.all(low >= start) and np.all(high <= end):
             return
         new_start = np.where(low < start, low - spare, start)
         new_end = np.where(high > end, high + spare, end)
-        grown = np.zeros((3, *(new_end - new_start)))
         y, x = start - new_start
         height, width = self._sums.shape[1:]
-        grown[:, y : y + height, x : x + width] = self._sums
-        self._sums, self._start = grown, new_start
+        grown = []
+        for old in (self._sums, self._gradient):
+            new = np.zeros((len(old), *(new_end - new_start)), old.dtype)
+            new[:, y : y + height, x : x + width] = old
+            grown.append(new)
+        self._sums, self._gradient = grown
+        self._start = new_start
 
 
 def legacy_reassemble(patches: np.ndarray, positions: np.ndarray, crop: int = 20) -> np.ndarray:
@@ -131,7 +153,8 @@ def legacy_reassemble(patches: np.ndarray, positions: np.ndarray, crop: int = 20
     corners, fractions = canvas.split(offsets)
     shifted = bilinear_shift(patches, fractions)
     canvas.reserve(np.array([[-pad, -pad], [pad, pad]], np.float64))
-    canvas.add(corners, shifted)
+    for corner, patch in zip(corners, shifted, strict=True):
+        canvas.add(corner[None], patch[None])
     total = canvas._sums
     assert total is not None
     full = crop + 2 * pad

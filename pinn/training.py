@@ -22,11 +22,12 @@ from pinn.io.atomic import check_writable
 from pinn.model import PtychoModel
 from pinn.ops.patches import canvas_size
 from pinn.progress import Progress, StopRequested
-from pinn.report import write_training_report
+from pinn.report import write_config, write_run
 from pinn.trained import Model, load_model
 
 Report = Callable[[Progress], None]
 _STATISTICS_FRAMES = 4096
+_FAINT = 1e-4  # counts per pixel
 
 
 def train(
@@ -43,7 +44,8 @@ def train(
 
     Args:
         scans: what to learn from; several are mixed, each with its own probe and scale.
-        model: network and physics; N is taken from the scan. A trained `Model` is trained on.
+        model: network and physics; N is taken from the scan. A trained `Model` is trained on for
+            `epochs` more, with a fresh optimiser.
         train: the run.
         output: folder for `wts.h5.zip` (rewritten after every epoch), `history.csv`,
             `config.json`, `loss.png` and `samples.png`; nothing is written without it.
@@ -81,7 +83,7 @@ def train(
     if run.deterministic:
         backend.deterministic()
     groups = [_groups(scan, config, run) for scan in scans]
-    session = _Session(scans, groups, config, run, start)
+    session = _Session(scans, groups, config, run, start, resume)
     return session.fit(folder, progress)
 
 
@@ -137,8 +139,10 @@ class _Feed(keras.utils.PyDataset):
 class _Session:
     """One call of `train`: owns the model, the optimiser and the feed."""
 
-    def __init__(self, scans, groups, config, run, start) -> None:
+    def __init__(self, scans, groups, config, run, start, resume) -> None:
         self.scans, self.config, self.run = scans, config, run
+        self.first = 0 if start is None else len(start.history)
+        self.last = run.epochs if resume else self.first + run.epochs
         statistics = [scan.statistics() for scan in scans]
         reach = max(float(np.abs(g.offsets).max()) for g in groups)
         canvas = canvas_size(reach, config.N)
@@ -149,6 +153,9 @@ class _Session:
         held = [h for h in hold if len(h.indices)]
         self.held = Batches(scans, list(hold), run.batch_size, 0, shuffle=False) if held else None
         self.network = PtychoModel(config, canvas, len(scans))
+        per_pixel = min(s.mean_counts for s in statistics) / config.N**2
+        if per_pixel < _FAINT:  # no dose has so few photons: these are arbitrary units
+            self.network.count_unit = 1.0 / per_pixel
         factors = [s.exposure_factor for s in statistics]
         if start is None or start.network.scans != len(scans):
             self.network.probe.set_probe(np.stack([s.probe_gauge() for s in scans]))
@@ -168,7 +175,7 @@ class _Session:
         self.history: list[dict[str, Any]] = []
         if start is not None:
             self.history = list(start.history)
-            if start.optimizer_arrays is not None:
+            if resume and start.optimizer_arrays is not None:
                 _assign(self.network.optimizer, start.optimizer_arrays)
         self.model = Model(
             config,
@@ -192,8 +199,8 @@ class _Session:
         total, squares, seen = np.zeros((N, N)), np.zeros((N, N)), np.zeros((N, N))
         for scan, factor in zip(self.scans, factors, strict=True):
             rng = np.random.default_rng(self.run.seed)
-            count = min(scan.n_frames, _STATISTICS_FRAMES)
-            sample = np.sort(rng.choice(scan.n_frames, count, replace=False))
+            count = min(len(scan), _STATISTICS_FRAMES)
+            sample = np.sort(rng.choice(len(scan), count, replace=False))
             for first in range(0, count, 64):
                 amplitude, valid = scan.read(sample[first : first + 64])
                 amplitude = np.where(valid, amplitude.astype(np.float64) * factor, 0.0)
@@ -207,22 +214,19 @@ class _Session:
         self.network.normalise.set_statistics(mean, spread if standard else None)
 
     def fit(self, folder: Path | None, progress: Report | None) -> Model:
-        first = len(self.history)
-        if first >= self.run.epochs:
+        if self.first >= self.last:
             raise ConfigError(
-                f"the run in the archive has {first} epochs already; ask for more than that"
+                f"the run in the archive has {self.first} epochs already; ask for more than that"
             )
         watcher = _Watcher(self, folder, progress)
         if folder is not None:
-            from pinn.report import write_config
-
             write_config(folder, self.config, self.run)
         held = None if self.held is None else _Feed(self.held)
         try:
             self.network.fit(
-                _Feed(self.feed, first),
-                initial_epoch=first,
-                epochs=self.run.epochs,
+                _Feed(self.feed, self.first),
+                initial_epoch=self.first,
+                epochs=self.last,
                 validation_data=held,
                 callbacks=[watcher],
                 shuffle=False,
@@ -232,7 +236,7 @@ class _Session:
             watcher.save()
         self.model.optimizer_arrays = arrays_of(self.network.optimizer)
         if folder is not None:
-            write_training_report(folder, self.model, self.held or self.feed)
+            write_run(folder, self.model, self.held or self.feed, pictures=True)
         return self.model
 
 
@@ -295,6 +299,9 @@ class _Watcher(keras.callbacks.Callback):
         model = self.session.model
         model.optimizer_arrays = arrays_of(self.session.network.optimizer)
         model.save(self.folder)
+        epoch, every = len(model.history), self.session.run.sample_every
+        feed = self.session.held or self.session.feed
+        write_run(self.folder, model, feed, pictures=bool(every) and epoch % every == 0)
 
     def _progress(self, **values: Any) -> Progress:
         elapsed = max(time.perf_counter() - self._started, 1e-9)
@@ -302,9 +309,9 @@ class _Watcher(keras.callbacks.Callback):
         return Progress(
             stage="train",
             done=self._done,
-            total=len(session.feed) * session.run.batch_size * session.run.epochs,
+            total=len(session.feed) * session.run.batch_size * (session.last - session.first),
             rate=self._done / elapsed,
-            epochs=session.run.epochs,
+            epochs=session.last,
             **values,
         )
 

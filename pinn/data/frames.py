@@ -121,10 +121,10 @@ class NpyInZipFrames(ArrayFrames):
     """
 
     def __init__(self, path: Path, member: Member, frame_axis: int = 0) -> None:
-        self._release = map_member(path, member, frame_axis)
-        super().__init__(self._release.array)
+        self._mapped = map_member(path, member, frame_axis)
+        super().__init__(self._mapped.array)
 
     def close(self) -> None:
         """Drop the map and the temporary file; reading afterwards is an error."""
         super().close()
-        self._release.close()
+        self._mapped.close()

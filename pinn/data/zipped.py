@@ -151,8 +151,10 @@ def map_member(path: Path, member: Member, frame_axis: int = 0) -> MappedArray:
         shape, axes = shape[::-1], [len(shape) - 1 - axis for axis in axes]
     stored = member.info.compress_type == zipfile.ZIP_STORED
     if stored and axes[0] == 0:
-        offset = _data_offset(path, member)
-        mapped = np.memmap(path, member.dtype, "r", offset, shape)
+        try:
+            mapped = np.memmap(path, member.dtype, "r", _data_offset(path, member), shape)
+        except (*_BROKEN, ValueError) as error:
+            raise _damaged(path, member.key, error) from None
         return MappedArray(mapped.transpose(axes))
     return _copy(path, member, shape, axes)
 
@@ -207,6 +209,8 @@ def _data_offset(path: Path, member: Member) -> int:
     with open(path, "rb") as file:
         file.seek(member.info.header_offset)
         fields = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+    if fields[0] != b"PK\3\4":
+        raise zipfile.BadZipFile("its local header is not where the directory says")
     begin = member.info.header_offset + _LOCAL_HEADER.size + fields[-2] + fields[-1]
     return begin + member.header_bytes
 

@@ -23,7 +23,7 @@ from pinn.metrics.register import (
 )
 
 PASSES = 4
-SETTLED = 0.01  # px; one step of the peak search
+SETTLED = 0.015  # px; the peak search steps by 0.01
 
 
 @dataclass(frozen=True)

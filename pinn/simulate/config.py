@@ -32,7 +32,9 @@ class SimulateConfig(Config):
     probe pixels; angles are radians; doses are photons (counts).
     """
 
-    N: int = Field(64, ge=16, le=1024, description="Side of a frame and of the probe in pixels (even).")
+    N: int = Field(
+        64, ge=16, le=1024, description="Side of a frame and of the probe in pixels (even)."
+    )
     seed: int = Field(0, ge=0, description="Seed of everything random in the scan.")
 
     object: ObjectKind = Field(
@@ -41,11 +43,16 @@ class SimulateConfig(Config):
         "(dead leaves: overlapping opaque shapes), demo (star, letters and a smooth phase).",
     )
     object_seed: int | None = Field(
-        None, ge=0, description="Seed of the object alone, for two objects under one probe and "
+        None,
+        ge=0,
+        description="Seed of the object alone, for two objects under one probe and "
         "pattern; default: seed.",
     )
     size: int | None = Field(
-        None, ge=20, le=16384, description="Side of the object in pixels; default: what the scan covers.",
+        None,
+        ge=20,
+        le=16384,
+        description="Side of the object in pixels; default: what the scan covers.",
     )
     amplitude_min: float = Field(0.3, ge=0, le=2, description="Smallest amplitude of the object.")
     amplitude_max: float = Field(1.0, gt=0, le=2, description="Largest amplitude of the object.")
@@ -55,19 +62,34 @@ class SimulateConfig(Config):
         "(another drawing, or a smooth field for star and demo), flat (zero).",
     )
     phase_min: float | None = Field(
-        None, ge=-3.1416, le=3.1416, description="Smallest phase in radians; default: as the object kind has it.",
+        None,
+        ge=-3.1416,
+        le=3.1416,
+        description="Smallest phase in radians; default: as the object kind has it.",
     )
     phase_max: float | None = Field(
-        None, ge=-3.1416, le=3.1416, description="Largest phase in radians; default: as the object kind has it.",
+        None,
+        ge=-3.1416,
+        le=3.1416,
+        description="Largest phase in radians; default: as the object kind has it.",
     )
     contrast: float = Field(
-        1.0, gt=0, le=1, description="Share of the amplitude and phase variation that is kept; 1: all of it.",
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of the amplitude and phase variation that is kept; 1: all of it.",
     )
     lines: int | None = Field(
-        None, ge=1, le=1_000_000, description="Lines drawn for object lines; default: 400 per 392 pixels of size.",
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Lines drawn for object lines; default: 400 per 392 pixels of size.",
     )
     spokes: int | None = Field(
-        None, ge=2, le=360, description=f"Spokes of the star for objects star and demo; default {SPOKES}.",
+        None,
+        ge=2,
+        le=360,
+        description=f"Spokes of the star for objects star and demo; default {SPOKES}.",
     )
 
     probe: ProbeKind = Field(
@@ -76,51 +98,77 @@ class SimulateConfig(Config):
         "round aperture out of focus), file.",
     )
     probe_file: Path | None = Field(
-        None, description="NPZ with a probeGuess or probe array, (N, N) or (modes, N, N), for probe file.",
+        None,
+        description="NPZ with a probeGuess or probe array, (N, N) or (modes, N, N), for probe file.",
     )
     probe_diameter: float | None = Field(
-        None, ge=0.02, le=0.9,
+        None,
+        ge=0.02,
+        le=0.9,
         description="Probe diameter (4 sigma of its intensity) as a fraction of N; default 0.34, defocused 0.4.",
     )
     defocus: float | None = Field(
-        None, ge=0, le=200,
+        None,
+        ge=0,
+        le=200,
         description="Defocus for probe defocused: phase in radians at the rim of the aperture, pi "
         f"times the Fresnel number; default {PROBE_DEFAULTS['defocus']:g}.",
     )
     central_stop: float | None = Field(
-        None, ge=0, le=0.9,
+        None,
+        ge=0,
+        le=0.9,
         description="Radius of a central stop as a fraction of the aperture's, for probe defocused; default 0.",
     )
     aberration: float | None = Field(
-        None, ge=0, le=20,
+        None,
+        ge=0,
+        le=20,
         description="Astigmatism and coma for probe defocused: largest phase in radians of each; "
         f"default {PROBE_DEFAULTS['aberration']:g}.",
     )
-    probe_modes: int = Field(1, ge=1, le=32, description="Incoherent, mutually orthogonal probe modes.")
+    probe_modes: int = Field(
+        1, ge=1, le=32, description="Incoherent, mutually orthogonal probe modes."
+    )
     mode_ratio: float | None = Field(
-        None, gt=0, le=1, description="Power of each further mode relative to the one before; default 0.5.",
+        None,
+        gt=0,
+        le=1,
+        description="Power of each further mode relative to the one before; default 0.5.",
     )
 
     pattern: PatternKind = Field(
-        "raster", description="Scan pattern: raster (with jitter), random (uniform), fermat (spiral).",
+        "raster",
+        description="Scan pattern: raster (with jitter), random (uniform), fermat (spiral).",
     )
     n_frames: int | None = Field(
-        None, ge=1, le=10_000_000, description=f"Number of frames; default {DEFAULT_FRAMES} unless size and spacing fix it.",
+        None,
+        ge=1,
+        le=10_000_000,
+        description=f"Number of frames; default {DEFAULT_FRAMES} unless size and spacing fix it.",
     )
     overlap: float | None = Field(
-        None, ge=0, lt=1,
+        None,
+        ge=0,
+        lt=1,
         description="Linear overlap 1 - d/D (d mean distance to the nearest position, D probe "
         f"diameter, 4 sigma); default {DEFAULT_OVERLAP:g} unless step, or size and n_frames, fix it.",
     )
     step: float | None = Field(
-        None, gt=0, description="Mean distance to the nearest position in pixels, instead of overlap.",
+        None,
+        gt=0,
+        description="Mean distance to the nearest position in pixels, instead of overlap.",
     )
     jitter: float | None = Field(
-        None, ge=0, le=1,
+        None,
+        ge=0,
+        le=1,
         description=f"Random displacement of raster positions, each way, as a fraction of the step; default {JITTER:g}.",
     )
     position_error: float = Field(
-        0.0, ge=0, le=50,
+        0.0,
+        ge=0,
+        le=50,
         description="RMS error of each coordinate written to the file, in pixels (cut at 4 times it).",
     )
     interpolation: Literal["bilinear", "fourier"] = Field(
@@ -130,18 +178,32 @@ class SimulateConfig(Config):
     )
 
     photons_per_frame: float = Field(
-        1e6, gt=0, le=1e12, description="Mean number of photons in a frame before beamstop, bad pixels and background.",
+        1e6,
+        gt=0,
+        le=1e12,
+        description="Mean number of photons in a frame before beamstop, bad pixels and background.",
     )
-    poisson: bool = Field(True, description="Count photons (Poisson noise); no: the expected counts.")
+    poisson: bool = Field(
+        True, description="Count photons (Poisson noise); no: the expected counts."
+    )
     background: float = Field(
-        0.0, ge=0, le=1e6, description="Mean background counts per pixel, added evenly over the detector.",
+        0.0,
+        ge=0,
+        le=1e6,
+        description="Mean background counts per pixel, added evenly over the detector.",
     )
     bad_pixels: float = Field(
-        0.0, ge=0, le=0.5, description="Fraction of bad detector pixels, half dead and half stuck high.",
+        0.0,
+        ge=0,
+        le=0.5,
+        description="Fraction of bad detector pixels, half dead and half stuck high.",
     )
-    beamstop: float = Field(0.0, ge=0, description="Radius in pixels of a beamstop over the frame's centre.")
+    beamstop: float = Field(
+        0.0, ge=0, description="Radius in pixels of a beamstop over the frame's centre."
+    )
     frames: Literal["counts", "amplitude"] = Field(
-        "counts", description="What is written: counts, or amplitude (square root of the counts).",
+        "counts",
+        description="What is written: counts, or amplitude (square root of the counts).",
     )
     frames_dtype: Literal["auto", "uint16", "uint32", "float32"] = Field(
         "auto",
@@ -196,7 +258,10 @@ class SimulateConfig(Config):
         for name, applies in only.items():
             if getattr(self, name) is not None and not applies:
                 chosen = {"jitter": f"pattern {self.pattern}", "mode_ratio": "probe_modes 1"}.get(
-                    name, f"object {self.object}" if name in ("lines", "spokes") else f"probe {self.probe}"
+                    name,
+                    f"object {self.object}"
+                    if name in ("lines", "spokes")
+                    else f"probe {self.probe}",
                 )
                 raise ValueError(f"{name} has no meaning with {chosen}; leave it out")
 
@@ -206,4 +271,6 @@ class SimulateConfig(Config):
         if self.n_frames == 1 and (self.overlap is not None or self.step is not None):
             raise ValueError("one frame has no neighbour, hence no overlap or step; leave it out")
         if self.size is not None and self.size < self.N + 4:
-            raise ValueError(f"size {self.size} is too small for frames of {self.N} pixels; take {2 * self.N} or more")
+            raise ValueError(
+                f"size {self.size} is too small for frames of {self.N} pixels; take {2 * self.N} or more"
+            )

@@ -76,12 +76,17 @@ def make_detector(config: SimulateConfig, brightest: float, rng: np.random.Gener
     N = config.N
     stop = beamstop_mask(N, config.beamstop)
     open_pixels = np.flatnonzero(~stop)
-    chosen = rng.choice(open_pixels, int(round(config.bad_pixels * len(open_pixels))), replace=False)
+    chosen = rng.choice(open_pixels, round(config.bad_pixels * len(open_pixels)), replace=False)
     bad, stuck = stop.copy(), np.zeros((N, N), bool)
     bad.flat[chosen] = True
     stuck.flat[chosen[: len(chosen) // 2]] = True
     return Detector(
-        bad, stuck, _dtype(config, brightest), config.poisson, config.background, config.frames == "amplitude"
+        bad,
+        stuck,
+        _dtype(config, brightest),
+        config.poisson,
+        config.background,
+        config.frames == "amplitude",
     )
 
 

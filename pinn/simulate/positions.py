@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 
 from pinn.errors import ConfigError
 from pinn.simulate.config import DEFAULT_FRAMES, DEFAULT_OVERLAP, JITTER, SimulateConfig
+from pinn.simulate.forward import FOURIER_PAD
 
 GOLDEN_ANGLE = math.pi * (3.0 - math.sqrt(5.0))
 MAX_SIZE = 16384
@@ -72,8 +73,6 @@ def margin_px(config: SimulateConfig) -> int:
     Two for the interpolation and for rounding, four standard deviations for positions in error,
     and the border that Fourier interpolation reads.
     """
-    from pinn.simulate.recipe import FOURIER_PAD  # here, since recipe imports this module
-
     border = FOURIER_PAD if config.interpolation == "fourier" else 0
     return 2 + border + math.ceil(4 * config.position_error)
 
@@ -159,9 +158,7 @@ def _pattern(
     return unit, extent, mean_nearest_distance(unit) if n > 1 else math.inf
 
 
-def _largest(
-    config: SimulateConfig, step: float, room: float, seed: np.random.SeedSequence
-) -> int:
+def _largest(config: SimulateConfig, step: float, room: float, seed: np.random.SeedSequence) -> int:
     """The most frames that fit, by bisection: the extent grows with the number of frames."""
 
     def fits(n: int) -> bool:

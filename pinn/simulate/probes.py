@@ -52,8 +52,12 @@ def make_probe(config: SimulateConfig, rng: np.random.Generator) -> np.ndarray:
             for name, default in PROBE_DEFAULTS.items()
         }
         angles = rng.uniform(0.0, 2.0 * np.pi, 2)
-        first = defocused(config.N, fraction or DIAMETER_DEFAULTS["defocused"], angles=angles, **options)
-    return with_modes(first, config.probe_modes, 0.5 if config.mode_ratio is None else config.mode_ratio)
+        first = defocused(
+            config.N, fraction or DIAMETER_DEFAULTS["defocused"], angles=angles, **options
+        )
+    return with_modes(
+        first, config.probe_modes, 0.5 if config.mode_ratio is None else config.mode_ratio
+    )
 
 
 def probe_diameter_px(modes: np.ndarray) -> float:
@@ -76,7 +80,9 @@ def disc(N: int, fraction: float) -> np.ndarray:
     index = np.arange(N) - (N - 1) / 2
     inside = index[:, None] ** 2 + index**2 < (fraction * N / 2) ** 2
     if not inside.any():
-        raise ConfigError(f"a disc of {fraction:g} N is smaller than a pixel at N = {N}; enlarge probe_diameter")
+        raise ConfigError(
+            f"a disc of {fraction:g} N is smaller than a pixel at N = {N}; enlarge probe_diameter"
+        )
     return gaussian_filter(inside.astype(np.float64), 1.0) + 1e-9 + 0j
 
 
@@ -127,7 +133,9 @@ def defocused(
         if central_stop > 0:
             pupil *= np.clip((u - central_stop) / soft + 0.5, 0.0, 1.0)
         phase = defocus * u**2
-        phase = phase + aberration * (u**2 * np.cos(2 * (theta - angles[0])) + u**3 * np.cos(theta - angles[1]))
+        phase = phase + aberration * (
+            u**2 * np.cos(2 * (theta - angles[0])) + u**3 * np.cos(theta - angles[1])
+        )
         return np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(pupil * np.exp(1j * phase))))
 
     target = fraction * N
@@ -139,7 +147,7 @@ def defocused(
         ratio = probe_diameter_px(probe[None]) / target
         if abs(ratio - 1) < 1e-3:
             break
-        rim *= ratio ** 0.7  # damped: the tails make the diameter no pure power of the rim
+        rim *= ratio**0.7  # damped: the tails make the diameter no pure power of the rim
     else:
         raise ConfigError(_aperture_message(N, fraction, defocus, rim))
     intensity = np.abs(probe) ** 2
@@ -167,7 +175,9 @@ def with_modes(first: np.ndarray, count: int, ratio: float) -> np.ndarray:
             break
     matrix = np.stack([c.ravel() for c in columns[:count]], 1)
     q, r = np.linalg.qr(matrix / np.linalg.norm(matrix, axis=0))
-    q = q * (np.diag(r) / np.abs(np.diag(r)))  # QR may turn a column's phase; the first keeps its own
+    q = q * (
+        np.diag(r) / np.abs(np.diag(r))
+    )  # QR may turn a column's phase; the first keeps its own
     powers = ratio ** np.arange(count)
     q = q * np.sqrt(powers / powers.sum())
     return np.ascontiguousarray(q.T).reshape(count, *first.shape)
@@ -183,7 +193,9 @@ def read_probe(path: Path, N: int) -> np.ndarray:
         with np.load(path, allow_pickle=False) as file:
             key = next((k for k in ("probeGuess", "probe") if k in file.files), None)
             if key is None:
-                raise ScanError(f"{path} has no array probeGuess or probe, but {', '.join(file.files)}")
+                raise ScanError(
+                    f"{path} has no array probeGuess or probe, but {', '.join(file.files)}"
+                )
             probe = np.asarray(file[key])
     except FileNotFoundError:
         raise ScanError(f"probe file {path} does not exist") from None
@@ -200,7 +212,9 @@ def read_probe(path: Path, N: int) -> np.ndarray:
         )
     probe = probe.astype(np.complex128)
     if not np.isfinite(probe).all() or not np.abs(probe).any():
-        raise ScanError(f"{key} in {path} is empty or has values that are not finite; take another file")
+        raise ScanError(
+            f"{key} in {path} is empty or has values that are not finite; take another file"
+        )
     return probe
 
 
@@ -212,7 +226,9 @@ def _grid(N: int) -> tuple[np.ndarray, np.ndarray]:
 def _aperture_message(N: int, fraction: float, defocus: float, rim: float) -> str:
     what = "wider than the detector" if rim > 0.2 else "too narrow to be sampled"
     advice = (
-        "enlarge probe_diameter or lower defocus" if rim > 0.2 else "lower probe_diameter or raise defocus"
+        "enlarge probe_diameter or lower defocus"
+        if rim > 0.2
+        else "lower probe_diameter or raise defocus"
     )
     return (
         f"a probe of diameter {fraction:g} N with defocus {defocus:g} at N = {N} needs an aperture "

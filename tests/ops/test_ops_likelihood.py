@@ -50,10 +50,8 @@ def _scan(seed, shape=(2, 3, 4, 5)):
 
 
 # Distances from rate = k that cover the series, its end at 0.5 and the logarithm on both sides.
-X = np.concatenate(
-    [s * np.array([1e-7, 1e-5, 1e-4, 1.3e-3, 0.02, 0.1, 0.3, 0.499, 0.501, 0.7]) for s in (1, -1)]
-    + [[-0.99, -0.999999, 2.0, 30.0]]
-)
+NEAR = np.concatenate([[1e-7, 1e-5, 1e-4, 1.3e-3, 0.02], np.geomspace(0.03, 0.7, 60)])
+X = np.concatenate([NEAR, -NEAR, [-0.99, -0.999999, 2.0, 30.0]])
 
 
 @pytest.mark.parametrize("k", [1e-3, 1.0, 7.0, 1e3, 1e5, 1e8])
@@ -273,3 +271,36 @@ def test_order_of_frames_does_not_matter():
         assert evaluate(loss, counts[order], rate[order], valid[order]) == pytest.approx(
             float(evaluate(loss, counts, rate, valid)), rel=1e-6
         )
+
+
+def test_amplitude_losses_keep_their_digits_at_1e8_counts():
+    """One standard deviation off, the roots agree to four digits and differ by 1/2."""
+    counts = np.full((1, 8), 1e8, "f4")
+    rate = counts + np.linspace(-2e4, 2e4, 8).astype("f4")
+    gap = np.sqrt(rate.astype("f8")) - np.sqrt(counts.astype("f8"))
+    assert evaluate(likelihood.amplitude_mse, counts, rate) == pytest.approx(
+        np.sum(4 * gap**2) / np.sum(counts.astype("f8")), rel=1e-6
+    )
+    assert evaluate(likelihood.amplitude_mae, counts, rate) == pytest.approx(
+        np.sum(np.abs(gap)) / np.sum(np.sqrt(counts.astype("f8"))), rel=1e-6
+    )
+
+
+def test_amplitude_mae_pulls_nowhere_where_it_is_exact():
+    counts = np.array([[4.0, 9.0, 1.0]])
+    _, (_, by_rate) = grad(
+        lambda k, r: likelihood.amplitude_mae(k, r, rate_floor=0.0), counts, counts
+    )
+    assert np.array_equal(by_rate, np.zeros((1, 3)))
+
+
+@pytest.mark.parametrize(
+    "loss", [likelihood.deviance_loss, likelihood.amplitude_mse], ids=["deviance", "amplitude"]
+)
+def test_normalisation_holds_below_one_count_in_all(loss):
+    """Frames in arbitrary units may sum to less than one: equal relative misfit, equal loss."""
+    counts, rate, _ = _scan(14, (1, 1, 4, 5))
+    faint = 1e-4 * counts, 1e-4 * (rate + 0.5)
+    assert faint[0].sum() < 1
+    got = evaluate(lambda k, r: loss(k, r, rate_floor=1e-10), *faint)
+    assert got == pytest.approx(float(evaluate(loss, counts, rate + 0.5)), rel=1e-4)

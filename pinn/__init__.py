@@ -1,0 +1,88 @@
+"""Ptychography by a network that learns from the diffraction patterns alone, on Keras 3.
+
+Everything is loaded when it is first used: importing `pinn` imports neither Keras nor a framework.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from pinn import simulate
+    from pinn.config import ModelConfig, ReconstructConfig, ScanConfig, TrainConfig
+    from pinn.data.scan import Scan
+    from pinn.inference import Reconstructor, reconstruct
+    from pinn.io.load import load
+    from pinn.io.product import load_reconstruction
+    from pinn.metrics import evaluate
+    from pinn.progress import Progress, StopRequested
+    from pinn.results import Reconstruction
+    from pinn.simulate.config import SimulateConfig
+    from pinn.trained import Model, load_model
+    from pinn.training import train
+
+_HOMES = {
+    "Model": "pinn.trained",
+    "ModelConfig": "pinn.config",
+    "Progress": "pinn.progress",
+    "ReconstructConfig": "pinn.config",
+    "Reconstruction": "pinn.results",
+    "Reconstructor": "pinn.inference",
+    "Scan": "pinn.data.scan",
+    "ScanConfig": "pinn.config",
+    "SimulateConfig": "pinn.simulate.config",
+    "StopRequested": "pinn.progress",
+    "TrainConfig": "pinn.config",
+    "evaluate": "pinn.metrics",
+    "load": "pinn.io.load",
+    "load_model": "pinn.trained",
+    "load_reconstruction": "pinn.io.product",
+    "reconstruct": "pinn.inference",
+    "train": "pinn.training",
+}
+_MODULES = {"simulate"}
+_ON_KERAS = {"pinn.inference", "pinn.trained", "pinn.training"}
+
+__all__ = [
+    "Model",
+    "ModelConfig",
+    "Progress",
+    "ReconstructConfig",
+    "Reconstruction",
+    "Reconstructor",
+    "Scan",
+    "ScanConfig",
+    "SimulateConfig",
+    "StopRequested",
+    "TrainConfig",
+    "__version__",
+    "evaluate",
+    "load",
+    "load_model",
+    "load_reconstruction",
+    "reconstruct",
+    "simulate",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"pinn.{name}")
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'pinn' has no attribute {name!r}")
+    if home in _ON_KERAS:
+        from pinn import backend
+
+        backend.select()  # the last moment at which the choice is ours and not Keras's
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,159 @@
+"""What the numbers of a scan are, and where their zero frequency lies, when nobody says so.
+
+Rules and not guesses: each answer comes with the sentence that is shown to the user.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pinn.data.frames import FrameSource
+from pinn.data.masks import measured
+from pinn.errors import ScanError
+
+UNITS = ("counts", "intensity", "amplitude")
+CENTRES = ("centred", "corner")
+SAMPLE_FRAMES = 32
+SAMPLE_BYTES = 16 << 20
+_BRIGHT = 3000.0  # an amplitude of this is ten million counts in one pixel
+
+
+class Sample:
+    """A few frames spread over the scan.
+
+    Args:
+        frames: the source.
+        mask: `(N, N)` or `(M, N, N)` bool, True = use, or None.
+
+    Attributes:
+        raw: stored values `(n, N, N)`.
+        values: the same as floats, 0 where masked.
+        valid: bool, pixels that count.
+    """
+
+    def __init__(self, frames: FrameSource, mask: np.ndarray | None) -> None:
+        M, N = frames.shape[:2]
+        count = min(M, SAMPLE_FRAMES, max(1, SAMPLE_BYTES // (8 * N * N)))
+        rows = np.unique(np.linspace(0, M - 1, count).astype(np.int64))
+        self.raw = frames.read(rows)
+        self.values, self.valid = apply_mask(self.raw, mask, rows)
+
+
+def apply_mask(
+    raw: np.ndarray, mask: np.ndarray | None, rows: np.ndarray | slice
+) -> tuple[np.ndarray, np.ndarray]:
+    """`measured` frames with the caller's mask applied; `rows` are their numbers in the scan."""
+    values, valid = measured(raw)
+    if mask is not None:
+        valid &= mask[rows] if mask.ndim == 3 else mask
+        values[~valid] = 0.0
+    return values, valid
+
+
+def whole_numbers(values: np.ndarray) -> bool:
+    """True if all values are whole."""
+    return bool(np.all(values == np.rint(values)))
+
+
+def choose_units(
+    units: str, frames: FrameSource, sample: Sample, mask: np.ndarray | None, where: str
+) -> tuple[str, str | None]:
+    """Units of the frames, and a note when they were chosen here.
+
+    Args:
+        units: `auto`, or what the caller says.
+
+    Raises:
+        ScanError: an unknown word, or amplitudes with many different negative values.
+    """
+    if units not in ("auto", *UNITS):
+        raise ScanError(f"units of {where} are {units!r}, but one of {', '.join(UNITS)} is required")
+    note = None
+    if units == "auto":
+        units, note = _rule(frames, sample, mask)
+    if units == "amplitude":
+        _check_signs(sample, where)
+    return units, note
+
+
+def _rule(frames: FrameSource, sample: Sample, mask: np.ndarray | None) -> tuple[str, str]:
+    advice = "say units (--frames) if that is wrong"
+    if frames.dtype.kind != "f":
+        return "counts", f"frames are of integer type {frames.dtype}: read as counts; {advice}"
+    largest = float(sample.values.max())
+    whole = whole_numbers(sample.values)
+    if whole and largest <= 1:
+        # Dark or dim frames prove nothing: look on until something tells.
+        for first, raw in frames.chunks(max(1, SAMPLE_BYTES // (8 * raw_pixels(frames)))):
+            values, _ = apply_mask(raw, mask, slice(first, first + len(raw)))
+            largest, whole = max(largest, float(values.max())), whole_numbers(values)
+            if largest > 1 or not whole:
+                break
+    if whole and largest > 1:
+        return "counts", f"frame values are whole numbers above 1: read as counts; {advice}"
+    note = "read as amplitude, the square root of counts or intensity"
+    if largest > _BRIGHT:
+        note += f", although the largest value {largest:.3g} then means {largest**2:.1e} counts"
+    return "amplitude", f"frame values are not whole numbers above 1: {note}; {advice}"
+
+
+def raw_pixels(frames: FrameSource) -> int:
+    """Pixels of one frame."""
+    return int(frames.shape[1] * frames.shape[2])
+
+
+def _check_signs(sample: Sample, where: str) -> None:
+    if sample.raw.dtype.kind not in "if":
+        return
+    negative = sample.raw[sample.raw < 0]
+    # One value repeated marks bad pixels; many different ones are something else.
+    if negative.size > 0.01 * sample.raw.size and negative.min() != negative.max():
+        share = 100 * negative.size / sample.raw.size
+        raise ScanError(
+            f"{share:.0f} % of the frame values of {where} are negative, which an amplitude never "
+            "is; if they are intensities with the background subtracted, say so with units "
+            "'intensity' (--frames intensity)"
+        )
+
+
+def choose_centre(
+    centre: str, units: str, sample: Sample, where: str
+) -> tuple[str, str | None]:
+    """Where the zero frequency of the stored frames is, and a note unless it is plain.
+
+    The mean intensity around the middle is compared with that around the corners.
+
+    Args:
+        centre: `auto`, `centred` or `corner`.
+
+    Raises:
+        ScanError: an unknown word.
+    """
+    if centre not in ("auto", *CENTRES):
+        raise ScanError(f"centre of {where} is {centre!r}, but centred, corner or auto is required")
+    if centre != "auto":
+        return centre, None
+    energy = sample.values.astype(np.float64)
+    energy = (energy**2 if units == "amplitude" else energy).sum(0)
+    pixels = sample.valid.sum(0)
+    middle, corner = (
+        _window_mean(e, p)
+        for e, p in ((energy, pixels), (np.fft.fftshift(energy), np.fft.fftshift(pixels)))
+    )
+    if corner > 2 * middle:
+        return "corner", (
+            "frames have their zero frequency in the corner: moved to the centre; say centre "
+            "(--centre centred) if that is wrong"
+        )
+    if middle > 2 * corner:
+        return "centred", None
+    return "centred", (
+        "frames are as bright in the corners as in the middle: taken as centred; say centre "
+        "(--centre corner) if the zero frequency is at [0, 0]"
+    )
+
+
+def _window_mean(energy: np.ndarray, pixels: np.ndarray) -> float:
+    N = len(energy)
+    window = (slice(N // 2 - N // 8, N // 2 + N // 8),) * 2
+    return float(energy[window].sum() / max(1, pixels[window].sum()))

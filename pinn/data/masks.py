@@ -1,0 +1,54 @@
+"""From stored numbers to measured ones, and the mask of a batch.
+
+This is the only place where frame values change their type.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+# 32-bit detectors write the largest integer into gaps and dead pixels. Written as floats or as
+# wider integers it is no longer the largest value of its type; single precision rounds it up.
+_SENTINELS = (2**31 - 1, 2**31, 2**32 - 1, 2**32)
+# Beyond any detector; a square of it still fits single precision.
+_LARGEST = 1e18
+
+
+def measured(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Stored frames as floats, and which pixels hold a measurement.
+
+    A pixel holds none when it is not finite, negative, or a sentinel. The largest value of an
+    integer type is the sentinel of some detectors and the saturation of others; neither counts
+    photons. The 32-bit sentinels are recognised in wider types as well.
+
+    Args:
+        raw: stored frames of any shape and real dtype.
+
+    Returns:
+        Values, 0 where unusable: float32 for types of up to 16 bits and for float32, else
+        float64. And bool of the same shape, True = usable.
+    """
+    kind, size = raw.dtype.kind, raw.dtype.itemsize
+    values = raw.astype(np.float64 if size > (4 if kind == "f" else 2) else np.float32)
+    good = (values >= 0) & (values < _LARGEST)  # false for NaN
+    if kind in "iu":
+        good &= raw != np.iinfo(raw.dtype).max
+    if size >= 4 and (suspects := values >= _SENTINELS[0]).any():
+        good &= ~(suspects & np.isin(values, _SENTINELS))
+    values[~good] = 0.0
+    return values, good
+
+
+def encode(amplitude: np.ndarray, valid: np.ndarray, factor: float) -> np.ndarray:
+    """Normalised amplitude with -1 at masked pixels: the form a batch and the network hold.
+
+    Args:
+        amplitude: square root of counts, any shape.
+        valid: bool, True = the pixel is used; same shape.
+        factor: exposure factor of the scan.
+
+    Returns:
+        float32, same shape.
+    """
+    scaled = np.asarray(amplitude, np.float32) * np.float32(factor)
+    return np.where(valid, scaled, np.float32(-1.0))

@@ -1,0 +1,65 @@
+"""Nearest frames of every frame, with ties decided by place and not by order."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+_BLOCK = 8192
+_TIE = 1e-9  # relative; far above rounding, far below any stage
+
+
+def nearest_frames(positions: np.ndarray, count: int) -> np.ndarray:
+    """The nearest other frames of each frame, nearest first.
+
+    Equal distances (rasters are full of them) are decided by the neighbour's y, then x, then
+    number, so the result does not depend on the order of the frames, save for frames that share
+    one place exactly. A frame is never its own neighbour, also where positions repeat.
+
+    Args:
+        positions: `(M, 2)` pixels.
+        count: neighbours of each, at most `M - 1`.
+
+    Returns:
+        int64 `(M, count)`.
+    """
+    tree = cKDTree(positions)
+    result = np.empty((len(positions), count), np.int64)
+    for first in range(0, len(positions), _BLOCK):
+        rows = np.arange(first, min(first + _BLOCK, len(positions)))
+        _fill(result, tree, positions, rows, count, count + 9)
+    return result
+
+
+def _fill(
+    result: np.ndarray,
+    tree: cKDTree,
+    positions: np.ndarray,
+    rows: np.ndarray,
+    count: int,
+    candidates: int,
+) -> None:
+    """Write `result[rows]`; rows whose tie is longer than the candidates are asked again."""
+    candidates = min(candidates, len(positions))
+    distance, found = tree.query(positions[rows], k=candidates)
+    distance, found = distance.reshape(len(rows), -1), found.reshape(len(rows), -1)
+    if candidates < len(positions):
+        # Index `count` is the last neighbour wanted, since the frame itself is in the list.
+        tied = distance[:, -1] <= distance[:, count] * (1 + _TIE)
+        if tied.any():
+            size = max(1, len(rows) * candidates // (2 * candidates))
+            open_rows = rows[tied]
+            for first in range(0, len(open_rows), size):
+                part = open_rows[first : first + size]
+                _fill(result, tree, positions, part, count, 2 * candidates)
+            rows, found = rows[~tied], found[~tied]
+    if not len(rows):
+        return
+    step = positions[found] - positions[rows][:, None]
+    squared = np.where(found == rows[:, None], -1.0, (step**2).sum(-1))  # the frame itself: first
+    order = np.lexsort((found, positions[found, 1], positions[found, 0], squared), axis=-1)
+    # Where more frames share the place than there are candidates, the frame may not be among them.
+    ordered = np.take_along_axis(found, order, -1)
+    own = ordered[:, 0] == rows
+    result[rows[own]] = ordered[own, 1 : count + 1]
+    result[rows[~own]] = ordered[~own, :count]

@@ -1,0 +1,115 @@
+"""Which backend Keras will load: decided before Keras is imported, without importing anything."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from pinn.errors import BackendError
+
+BACKENDS = ("jax", "torch", "tensorflow")
+
+# What Keras writes by itself, whatever backend runs, when it finds no configuration file. A file
+# that says just this is nobody's choice.
+_UNTOUCHED = {
+    "floatx": "float32",
+    "epsilon": 1e-07,
+    "backend": "tensorflow",
+    "image_data_format": "channels_last",
+}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A backend and why it was taken; `str` gives one line for people."""
+
+    backend: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.backend} ({self.reason})"
+
+
+def select(backend: str | None = None) -> Selection:
+    """Decide the backend of this process; Keras loads it when it is imported.
+
+    Order: the argument, `KERAS_BACKEND`, a Keras configuration file somebody wrote, the first
+    installed of jax, torch, tensorflow. Nothing is imported. Sets `KERAS_BACKEND` for the process.
+
+    Raises:
+        BackendError: unknown, not installed, or Keras already runs on another one.
+    """
+    loaded = loaded_backend()
+    if backend is not None:
+        choice = Selection(_known(backend, "asked for"), "asked for")
+    elif loaded is not None:
+        return Selection(_known(loaded, "loaded"), "Keras is already imported with it")
+    else:
+        choice = _from_surroundings()
+    if loaded is not None and loaded != choice.backend:
+        raise BackendError(
+            f"the backend {choice.backend} was asked for, but Keras is already imported with "
+            f"{loaded} in this process; choose before the first use of pinn, or start a new process"
+        )
+    if loaded is None and not _installed(choice.backend):
+        raise BackendError(
+            f"the backend {choice.backend} ({choice.reason}) is not installed; run "
+            f'`pip install "pinn-ptycho[{choice.backend}]"` or choose another with --backend or '
+            "KERAS_BACKEND"
+        )
+    os.environ["KERAS_BACKEND"] = choice.backend
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    return choice
+
+
+def _from_surroundings() -> Selection:
+    named = os.environ.get("KERAS_BACKEND")
+    if named:
+        return Selection(_known(named, "KERAS_BACKEND"), "KERAS_BACKEND")
+    file = _keras_file()
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        content = None
+    if isinstance(content, dict) and content.get("backend") and content != _UNTOUCHED:
+        return Selection(_known(str(content["backend"]), str(file)), str(file))
+    for name in BACKENDS:
+        if _installed(name):
+            return Selection(name, f"first installed of {', '.join(BACKENDS)}")
+    raise BackendError(
+        f"no backend is installed: pinn needs one of {', '.join(BACKENDS)}; run "
+        '`pip install "pinn-ptycho[jax]"`'
+    )
+
+
+def _keras_file() -> Path:
+    """Where Keras looks for its configuration."""
+    if folder := os.environ.get("KERAS_HOME"):
+        return Path(folder).expanduser() / "keras.json"
+    home = Path("~").expanduser()
+    if not os.access(home, os.W_OK):
+        home = Path("/tmp")  # noqa: S108 (where Keras looks then)
+    return home / ".keras" / "keras.json"
+
+
+def _known(name: str, source: str) -> str:
+    if name not in BACKENDS:
+        raise BackendError(f"unknown backend {name!r} ({source}); known: {', '.join(BACKENDS)}")
+    return name
+
+
+def _installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ValueError:  # sys.modules holds None: somebody forbade the import
+        return False
+
+
+def loaded_backend() -> str | None:
+    """The backend Keras runs on, or None while Keras is not imported."""
+    keras = sys.modules.get("keras")
+    return None if keras is None else keras.config.backend()

@@ -1,0 +1,272 @@
+"""A recipe made into a scan: planned whole, exposed frame by frame.
+
+Everything but the frames is computed at once; frames come in chunks, so that memory does not grow
+with their number. Each frame has its own random stream, derived from the seed and its index: the
+result does not depend on the size of the chunks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pinn.errors import ConfigError
+from pinn.progress import Progress
+from pinn.simulate.config import SimulateConfig
+from pinn.simulate.detector import Detector, make_detector
+from pinn.simulate.forward import diffract, extract_patches, frame_photons
+from pinn.simulate.objects import make_object
+from pinn.simulate.positions import mean_nearest_distance, plan, with_error
+from pinn.simulate.probes import make_probe, probe_diameter_px
+
+VERSION = 1  # of the simulator: raised when the same recipe gives other numbers
+CHUNK_PIXELS = 1 << 20  # frame pixels computed at once: 16 MiB per complex temporary
+
+# Independent random streams, so that one option (the dose, say) leaves the rest of the scan alone.
+_OBJECT, _PROBE, _PATTERN, _ERROR, _DETECTOR, _FRAME = range(6)
+
+
+@dataclass(frozen=True)
+class SimulatedScan:
+    """A scan whose frames are computed when asked for.
+
+    Attributes:
+        config: the recipe.
+        truth: `(H, W)` complex64, the object; its pixel `[0, 0]` has the coordinate (0, 0).
+        probe: `(P, N, N)` complex64, the probe in square root of counts.
+        positions_px: `(M, 2)` float64 (y, x), as a file states them.
+        positions_true_px: `(M, 2)` float64 (y, x), where the probe was.
+        detector: its bad pixels and number type.
+        photons: `(M,)` float64, expected photons in each frame before any loss.
+        diameter_px: probe diameter, 4 sigma.
+        overlap: linear overlap of the true positions; None for one frame.
+    """
+
+    config: SimulateConfig
+    truth: np.ndarray
+    probe: np.ndarray
+    positions_px: np.ndarray
+    positions_true_px: np.ndarray
+    detector: Detector
+    photons: np.ndarray
+    diameter_px: float
+    overlap: float | None
+
+    def __len__(self) -> int:
+        return len(self.positions_px)
+
+    @property
+    def valid_mask(self) -> np.ndarray:
+        """`(N, N)` bool, True = use the pixel."""
+        return self.detector.valid_mask
+
+    def rates(self, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Expected counts of frames `start` to `stop`, without background: `(n, N, N)` float64."""
+        where = self.positions_true_px[start:stop]
+        patches = extract_patches(self.truth, where, self.config.N, self.config.interpolation)
+        return diffract(patches, self.probe.astype(np.complex128))
+
+    def frames(self, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Frames `start` to `stop` as the detector writes them: `(n, N, N)`."""
+        rates = self.rates(start, stop)
+        out = np.empty(rates.shape, self.detector.dtype)
+        for k, rate in enumerate(rates):
+            rng = np.random.default_rng(_stream(self.config.seed, _FRAME, start + k))
+            out[k] = self.detector.expose(rate, rng)
+        return out
+
+    def chunks(self, size: int | None = None) -> Iterator[np.ndarray]:
+        """All frames in order, `size` at a time (default: about a million pixels)."""
+        size = size or _chunk(self.config.N)
+        for start in range(0, len(self), size):
+            yield self.frames(start, min(start + size, len(self)))
+
+    def metadata(self) -> dict[str, Any]:
+        """What a file of this scan states about its making, ready for JSON, free of dates and paths."""
+        amplitude = np.abs(self.truth)
+        return {
+            "simulator": VERSION,
+            "recipe": _recipe(self.config),
+            "recipe_sha256": recipe_hash(self.config),
+            "photons_per_frame": float(self.photons.mean()),
+            "counts_per_pixel": float(self.photons.mean() / self.config.N**2),
+            "background_per_pixel": self.config.background,
+            "probe_diameter_px": self.diameter_px,
+            "overlap": self.overlap,
+            "object_origin_px": [0.0, 0.0],
+            "object_amplitude_spread": float(amplitude.std() / amplitude.mean()),
+        }
+
+
+def simulate(config: SimulateConfig) -> SimulatedScan:
+    """Plan a scan: object, probe, positions, dose and detector; frames are computed on demand.
+
+    Args:
+        config: the recipe.
+
+    Returns:
+        the scan; its probe carries the dose: the mean over frames of the expected photons is
+        `photons_per_frame` (to the rounding of complex64).
+
+    Raises:
+        ConfigError: the recipe contradicts itself.
+        ScanError: a probe file cannot be used.
+    """
+    seed = config.seed
+    modes = make_probe(config, np.random.default_rng(_stream(seed, _PROBE)))
+    diameter = probe_diameter_px(modes)
+    layout = plan(config, diameter, _stream(seed, _PATTERN))
+    true = layout.positions_px
+    written = with_error(true, config.position_error, np.random.default_rng(_stream(seed, _ERROR)))
+    object_seed = seed if config.object_seed is None else config.object_seed
+    field = min(layout.extent_px + diameter, layout.size)
+    # rounded before use: a file holds exactly the object and probe that made its frames
+    truth = make_object(config, layout.size, field, _stream(object_seed, _OBJECT)).astype(
+        np.complex64
+    )
+    photons = _photons(truth, true, modes, config)
+    if not photons.mean() > 0:
+        raise ConfigError("no light passes the object; raise amplitude_max or move the scan")
+    factor = config.photons_per_frame / photons.mean()
+    probe = (np.sqrt(factor) * modes).astype(np.complex64)
+    photons = photons * factor
+    detector = make_detector(
+        config, float(photons.max()), np.random.default_rng(_stream(seed, _DETECTOR))
+    )
+    overlap = None if len(true) == 1 else 1.0 - mean_nearest_distance(true) / diameter
+    return SimulatedScan(config, truth, probe, written, true, detector, photons, diameter, overlap)
+
+
+def simulate_to_file(
+    config: SimulateConfig, path: str | Path, progress: Callable[[Progress], None] | None = None
+) -> SimulatedScan:
+    """Simulate into an NPZ, in constant memory. The same recipe gives the same bytes.
+
+    The file holds the true object and probe as `objectGuess` and `probeGuess`, `positions_true`
+    `(M, 2)` float64 (y, x) besides the stated `xcoords`, `ycoords`, and the recipe as metadata. It
+    appears whole or not at all.
+
+    Args:
+        config: the recipe.
+        path: of the NPZ.
+        progress: called after every chunk; an exception from it ends the work and leaves no file.
+
+    Returns:
+        the scan that was written.
+
+    Raises:
+        ConfigError, ScanError: as `simulate`.
+        OutputError: the file cannot be written.
+    """
+    from pinn.io.npz import NpzScanWriter
+
+    scan = simulate(config)
+    total, started, done = len(scan), time.monotonic(), 0
+    writer = NpzScanWriter(
+        path,
+        total,
+        config.N,
+        scan.detector.dtype,
+        arrays=file_arrays(scan),
+        metadata=scan.metadata(),
+    )
+    with writer:
+        for chunk in scan.chunks():
+            writer.write(chunk)
+            done += len(chunk)
+            if progress is not None:
+                rate = done / max(time.monotonic() - started, 1e-9)
+                progress(Progress("simulate", done, total, rate))
+    return scan
+
+
+def simulate_arrays(config: SimulateConfig) -> dict[str, Any]:
+    """The whole scan in memory.
+
+    Returns:
+        `frames` `(M, N, N)`, `frames_units`, `positions_px`, `positions_true_px` `(M, 2)` float64
+        (y, x), `probe` `(N, N)` or `(P, N, N)` complex64, `truth` `(H, W)` complex64 with origin
+        (0, 0), `valid_mask` `(N, N)` bool (True = use), `overlap`, `diameter_px`, `metadata`; with
+        `frames = counts` also `counts`, the same array as `frames`.
+    """
+    scan = simulate(config)
+    frames = np.concatenate(list(scan.chunks()))
+    arrays: dict[str, Any] = {
+        "frames": frames,
+        "frames_units": config.frames,
+        "positions_px": scan.positions_px,
+        "positions_true_px": scan.positions_true_px,
+        "probe": _squeezed(scan.probe),
+        "truth": scan.truth,
+        "valid_mask": scan.valid_mask,
+        "overlap": scan.overlap,
+        "diameter_px": scan.diameter_px,
+        "metadata": scan.metadata(),
+    }
+    if config.frames == "counts":
+        arrays["counts"] = frames
+    return arrays
+
+
+def file_arrays(scan: SimulatedScan) -> dict[str, np.ndarray]:
+    """The members of the scan's NPZ besides the frames."""
+    y, x = scan.positions_px.T.copy()
+    return {
+        "xcoords": x,
+        "ycoords": y,
+        "xcoords_start": x,
+        "ycoords_start": y,
+        "probeGuess": _squeezed(scan.probe),
+        "objectGuess": scan.truth,
+        "scan_index": np.zeros(len(scan), np.int64),
+        "bad_pixels": scan.detector.bad,
+        "positions_true": scan.positions_true_px,
+        "frames_units": np.array(scan.config.frames),
+    }
+
+
+def recipe_hash(config: SimulateConfig) -> str:
+    """SHA-256 (hex) of the recipe, the simulator's version and the content of a probe file."""
+    content: dict[str, Any] = {"simulator": VERSION, "recipe": _recipe(config)}
+    if config.probe_file is not None:
+        content["probe_sha256"] = hashlib.sha256(config.probe_file.read_bytes()).hexdigest()
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _recipe(config: SimulateConfig) -> dict[str, Any]:
+    recipe = config.to_dict()
+    if config.probe_file is not None:
+        recipe["probe_file"] = config.probe_file.name  # where it lay is nobody's business
+    return recipe
+
+
+def _photons(
+    truth: np.ndarray, positions: np.ndarray, modes: np.ndarray, config: SimulateConfig
+) -> np.ndarray:
+    photons = np.empty(len(positions))
+    step = _chunk(config.N)
+    for start in range(0, len(positions), step):
+        where = positions[start : start + step]
+        patches = extract_patches(truth, where, config.N, config.interpolation)
+        photons[start : start + step] = frame_photons(patches, modes)
+    return photons
+
+
+def _chunk(N: int) -> int:
+    return max(1, CHUNK_PIXELS // (N * N))
+
+
+def _stream(seed: int, *key: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence(seed, spawn_key=key)
+
+
+def _squeezed(probe: np.ndarray) -> np.ndarray:
+    return probe[0] if len(probe) == 1 else probe

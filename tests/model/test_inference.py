@@ -1,0 +1,225 @@
+"""Reconstruction: whole scan, replay in any order, lost frames, options, NumPy oracle."""
+
+import keras
+import numpy as np
+import pytest
+from small import same, small_model, small_scan
+
+import pinn
+from pinn.errors import ConfigError, ScanError
+from pinn.stitching import Canvas, bilinear_shift
+
+
+@pytest.fixture(scope="module")
+def scan():
+    return small_scan()
+
+
+@pytest.fixture(scope="module", params=[1, 2, 3])
+def model(request, scan):
+    return small_model(scan, request.param)
+
+
+@pytest.fixture(scope="module")
+def model2(scan):
+    return small_model(scan, 2)
+
+
+def _counts(scan):
+    amplitude, _ = scan.read(np.arange(len(scan)))
+    return amplitude.astype(np.float64) ** 2
+
+
+def _oracle(scan, model):
+    """The same reconstruction in NumPy: nearest neighbours, all patches, bilinear placement."""
+    C, N = model.config.gridsize**2, model.config.N
+    positions = scan.positions_px
+    distance = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
+    np.fill_diagonal(distance, -1)
+    members = np.argsort(distance, axis=1, kind="stable")[:, :C]
+    amplitude = np.sqrt(_counts(scan)) * scan.statistics().exposure_factor
+    frames = np.moveaxis(amplitude[members], 1, -1).astype(np.float32)
+    stacked = keras.ops.convert_to_numpy(model.network.object_patches(frames))
+    patches = stacked[..., 0].astype(float) + 1j * stacked[..., 1]
+    weight = np.sum(np.abs(scan.probe_gauge()) ** 2, 0)
+    weight = weight / weight.max() + 1e-6
+    canvas = Canvas(N + 1)
+    corners, fractions = canvas.split(positions[members].reshape(-1, 2))
+    flat = patches.reshape(-1, N, N)
+    moved = bilinear_shift(flat * weight, fractions)
+    moved[..., 2] = bilinear_shift(np.broadcast_to(weight + 0j, flat.shape), fractions)[..., 0]
+    canvas.add(corners, moved)
+    return canvas.result()
+
+
+def test_reconstruction_equals_the_numpy_oracle(scan, model):
+    recon = pinn.reconstruct(scan, model, batch_size=7)
+    obj, coverage, origin = _oracle(scan, model)
+    same(recon.object, obj, 1e-4)
+    same(recon.coverage, coverage, 1e-4)
+    np.testing.assert_array_equal(recon.origin_px, origin)
+    assert recon.frame_indices.size == len(scan)
+
+
+def test_batch_size_does_not_matter(scan, model):
+    one = pinn.reconstruct(scan, model, batch_size=1)
+    many = pinn.reconstruct(scan, model, batch_size=64)
+    same(one.object, many.object, 1e-5)
+
+
+def test_origin_and_whole_pixel_shift(scan, model2):
+    moved = pinn.Scan(_counts(scan), scan.positions_px + [7, -3], probe=scan.probe, units="counts")
+    one, two = pinn.reconstruct(scan, model2), pinn.reconstruct(moved, model2)
+    same(two.object, one.object, 1e-5)
+    np.testing.assert_allclose(two.origin_px - one.origin_px, [7, -3])
+
+
+def test_permuted_frames_give_the_same_object(scan, model2):
+    order = np.random.default_rng(1).permutation(len(scan))
+    permuted = pinn.Scan(
+        _counts(scan)[order], scan.positions_px[order], probe=scan.probe, units="counts"
+    )
+    same(pinn.reconstruct(permuted, model2).object, pinn.reconstruct(scan, model2).object, 1e-5)
+
+
+def _replay(scan, model, order, packet, planned, peek=()):
+    live = pinn.Reconstructor(
+        model,
+        probe=scan.probe,
+        exposure_factor=scan.statistics().exposure_factor,
+        expected_positions=scan.positions_px if planned else None,
+        batch_size=5,
+    )
+    counts = _counts(scan)
+    for first in range(0, len(order), packet):
+        chosen = order[first : first + packet]
+        live.add(counts[chosen], scan.positions_px[chosen], chosen)
+        if first in peek and live.arrived >= 9:
+            live.result()
+    return live
+
+
+@pytest.mark.parametrize("planned", [True, False])
+def test_replay_in_any_order_gives_the_whole_scan(scan, model, planned):
+    whole = pinn.reconstruct(scan, model)
+    orders = [np.arange(len(scan)), np.random.default_rng(0).permutation(len(scan))]
+    for order, packet in zip(orders, (len(scan), 3), strict=True):
+        live = _replay(scan, model, order, packet, planned, peek=(15, 27)).result()
+        same(live.object, whole.object, 1e-5)
+        same(live.coverage, whole.coverage, 1e-5)
+        np.testing.assert_array_equal(live.origin_px, whole.origin_px)
+
+
+@pytest.mark.parametrize("planned", [True, False])
+def test_lost_frames_leave_the_result_of_the_others(scan, model, planned):
+    rng = np.random.default_rng(2)
+    kept = np.sort(rng.choice(len(scan), 29, replace=False))
+    part = pinn.Scan(_counts(scan)[kept], scan.positions_px[kept], probe=scan.probe, units="counts")
+    config = pinn.ReconstructConfig()
+    expected = pinn.reconstruct(part, model, config)
+    live = _replay(scan, model, rng.permutation(kept), 4, planned)
+    # the whole scan's exposure differs from the part's: compare at the same factor
+    live._factor = part.statistics().exposure_factor
+    same_factor = pinn.Reconstructor(
+        model, probe=scan.probe, exposure_factor=live._factor, batch_size=5
+    )
+    same_factor.add(_counts(scan)[kept], scan.positions_px[kept], kept)
+    same(same_factor.result().object, expected.object, 1e-5)
+    again = pinn.Reconstructor(
+        model,
+        probe=scan.probe,
+        exposure_factor=live._factor,
+        expected_positions=scan.positions_px if planned else None,
+    )
+    for row in rng.permutation(kept):
+        again.add(_counts(scan)[[row]], scan.positions_px[[row]], [row])
+    same(again.result().object, expected.object, 1e-5)
+    assert set(again.result().frame_indices.tolist()) == set(kept.tolist())
+
+
+def test_complete_groups_appear_before_the_end(scan, model2):
+    live = _replay(scan, model2, np.arange(30), 1, planned=True)
+    placed = live.add(_counts(scan)[30:31], scan.positions_px[30:31], [30])
+    assert 0 < placed < 31
+    blind = _replay(scan, model2, np.arange(30), 1, planned=False)
+    assert blind.add(_counts(scan)[30:31], scan.positions_px[30:31], [30]) == 0
+
+
+def test_a_repeated_frame_is_counted_and_ignored(scan, model2):
+    live = _replay(scan, model2, np.arange(len(scan)), 10, planned=True)
+    before = live.result().object
+    live.add(9 * _counts(scan)[:2], scan.positions_px[:2], [0, 1])
+    assert live.duplicates == 2
+    np.testing.assert_array_equal(live.result().object, before)
+
+
+def test_masked_values_change_nothing(scan, model2):
+    mask = np.ones((16, 16), bool)
+    mask[3:5, 9] = False
+    results = []
+    for value in (0.0, np.nan, 4294967295.0):
+        counts = _counts(scan)
+        counts[:, ~mask] = value
+        bad = pinn.Scan(
+            counts, scan.positions_px, probe=scan.probe, valid_mask=mask, units="counts"
+        )
+        results.append(pinn.reconstruct(bad, model2).object)
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+    assert np.abs(results[0] - pinn.reconstruct(scan, model2).object).max() > 0
+
+
+def test_every_option_has_an_effect(scan, model2):
+    base = pinn.reconstruct(scan, model2)
+    uniform = pinn.reconstruct(scan, model2, weighting="uniform")
+    crop = pinn.reconstruct(scan, model2, weighting="crop")
+    small = pinn.reconstruct(scan, model2, weighting="crop", crop=4)
+    mean = pinn.reconstruct(scan, model2, anchor="mean")
+    assert base.object.shape == uniform.object.shape
+    assert np.abs(base.object - uniform.object).max() > 1e-3
+    assert (crop.coverage > 0).sum() > (small.coverage > 0).sum()
+    assert np.any(mean.origin_px % 1 != 0) and np.all(base.origin_px % 1 == 0)
+    brighter = pinn.Scan(
+        4 * _counts(scan), scan.positions_px, probe=scan.probe, units="counts"
+    )
+    own = pinn.reconstruct(brighter, model2)
+    trained = pinn.reconstruct(brighter, model2, exposure="training")
+    same(own.object, base.object, 1e-5)
+    assert np.abs(trained.object - own.object).max() > 1e-3
+    assert trained.statistics["exposure_ratio"] == pytest.approx(0.5, rel=1e-3)
+
+
+def test_wrong_size_and_too_few_frames_are_refused(scan, model2):
+    other = small_scan(1)
+    wrong = pinn.Scan(
+        np.ones((5, 32, 32), np.uint16), np.random.default_rng(0).uniform(20, 60, (5, 2)),
+        probe=np.ones((32, 32), complex),
+    )
+    with pytest.raises(ScanError, match=r"frames of 32 x 32, but the model was trained on 16 x 16"):
+        pinn.reconstruct(wrong, model2)
+    live = pinn.Reconstructor(model2, probe=other.probe)
+    live.add(_counts(other)[:3], other.positions_px[:3], [0, 1, 2])
+    with pytest.raises(ScanError, match="3 frames have arrived, but a group of this model has 4"):
+        live.result()
+    with pytest.raises(ScanError, match=r"frames have shape \(2, 8, 8\)"):
+        live.add(np.ones((2, 8, 8)), np.zeros((2, 2)), [0, 1])
+    with pytest.raises(ScanError, match="not finite"):
+        live.add(np.ones((1, 16, 16)), [[np.nan, 1.0]], [9])
+    with pytest.raises(ConfigError, match="anchor 'mean' needs"):
+        pinn.Reconstructor(model2, anchor="mean")
+    with pytest.raises(ConfigError, match="units"):
+        pinn.Reconstructor(model2, units="photons")
+
+
+def test_result_file_reopens_with_everything(scan, model2, tmp_path):
+    recon = pinn.reconstruct(scan, model2)
+    recon.save(tmp_path / "reconstruction.h5")
+    again = pinn.load_reconstruction(tmp_path / "reconstruction.h5")
+    np.testing.assert_array_equal(again.object, recon.object)
+    np.testing.assert_array_equal(again.origin_px, recon.origin_px)
+    np.testing.assert_array_equal(again.positions_px, scan.positions_px)
+    assert again.config["model"]["gridsize"] == 2
+    # probe in square root of counts: object and probe together give the measured counts
+    assert np.sum(np.abs(again.probe) ** 2) == pytest.approx(
+        scan.statistics().mean_counts, rel=1e-4
+    )
