@@ -16,9 +16,7 @@ import numpy as np
 
 from pinn.errors import BackendError
 from pinn.machine import hardware, peak_memory_mb, versions
-from pinn.selection import BACKENDS, Selection, loaded_backend, select
-
-DEVICES = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
+from pinn.selection import BACKENDS, DEVICES, Selection, loaded_backend, select
 
 __all__ = [
     "BACKENDS",

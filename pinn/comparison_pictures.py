@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from pinn.errors import InputError
 from pinn.metrics.evaluate import Evaluation
@@ -36,7 +38,7 @@ def write_comparison(path: str | Path, evaluation: Evaluation) -> Path:
         OutputError: the place cannot be written.
     """
     truth, recon, valid = evaluation.truth, evaluation.recon, evaluation.valid
-    against = "truth" if evaluation.kind == "against truth" else "second"
+    against = "truth" if evaluation.kind == "against truth" else "second image"
     middle = np.conj(np.sum(truth[valid]))
     phase = np.angle(truth * middle)
     turn = np.exp(-1j * evaluation.steps["phase_offset_rad"])
@@ -78,6 +80,7 @@ def write_comparison(path: str | Path, evaluation: Evaluation) -> Path:
         row[2].set_title(f"{name}: reconstruction less {against}")
     scale_bar(grid[0, 0], truth.shape, evaluation.region.start_px, evaluation.pixel_size_m)
     figure.suptitle(_summary(evaluation), fontsize=12)
+    _write_notes(figure, evaluation, 150)
     return save(figure, path, dpi_for(truth.shape, _SIDE))
 
 
@@ -104,7 +107,7 @@ def write_frc(path: str | Path, evaluation: Evaluation) -> Path:
             text = f"{label}: {place:.4f} cycles/px"
             period = evaluation.resolution.get(label, {})
             if "nm" in period:
-                text += f" (period {period['nm']:.3g} nm)"
+                text += f" (period {period['nm']:.4g} nm)"
             elif "px" in period:
                 text += f" (period {period['px']:.3g} px)"
             axes.plot(place, np.interp(place, curve.frequency, heights), "o", color=f"C{index}")
@@ -125,7 +128,15 @@ def write_frc(path: str | Path, evaluation: Evaluation) -> Path:
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=9)
     figure.suptitle(f"Fourier ring correlation, {evaluation.kind}")
+    _write_notes(figure, evaluation, 100)
     return save(figure, path)
+
+
+def _write_notes(figure: Figure, evaluation: Evaluation, width: int) -> None:
+    """What the reader must know, under the picture: it may travel without its report."""
+    lines = [line for note in evaluation.notes for line in textwrap.wrap(f"Note: {note}.", width)]
+    if lines:
+        figure.supxlabel("\n".join(lines), fontsize=9)
 
 
 def _summary(evaluation: Evaluation) -> str:

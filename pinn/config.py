@@ -139,13 +139,14 @@ class TrainConfig(Config):
     """One training run."""
 
     epochs: int = Field(30, ge=1, description="Passes over the groups.")
-    batch_size: int = Field(16, ge=1, description="Groups per step.")
+    batch_size: int = Field(8, ge=1, description="Groups per step.")
     n_groups: int | None = Field(
         None, ge=1, description="Groups to train on; default: one per frame, per scan."
     )
     neighbours: int | None = Field(
         None, ge=1, description="A frame's group is drawn from this many nearest frames; "
-        "default: the 2 (C-1) nearest.",
+        "default: the C-1 nearest themselves, as in inference (the 2 (C-1) nearest where more groups "
+        "than frames are asked for).",
     )
     grouping: Literal["nearest", "legacy"] = Field(
         "nearest", description="Seed always in its group, or the reference's rule."

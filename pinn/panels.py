@@ -71,6 +71,9 @@ def robust_range(values: np.ndarray) -> tuple[float, float]:
 def phase_colours(phase: np.ndarray, where: str) -> tuple[tuple[float, float], str, str]:
     """Limits, colour map and words: cyclic over the full circle once the phase has wrapped."""
     limits = robust_range(phase)
+    if limits[1] - limits[0] < 1e-5:  # rounding, not phase: do not stretch it over the colours
+        middle = sum(limits) / 2
+        limits = middle - 0.05, middle + 0.05
     if limits[1] - limits[0] > _WRAPPED:
         return (-np.pi, np.pi), CYCLIC_MAP, "full circle: the phase wraps"
     return limits, PHASE_MAP, f"{RANGE_WORDS} of {where}"
@@ -105,8 +108,7 @@ def draw_image(
         bar: whether a colour bar is drawn.
     """
     hidden = ~np.isfinite(image) if valid is None else ~np.isfinite(image) | ~valid
-    palette = colormaps[cmap].copy()
-    palette.set_bad(UNCOVERED)
+    palette = colormaps[cmap].with_extremes(bad=UNCOVERED)
     h, w = image.shape
     y, x = (0.0, 0.0) if start_px is None else start_px
     low, high = (None, None) if limits is None else limits

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.colors import LogNorm
+from matplotlib.ticker import MaxNLocator
 
 from pinn.comparison_pictures import write_comparison, write_frc
 from pinn.errors import InputError
@@ -121,12 +122,13 @@ def write_loss(
         raise InputError("the history holds no loss; train for at least one epoch")
     figure = new_figure(7.5, 1.0 + 2.9 * len(names))
     for axes, name in zip(figure.subplots(len(names), 1, squeeze=False)[:, 0], names, strict=True):
-        positive = True
+        positive, last_step = True, 1.0
         for key, words, style in ((name, "training", "o-"), (f"val_{name}", "validation", "s--")):
             values = columns.get(key)
             if values is None:
                 continue
             steps = np.arange(1, len(values) + 1) if epochs is None else epochs[: len(values)]
+            last_step = max(last_step, float(steps[-1]))
             last = values[np.isfinite(values)][-1:]
             words += f" (last {last[0]:.4g})" if len(last) else ""
             axes.plot(steps, values, style, markersize=4, label=words)
@@ -135,7 +137,8 @@ def write_loss(
         axes.set_ylabel(f"{name} ({'log' if positive else 'linear'} scale)")
         axes.grid(alpha=0.3, which="both")
         axes.legend(frameon=False)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_xlim(0.5, last_step + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch")
     figure.suptitle("Training history")
     return save(figure, path)

@@ -12,6 +12,7 @@ from pathlib import Path
 from pinn.errors import BackendError
 
 BACKENDS = ("jax", "torch", "tensorflow")
+DEVICES = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
 
 # What Keras writes by itself, whatever backend runs, when it finds no configuration file. A file
 # that says just this is nobody's choice.

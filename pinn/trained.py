@@ -38,7 +38,7 @@ class Model:
         archive_sha256: str | None = None,
     ) -> None:
         self.config, self.network, self.statistics = config, network, statistics
-        self.history = history or []
+        self.history = [] if history is None else history
         self.provenance = provenance or {}
         self.optimizer_arrays = optimizer_arrays
         self.archive_sha256 = archive_sha256

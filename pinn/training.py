@@ -108,11 +108,14 @@ def _check_scans(scans: list[Scan], config: ModelConfig) -> None:
 
 
 def _groups(scan: Scan, config: ModelConfig, run: TrainConfig) -> Groups:
+    neighbours = run.neighbours
+    if neighbours is None and run.grouping == "nearest" and (run.n_groups or 0) <= len(scan):
+        neighbours = max(1, config.gridsize**2 - 1)  # as in inference: the nearest themselves
     return make_groups(
         scan.positions_px,
         config.gridsize,
         n_groups=run.n_groups,
-        neighbours=run.neighbours,
+        neighbours=neighbours,
         seed=run.seed,
         scan_index=scan.scan_index,
         method=run.grouping,

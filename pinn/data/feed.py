@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from pinn.data.grouping import Groups, split_groups
+from pinn.data.grouping import Groups
 from pinn.data.masks import encode
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
-
-__all__ = ["Batches", "split_groups"]
 
 
 class Batches:
@@ -98,8 +97,9 @@ class Batches:
             factor = scan.statistics().exposure_factor
             members = groups.indices[row[mine]]
             unique, inverse = np.unique(members, return_inverse=True)
-            encoded = encode(*scan.read(unique), factor)[inverse.reshape(members.shape)]
-            frames[mine] = np.moveaxis(encoded, 1, -1)
+            amplitude, valid = scan.read(unique)
+            encoded = encode(amplitude, valid, factor)
+            frames[mine] = np.moveaxis(encoded[inverse.reshape(members.shape)], 1, -1)
             offsets[mine] = groups.offsets[row[mine]]
             scale[mine] = factor
         return {
@@ -118,3 +118,37 @@ class Batches:
             order = np.random.default_rng([self._seed, epoch]).permutation(self.groups)
             self._order = (epoch, order)
         return order
+
+
+def split_groups(groups: Groups, fraction: float, seed: int) -> tuple[Groups, Groups]:
+    """Split off a share of the groups by region.
+
+    The groups are ordered by their centres along the longer axis of the scan, and a block at one
+    end (`seed` picks which) is held out. Groups next to the block that share a frame with it are
+    left out of both, so that no held-out frame is trained on.
+
+    Args:
+        fraction: share to hold out, rounded to whole groups; 0 holds out nothing.
+
+    Returns:
+        Groups to learn from, and held-out groups (maybe none).
+
+    Raises:
+        ConfigError: nothing is left to learn from.
+    """
+    count = math.floor(fraction * len(groups) + 0.5)
+    if count == 0:
+        return groups, groups.select(np.zeros(0, np.int64))
+    axis = int(np.argmax(np.ptp(groups.centres, axis=0)))
+    order = np.lexsort((np.arange(len(groups)), groups.seeds, groups.centres[:, axis]))
+    if np.random.default_rng(seed).integers(2):
+        order = order[::-1]
+    held = groups.select(np.sort(order[:count]))
+    shared = np.isin(groups.indices, held.indices).any(axis=1)
+    learn = groups.select(np.flatnonzero(~shared))
+    if not len(learn):
+        raise ConfigError(
+            f"holding out {fraction:g} of {len(groups)} groups leaves none to learn from that "
+            "shares no frame with them; hold out less (validation_fraction) or make more groups"
+        )
+    return learn, held

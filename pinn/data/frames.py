@@ -72,7 +72,7 @@ class ArrayFrames:
         """
         indices = np.asarray(indices, np.int64).reshape(-1)
         frames = self._open()
-        if len(indices) and not (0 <= indices.min() and indices.max() < len(frames)):
+        if len(indices) and not (indices.min() >= 0 and indices.max() < len(frames)):
             raise ScanError(
                 f"frame {indices.min() if indices.min() < 0 else indices.max()} was asked for, "
                 f"but the scan has frames 0 to {len(frames) - 1}"

@@ -75,8 +75,8 @@ def make_groups(
         gridsize: C = gridsize squared.
         n_groups: default one per frame. Fewer: a random subset of seeds. More: each seed gets
             several groups, all different.
-        neighbours: nearest frames to draw from; default 2 (C - 1), or 4 in legacy groups. With
-            C - 1 the nearest are taken.
+        neighbours: nearest frames to draw from; default 2 (C - 1), or in legacy groups the larger
+            of 4 and C. With C - 1 the nearest are taken.
         seed: of the random generator.
         scan_index: `(M,)`, a group never mixes frames of different values.
         method: `nearest`, or `legacy` for the rule of the reference system, whose seeds need not
@@ -99,7 +99,7 @@ def make_groups(
                 "grouping 'nearest'"
             )
         indices, seeds = legacy_indices(
-            positions, C, n_groups, neighbours or 4, seed, sequential, oversample
+            positions, C, n_groups, neighbours or max(4, C), seed, sequential, oversample
         )
         return Groups.of(positions, indices, seeds)
     if method != "nearest":
@@ -107,17 +107,18 @@ def make_groups(
     pool = _pool(C, neighbours)
     rng = np.random.default_rng(seed)
     repeats = _repeats(len(positions), C, n_groups, sequential, rng)
-    members, seeds = [], []
+    members: list[np.ndarray] = []
+    starts_of: list[np.ndarray] = []
     for rows in _scans(positions, scan_index, C):
         wanted = repeats[rows]
         near = rows[nearest_frames(positions[rows], min(pool, len(rows) - 1))]
         chosen = np.repeat(np.arange(len(rows)), wanted)
         drawn = _draw(wanted, near.shape[1], C - 1, rng)
         members.append(np.take_along_axis(near[chosen], drawn, 1))
-        seeds.append(rows[chosen])
-    starts = np.concatenate(seeds)
-    indices = np.concatenate([starts[:, None], np.concatenate(members)], axis=1)
-    return Groups.of(positions, indices, starts)
+        starts_of.append(rows[chosen])
+    starts = np.concatenate(starts_of)
+    grouped = np.concatenate([starts[:, None], np.concatenate(members)], axis=1)
+    return Groups.of(positions, grouped, starts)
 
 
 def groups_for_inference(
@@ -143,39 +144,6 @@ def groups_for_inference(
         indices[rows, 0] = rows
         indices[rows, 1:] = rows[nearest_frames(positions[rows], C - 1)]
     return Groups.of(positions, indices, np.arange(len(positions)))
-
-
-def split_groups(groups: Groups, fraction: float, seed: int) -> tuple[Groups, Groups]:
-    """Split off a share of the groups by region.
-
-    The groups are ordered by their centres along the longer axis of the scan, and a block at one
-    end (`seed` picks which) is held out. Groups next to the block that share a frame with it are
-    left out of both, so that no held-out frame is trained on.
-
-    Args:
-        fraction: share to hold out, rounded to whole groups; 0 holds out nothing.
-
-    Returns:
-        Groups to learn from, and held-out groups (maybe none).
-
-    Raises:
-        ConfigError: nothing is left to learn from.
-    """
-    count = math.floor(fraction * len(groups) + 0.5)
-    if count == 0:
-        return groups, groups.select(np.zeros(0, np.int64))
-    axis = int(np.argmax(np.ptp(groups.centres, axis=0)))
-    order = np.lexsort((np.arange(len(groups)), groups.seeds, groups.centres[:, axis]))
-    if np.random.default_rng(seed).integers(2):
-        order = order[::-1]
-    held = groups.select(np.sort(order[:count]))
-    learn = groups.select(~np.isin(groups.indices, held.indices).any(1))
-    if not len(learn):
-        raise ConfigError(
-            f"holding out {fraction:g} of {len(groups)} groups leaves none to learn from that "
-            "shares no frame with them; hold out less (validation_fraction) or make more groups"
-        )
-    return learn, held
 
 
 def _checked(positions: np.ndarray) -> np.ndarray:

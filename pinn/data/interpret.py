@@ -67,7 +67,9 @@ def choose_units(
         ScanError: an unknown word, or amplitudes with many different negative values.
     """
     if units not in ("auto", *UNITS):
-        raise ScanError(f"units of {where} are {units!r}, but one of {', '.join(UNITS)} is required")
+        raise ScanError(
+            f"units of {where} are {units!r}, but one of {', '.join(UNITS)} is required"
+        )
     note = None
     if units == "auto":
         units, note = _rule(frames, sample, mask)
@@ -116,9 +118,7 @@ def _check_signs(sample: Sample, where: str) -> None:
         )
 
 
-def choose_centre(
-    centre: str, units: str, sample: Sample, where: str
-) -> tuple[str, str | None]:
+def choose_centre(centre: str, units: str, sample: Sample, where: str) -> tuple[str, str | None]:
     """Where the zero frequency of the stored frames is, and a note unless it is plain.
 
     The mean intensity around the middle is compared with that around the corners.

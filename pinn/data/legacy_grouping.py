@@ -73,7 +73,7 @@ def legacy_indices(
         seeds = random.choice(M, n_groups, replace=False)
     if C == 1:
         return seeds[:, None], seeds
-    return np.array([_pick(near[s], s, C, random) for s in seeds], np.int64), seeds
+    return np.array([_pick(near[s], s, C, random) for s in seeds.tolist()], np.int64), seeds
 
 
 def legacy_coordinates(groups: Groups) -> tuple[np.ndarray, np.ndarray]:
@@ -105,13 +105,11 @@ def _oversampled(
 ) -> tuple[np.ndarray, np.ndarray]:
     M, pool = near.shape
     count = min(2 * math.ceil(n_groups / math.comb(pool, C)), M)
-    groups: list[tuple[int, ...]] = []
-    owners: list[int] = []
-    for seed in random.choice(M, count, replace=False).tolist():
-        found = list(itertools.combinations(near[seed].tolist(), C))
-        groups += found
-        owners += [seed] * len(found)
-        if len(groups) >= 2 * n_groups:
-            break
-    rows = random.choice(len(groups), n_groups, replace=len(groups) < n_groups)
-    return np.array(groups, np.int64)[rows], np.array(owners, np.int64)[rows]
+    found = [
+        (seed, members)
+        for seed in random.choice(M, count, replace=False).tolist()
+        for members in itertools.combinations(near[seed].tolist(), C)
+    ][: 2 * n_groups]
+    rows = random.choice(len(found), n_groups, replace=len(found) < n_groups)
+    seeds, groups = zip(*(found[row] for row in rows), strict=True)
+    return np.array(groups, np.int64), np.array(seeds, np.int64)

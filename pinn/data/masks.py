@@ -29,7 +29,7 @@ def measured(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         float64. And bool of the same shape, True = usable.
     """
     kind, size = raw.dtype.kind, raw.dtype.itemsize
-    values = raw.astype(np.float64 if size > (4 if kind == "f" else 2) else np.float32)
+    values: np.ndarray = raw.astype(np.float64 if size > (4 if kind == "f" else 2) else np.float32)
     good = (values >= 0) & (values < _LARGEST)  # false for NaN
     if kind in "iu":
         good &= raw != np.iinfo(raw.dtype).max

@@ -23,6 +23,8 @@ def nearest_frames(positions: np.ndarray, count: int) -> np.ndarray:
     Returns:
         int64 `(M, count)`.
     """
+    if count == 0:
+        return np.empty((len(positions), 0), np.int64)
     tree = cKDTree(positions)
     result = np.empty((len(positions), count), np.int64)
     for first in range(0, len(positions), _BLOCK):
@@ -47,10 +49,9 @@ def _fill(
         # Index `count` is the last neighbour wanted, since the frame itself is in the list.
         tied = distance[:, -1] <= distance[:, count] * (1 + _TIE)
         if tied.any():
-            size = max(1, len(rows) * candidates // (2 * candidates))
-            open_rows = rows[tied]
-            for first in range(0, len(open_rows), size):
-                part = open_rows[first : first + size]
+            open_rows, half = rows[tied], (len(rows) + 1) // 2  # the same memory as this call
+            for first in range(0, len(open_rows), half):
+                part = open_rows[first : first + half]
                 _fill(result, tree, positions, part, count, 2 * candidates)
             rows, found = rows[~tied], found[~tied]
     if not len(rows):

@@ -90,8 +90,9 @@ class Scan:
         self.units, units_note = choose_units(units, self.frames, sample, mask, where)
         self._assumed_whole = units == "auto" and self.frames.dtype.kind == "f"
         self.centre, centre_note = choose_centre(centre, self.units, sample, where)
-        corner = self.centre == "corner" and mask is not None
-        self.valid_mask = np.fft.fftshift(mask, axes=(-2, -1)) if corner else mask
+        if mask is not None and self.centre == "corner":
+            mask = np.fft.fftshift(mask, axes=(-2, -1))
+        self.valid_mask = mask
         found = [units_note, centre_note, *self._geometry_notes()]
         self._notes = (*notes, *(note for note in found if note))
         self._statistics: ScanStatistics | None = None
@@ -101,7 +102,9 @@ class Scan:
 
     def __repr__(self) -> str:
         probe = "no probe" if self.probe is None else f"{len(self.probe)} probe modes"
-        return f"Scan({self.name!r}, {len(self)} frames of {self.N} x {self.N}, {self.units}, {probe})"
+        return (
+            f"Scan({self.name!r}, {len(self)} frames of {self.N} x {self.N}, {self.units}, {probe})"
+        )
 
     @property
     def N(self) -> int:
@@ -177,9 +180,7 @@ class Scan:
         """Give back files and temporary copies; frames cannot be read afterwards."""
         self.frames.close()
 
-    def _measure(
-        self, raw: np.ndarray, rows: np.ndarray | slice
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _measure(self, raw: np.ndarray, rows: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
         if self.centre == "corner":
             raw = np.fft.fftshift(raw, axes=(-2, -1))
         return apply_mask(raw, self.valid_mask, rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 
 import numpy as np
 
@@ -19,6 +20,7 @@ class Spool:
         self._bytes = 4 * shape[0] * shape[1]
         self._slots: dict[int, int] = {}
         self._file = tempfile.TemporaryFile(prefix="pinn-spool-")
+        weakref.finalize(self, self._file.close)
 
     def put(self, keys: np.ndarray, frames: np.ndarray) -> None:
         """Store `(n, N, N)` frames."""

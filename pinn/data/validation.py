@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy.spatial import cKDTree
 
@@ -48,9 +50,15 @@ def check_positions(positions: np.ndarray, M: int, where: str) -> np.ndarray:
         ScanError: shape, length, values that are not finite, all equal, or metres.
     """
     try:
-        positions = np.array(positions, np.float64)
-    except (TypeError, ValueError):
-        raise ScanError(f"positions of {where} are not an array of real numbers (M, 2)") from None
+        given = np.asarray(positions)
+    except ValueError:  # rows of different length
+        given = np.empty(0, object)
+    if given.dtype.kind not in "iuf":
+        raise ScanError(
+            f"positions of {where} are {given.dtype}, but an array of real numbers (M, 2) is "
+            "required"
+        )
+    positions = given.astype(np.float64)
     if positions.ndim != 2 or positions.shape[1] != 2:
         raise ScanError(
             f"positions of {where} have shape {positions.shape}, but (M, 2) with columns y, x in "
@@ -195,6 +203,10 @@ def check_positive(value: float | None, what: str, where: str) -> float | None:
     """
     if value is None:
         return None
-    if not (np.isscalar(value) and np.isreal(value) and np.isfinite(value) and value > 0):
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 < number < math.inf:
         raise ScanError(f"{what} of {where} is {value!r}, but a number above zero is required")
-    return float(value)
+    return number

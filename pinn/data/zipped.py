@@ -121,13 +121,13 @@ class MappedArray:
     """An array backed by a file, and that file when it is a temporary copy of ours."""
 
     def __init__(self, array: np.ndarray, file: IO[bytes] | None = None) -> None:
-        self.array: np.ndarray | None = array
+        self.array = array
         # An unnamed file vanishes with its last handle: on close, on collection, at exit, on kill.
         self._finalizer = None if file is None else weakref.finalize(self, file.close)
 
     def close(self) -> None:
         """Drop the map and give the disk space of a temporary copy back."""
-        self.array = None
+        self.array = np.empty(0)
         if self._finalizer is not None:
             self._finalizer()
 

@@ -40,7 +40,7 @@ class Evaluation:
         frc_crossed: for each threshold, whether the curve falls below it at all.
         ranges: data ranges of PSNR and SSIM: `amplitude`, `phase_rad`, both of the truth.
         resolution: for each threshold the full period in `px` and, with a pixel size, in `nm`;
-            empty between two reconstructions.
+            empty between two reconstructions and for a constant reconstruction.
         kind: `against truth`, or two reconstructions.
         border_px: what was taken off each side of the area.
         area: what the region was made from.
@@ -218,7 +218,9 @@ def _measure(
         frc=curve,
         frc_crossed=crossed,
         ranges=ranges,
-        resolution=_resolution(metrics, pixel_size_m) if kind == "truth" else {},
+        resolution=(
+            _resolution(metrics, pixel_size_m) if kind == "truth" and aligned.varied else {}
+        ),
         kind=KINDS[kind],
         border_px=border,
         area=area,
@@ -233,10 +235,10 @@ _FRC_NAMES = {"0.5": "frc50", "1/7": "frc_1_7", "half-bit": "frc_half_bit"}
 def _correlation(
     aligned: Aligned, valid: np.ndarray | None, notes: list[str]
 ) -> tuple[FrcCurve | None, dict[str, float | None], dict[str, bool]]:
-    if not aligned.varied:
+    if not aligned.varied and aligned.steps["ramp_rad_per_px"] is not None:
         notes.append(
-            "the reconstruction is constant: its Fourier ring correlation is that of the removed "
-            "phase ramp, or refused where none was removed"
+            "the reconstruction has no variance; its Fourier ring correlation is that of the phase "
+            "ramp fitted to it, and no resolution follows"
         )
     try:
         curve = frc(aligned.recon, aligned.truth, valid)

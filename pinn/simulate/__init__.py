@@ -1,4 +1,4 @@
-"""Synthetic scans with known truth: the forward model in NumPy float64, independent of `pinn.ops`."""
+"""Synthetic scans with known truth: the forward model in NumPy, independent of `pinn.ops`."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ DEFAULT_FRAMES = 400
 
 # Options that mean something for one kind only; given for another kind they are an error, not
 # something to ignore. Unset they have these values.
-PROBE_DEFAULTS = {"defocus": 10.0, "central_stop": 0.0, "aberration": 0.5}
+ABERRATION = 0.5
 DIAMETER_DEFAULTS = {"gaussian": 0.34, "defocused": 0.4}
 SPOKES = 24
 JITTER = 0.3
@@ -99,33 +99,36 @@ class SimulateConfig(Config):
     )
     probe_file: Path | None = Field(
         None,
-        description="NPZ with a probeGuess or probe array, (N, N) or (modes, N, N), for probe file.",
+        description="NPZ with a probeGuess or probe array, (N, N) or (modes, N, N), for "
+        "probe file.",
     )
     probe_diameter: float | None = Field(
         None,
         ge=0.02,
         le=0.9,
-        description="Probe diameter (4 sigma of its intensity) as a fraction of N; default 0.34, defocused 0.4.",
+        description="Probe diameter (4 sigma of its intensity) as a fraction of N; default 0.34, "
+        "defocused 0.4.",
     )
     defocus: float | None = Field(
         None,
         ge=0,
-        le=200,
+        le=2000,
         description="Defocus for probe defocused: phase in radians at the rim of the aperture, pi "
-        f"times the Fresnel number; default {PROBE_DEFAULTS['defocus']:g}.",
+        "times the Fresnel number; default: what lights a disc half as wide as the detector.",
     )
     central_stop: float | None = Field(
         None,
         ge=0,
         le=0.9,
-        description="Radius of a central stop as a fraction of the aperture's, for probe defocused; default 0.",
+        description="Radius of a central stop as a fraction of the aperture's, for probe "
+        "defocused; default 0.",
     )
     aberration: float | None = Field(
         None,
         ge=0,
         le=20,
         description="Astigmatism and coma for probe defocused: largest phase in radians of each; "
-        f"default {PROBE_DEFAULTS['aberration']:g}.",
+        f"default {ABERRATION:g}.",
     )
     probe_modes: int = Field(
         1, ge=1, le=32, description="Incoherent, mutually orthogonal probe modes."
@@ -152,7 +155,8 @@ class SimulateConfig(Config):
         ge=0,
         lt=1,
         description="Linear overlap 1 - d/D (d mean distance to the nearest position, D probe "
-        f"diameter, 4 sigma); default {DEFAULT_OVERLAP:g} unless step, or size and n_frames, fix it.",
+        f"diameter, 4 sigma); default {DEFAULT_OVERLAP:g} unless step, or size and "
+        "n_frames, fix it.",
     )
     step: float | None = Field(
         None,
@@ -163,18 +167,20 @@ class SimulateConfig(Config):
         None,
         ge=0,
         le=1,
-        description=f"Random displacement of raster positions, each way, as a fraction of the step; default {JITTER:g}.",
+        description="Random displacement of raster positions, each way, as a fraction of the step; "
+        f"default {JITTER:g}.",
     )
     position_error: float = Field(
         0.0,
         ge=0,
         le=50,
-        description="RMS error of each coordinate written to the file, in pixels (cut at 4 times it).",
+        description="RMS error of each coordinate in the file, in pixels (cut at 4 times it).",
     )
     interpolation: Literal["bilinear", "fourier"] = Field(
         "bilinear",
         description="How the object is sampled between its pixels: bilinear is what the model "
-        "assumes too (data and model then agree exactly), fourier is what a band-limited sample does.",
+        "assumes too (data and model then agree exactly), fourier is what a band-limited "
+        "sample does.",
     )
 
     photons_per_frame: float = Field(
@@ -208,7 +214,8 @@ class SimulateConfig(Config):
     frames_dtype: Literal["auto", "uint16", "uint32", "float32"] = Field(
         "auto",
         description="Number type of the written frames; counts above its range saturate. auto: the "
-        "smallest integer type no frame can saturate, float32 for amplitude or without Poisson noise.",
+        "smallest integer type no frame can saturate, float32 for amplitude or without "
+        "Poisson noise.",
     )
 
     @model_validator(mode="after")
@@ -217,18 +224,21 @@ class SimulateConfig(Config):
             raise ValueError(f"N must be even, but is {self.N}; take {self.N + 1}")
         if self.amplitude_min >= self.amplitude_max:
             raise ValueError(
-                f"amplitude_min {self.amplitude_min:g} must be below amplitude_max {self.amplitude_max:g}"
+                f"amplitude_min {self.amplitude_min:g} must be below amplitude_max "
+                f"{self.amplitude_max:g}"
             )
         self._check_phase()
         self._check_kinds()
         self._check_geometry()
         if self.beamstop >= self.N / 2:
             raise ValueError(
-                f"beamstop of radius {self.beamstop:g} hides the whole frame; keep it below N/2 = {self.N // 2}"
+                f"beamstop of radius {self.beamstop:g} hides the whole frame; keep it below N/2 = "
+                f"{self.N // 2}"
             )
         if self.frames == "amplitude" and self.frames_dtype in ("uint16", "uint32"):
             raise ValueError(
-                f"amplitudes cannot be written as {self.frames_dtype}; use frames_dtype float32 or frames counts"
+                f"amplitudes cannot be written as {self.frames_dtype}; use frames_dtype float32 or"
+                " frames counts"
             )
         return self
 
@@ -249,7 +259,7 @@ class SimulateConfig(Config):
         only = {
             "probe_file": self.probe == "file",
             "probe_diameter": self.probe != "file",
-            **dict.fromkeys(PROBE_DEFAULTS, self.probe == "defocused"),
+            **dict.fromkeys(("defocus", "central_stop", "aberration"), self.probe == "defocused"),
             "jitter": self.pattern == "raster",
             "lines": self.object == "lines",
             "spokes": self.object in ("star", "demo"),
@@ -272,5 +282,6 @@ class SimulateConfig(Config):
             raise ValueError("one frame has no neighbour, hence no overlap or step; leave it out")
         if self.size is not None and self.size < self.N + 4:
             raise ValueError(
-                f"size {self.size} is too small for frames of {self.N} pixels; take {2 * self.N} or more"
+                f"size {self.size} is too small for frames of {self.N} pixels; take {2 * self.N} "
+                "or more"
             )

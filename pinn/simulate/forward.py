@@ -56,7 +56,7 @@ def extract_patches(
 
 
 def far_field(exit_wave: np.ndarray) -> np.ndarray:
-    """Orthonormal Fourier transform with the zero frequency in the centre, over the last two axes."""
+    """Orthonormal Fourier transform over the last two axes, zero frequency in the centre."""
     axes = (-2, -1)
     return fft.fftshift(fft.fft2(fft.ifftshift(exit_wave, axes), norm="ortho"), axes)
 

@@ -18,6 +18,7 @@ from pinn.simulate.forward import FOURIER_PAD
 
 GOLDEN_ANGLE = math.pi * (3.0 - math.sqrt(5.0))
 MAX_SIZE = 16384
+MAX_FRAMES = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -165,18 +166,21 @@ def _largest(config: SimulateConfig, step: float, room: float, seed: np.random.S
         _, extent, distance = _pattern(config, n, seed)
         return extent * step / distance <= room
 
+    # at a mean nearest distance of one, no pattern has fewer than 0.2 positions per unit area
+    if 0.2 * (room / step) ** 2 > MAX_FRAMES:
+        raise ConfigError(
+            f"more than {MAX_FRAMES} frames {step:.3g} px apart fit into size {config.size}; "
+            "give n_frames"
+        )
     low, high = 1, 2
     while fits(high):
         low, high = high, high * 2
-        if high > 10_000_000:
-            raise ConfigError(
-                f"more than 10 million frames {step:.3g} px apart fit into size {config.size}; give n_frames"
-            )
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
     if low == 1:
         raise ConfigError(
-            f"no two frames {step:.4g} px apart fit into size {config.size}; enlarge size or the overlap"
+            f"no two frames {step:.4g} px apart fit into size {config.size}; enlarge size or "
+            "the overlap"
         )
     return low

@@ -6,6 +6,7 @@ made from. Their scale is arbitrary here; the dose is set where the scan is put 
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -13,10 +14,11 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from pinn.errors import ConfigError, ScanError
-from pinn.simulate.config import DIAMETER_DEFAULTS, PROBE_DEFAULTS, SimulateConfig
+from pinn.simulate.config import ABERRATION, DIAMETER_DEFAULTS, SimulateConfig
 
 # Threshold 1/2 on a Gaussian window of standard deviation N / (0.7 pi^2): the customary disc.
 DISC_FRACTION = 2.0 * np.sqrt(2.0 * np.log(2.0)) / (0.7 * np.pi**2)
+HALF_WIDTH = 0.25  # cycles per pixel: aperture radius of the default defocus
 MAX_APERTURE = 0.45  # cycles per pixel: the aperture's image must stay on the detector
 
 
@@ -47,14 +49,16 @@ def make_probe(config: SimulateConfig, rng: np.random.Generator) -> np.ndarray:
     elif config.probe == "gaussian":
         first = gaussian(config.N, fraction or DIAMETER_DEFAULTS["gaussian"])
     else:
+        fraction = fraction or DIAMETER_DEFAULTS["defocused"]
+        # unset: as much defocus as makes the image of the aperture half as wide as the detector
+        defocus = np.pi * HALF_WIDTH * fraction * config.N / 2
         options = {
-            name: default if getattr(config, name) is None else getattr(config, name)
-            for name, default in PROBE_DEFAULTS.items()
+            "defocus": defocus if config.defocus is None else config.defocus,
+            "central_stop": config.central_stop or 0.0,
+            "aberration": ABERRATION if config.aberration is None else config.aberration,
         }
         angles = rng.uniform(0.0, 2.0 * np.pi, 2)
-        first = defocused(
-            config.N, fraction or DIAMETER_DEFAULTS["defocused"], angles=angles, **options
-        )
+        first = defocused(config.N, fraction, angles=angles, **options)
     return with_modes(
         first, config.probe_modes, 0.5 if config.mode_ratio is None else config.mode_ratio
     )
@@ -139,14 +143,16 @@ def defocused(
         return np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(pupil * np.exp(1j * phase))))
 
     target = fraction * N
+    low, high = 1.5 / N, MAX_APERTURE
     rim = max(defocus / np.pi, 1.2) / (target / 2)  # rays: radius = Fresnel number / rim
-    for _ in range(30):
-        if not 1.5 / N <= rim <= MAX_APERTURE:
-            raise ConfigError(_aperture_message(N, fraction, defocus, rim))
+    for _ in range(40):
+        rim = float(np.clip(rim, low, high))
         probe = field(rim)
         ratio = probe_diameter_px(probe[None]) / target
         if abs(ratio - 1) < 1e-3:
             break
+        if (rim == high and ratio > 1) or (rim == low and ratio < 1):
+            raise ConfigError(_aperture_message(N, fraction, defocus, rim))
         rim *= ratio**0.7  # damped: the tails make the diameter no pure power of the rim
     else:
         raise ConfigError(_aperture_message(N, fraction, defocus, rim))
@@ -157,7 +163,10 @@ def defocused(
 
 
 def with_modes(first: np.ndarray, count: int, ratio: float) -> np.ndarray:
-    """Add orthogonal modes to a probe: it times Hermite-like polynomials, orthonormalised.
+    """Add orthogonal modes to a probe: it times polynomials of rising degree, orthonormalised.
+
+    The polynomials are those of `tanh` of the coordinates over the probe's radius: bounded, so
+    that higher modes do not live in the faint tails of a diffracted probe.
 
     Args:
         first: `(N, N)` complex.
@@ -167,7 +176,8 @@ def with_modes(first: np.ndarray, count: int, ratio: float) -> np.ndarray:
     Returns:
         `(P, N, N)` complex128, orthogonal, the first proportional to `first`, summed power 1.
     """
-    y, x = (g / len(first) * 4 for g in _grid(len(first)))
+    radius = probe_diameter_px(first[None]) / 2
+    y, x = (np.tanh(g / radius) for g in _grid(len(first)))
     columns = []
     for degree in range(count):
         columns += [first * y**k * x ** (degree - k) for k in range(degree + 1)]
@@ -190,32 +200,34 @@ def read_probe(path: Path, N: int) -> np.ndarray:
         ScanError: no such file or array, wrong shape, no finite values, no intensity.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as handle:
+            file = np.load(handle, allow_pickle=False)
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ScanError(f"probe file {path} is a single array; save it as an NPZ")
             key = next((k for k in ("probeGuess", "probe") if k in file.files), None)
             if key is None:
-                raise ScanError(
-                    f"{path} has no array probeGuess or probe, but {', '.join(file.files)}"
-                )
+                names = ", ".join(file.files)
+                raise ScanError(f"{path} has no array probeGuess or probe, but {names}")
             probe = np.asarray(file[key])
+    except ScanError:
+        raise
     except FileNotFoundError:
         raise ScanError(f"probe file {path} does not exist") from None
-    except (OSError, ValueError, BadZipFile, AttributeError) as error:
-        if isinstance(error, ScanError):
-            raise
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise ScanError(f"probe file {path} is no readable NPZ: {error}") from None
-    if probe.ndim == 2:
-        probe = probe[None]
-    if probe.ndim != 3 or probe.dtype.kind not in "fciu" or probe.shape[1:] != (N, N):
+    modes = probe[None] if probe.ndim == 2 else probe
+    if modes.ndim != 3 or probe.dtype.kind not in "fciu" or modes.shape[1:] != (N, N):
         raise ScanError(
-            f"{key} in {path} is {probe.dtype} of shape {probe.shape}, but N = {N} needs numbers of "
-            f"shape ({N}, {N}) or (modes, {N}, {N}); set N to the probe's side or take another file"
+            f"{key} in {path} is {probe.dtype} of shape {probe.shape}, but N = {N} needs numbers "
+            f"of shape ({N}, {N}) or (modes, {N}, {N}); set N to the probe's side or take another"
         )
-    probe = probe.astype(np.complex128)
-    if not np.isfinite(probe).all() or not np.abs(probe).any():
+    modes = modes.astype(np.complex128)
+    largest = np.abs(modes).max(initial=0.0)
+    if not np.isfinite(largest) or largest == 0:
         raise ScanError(
             f"{key} in {path} is empty or has values that are not finite; take another file"
         )
-    return probe
+    return np.asarray(modes / largest)
 
 
 def _grid(N: int) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from pinn.errors import ConfigError
+from pinn.errors import ConfigError, ScanError
+from pinn.io.npz import NpzScanWriter, scan_arrays
 from pinn.progress import Progress
 from pinn.simulate.config import SimulateConfig
 from pinn.simulate.detector import Detector, make_detector
@@ -89,7 +90,7 @@ class SimulatedScan:
             yield self.frames(start, min(start + size, len(self)))
 
     def metadata(self) -> dict[str, Any]:
-        """What a file of this scan states about its making, ready for JSON, free of dates and paths."""
+        """What a file states about the making of this scan: ready for JSON, no dates or paths."""
         amplitude = np.abs(self.truth)
         return {
             "simulator": VERSION,
@@ -165,8 +166,6 @@ def simulate_to_file(
         ConfigError, ScanError: as `simulate`.
         OutputError: the file cannot be written.
     """
-    from pinn.io.npz import NpzScanWriter
-
     scan = simulate(config)
     total, started, done = len(scan), time.monotonic(), 0
     writer = NpzScanWriter(
@@ -176,6 +175,7 @@ def simulate_to_file(
         scan.detector.dtype,
         arrays=file_arrays(scan),
         metadata=scan.metadata(),
+        frames_units=config.frames,
     )
     with writer:
         for chunk in scan.chunks():
@@ -217,26 +217,23 @@ def simulate_arrays(config: SimulateConfig) -> dict[str, Any]:
 
 def file_arrays(scan: SimulatedScan) -> dict[str, np.ndarray]:
     """The members of the scan's NPZ besides the frames."""
-    y, x = scan.positions_px.T.copy()
-    return {
-        "xcoords": x,
-        "ycoords": y,
-        "xcoords_start": x,
-        "ycoords_start": y,
-        "probeGuess": _squeezed(scan.probe),
-        "objectGuess": scan.truth,
-        "scan_index": np.zeros(len(scan), np.int64),
-        "bad_pixels": scan.detector.bad,
-        "positions_true": scan.positions_true_px,
-        "frames_units": np.array(scan.config.frames),
-    }
+    shared = scan_arrays(
+        scan.positions_px, probe=scan.probe, truth=scan.truth, valid_mask=scan.valid_mask
+    )
+    return {**shared, "positions_true": scan.positions_true_px}
 
 
 def recipe_hash(config: SimulateConfig) -> str:
     """SHA-256 (hex) of the recipe, the simulator's version and the content of a probe file."""
     content: dict[str, Any] = {"simulator": VERSION, "recipe": _recipe(config)}
     if config.probe_file is not None:
-        content["probe_sha256"] = hashlib.sha256(config.probe_file.read_bytes()).hexdigest()
+        try:
+            probe = config.probe_file.read_bytes()
+        except OSError as error:
+            raise ScanError(
+                f"probe file {config.probe_file} cannot be read: {error.strerror}"
+            ) from None
+        content["probe_sha256"] = hashlib.sha256(probe).hexdigest()
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

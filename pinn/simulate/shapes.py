@@ -67,7 +67,7 @@ def glyphs(text: str, y: np.ndarray, x: np.ndarray, height: float, width: float)
     distance = np.full(np.broadcast_shapes(y.shape, x.shape), np.inf)
     for letter in text:
         for stroke in STROKES[letter]:
-            points = (np.asarray(stroke) + (start, -0.5)) * height
+            points = (np.asarray(stroke) + np.array([start, -0.5])) * height
             for a, b in pairwise(points):
                 np.minimum(distance, _segment(y, x, a, b), out=distance)
         start += ADVANCE[letter] + gap

@@ -1,6 +1,7 @@
 """A small scan and a quickly trained model for the tests of training and inference."""
 
 import numpy as np
+import tiny  # noqa: F401  (registers the network `test-tiny`)
 
 import pinn
 from pinn.simulate import SimulateConfig, simulate_arrays
@@ -21,7 +22,7 @@ def small_scan(seed=0, n_frames=40, **options):
 
 
 def small_model(scan, gridsize=2, epochs=1, **options):
-    options = {"n_filters_scale": 1, "batch_size": 8, "n_groups": 24, **options}
+    options = {"architecture": "test-tiny", "batch_size": 8, "n_groups": 24, **options}
     return pinn.train(scan, gridsize=gridsize, epochs=epochs, **options)
 
 

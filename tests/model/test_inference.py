@@ -53,7 +53,7 @@ def _oracle(scan, model):
 
 
 def test_reconstruction_equals_the_numpy_oracle(scan, model):
-    recon = pinn.reconstruct(scan, model, batch_size=7)
+    recon = pinn.reconstruct(scan, model, batch_size=7, synchronise=False)
     obj, coverage, origin = _oracle(scan, model)
     same(recon.object, obj, 1e-4)
     same(recon.coverage, coverage, 1e-4)
@@ -175,6 +175,8 @@ def test_every_option_has_an_effect(scan, model2):
     crop = pinn.reconstruct(scan, model2, weighting="crop")
     small = pinn.reconstruct(scan, model2, weighting="crop", crop=4)
     mean = pinn.reconstruct(scan, model2, anchor="mean")
+    plain = pinn.reconstruct(scan, model2, synchronise=False)
+    assert np.abs(base.object - plain.object).max() > 1e-3
     assert base.object.shape == uniform.object.shape
     assert np.abs(base.object - uniform.object).max() > 1e-3
     assert (crop.coverage > 0).sum() > (small.coverage > 0).sum()

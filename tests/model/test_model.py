@@ -3,25 +3,13 @@
 import keras
 import numpy as np
 import pytest
+import tiny  # noqa: F401  (registers the network `test-tiny`)
 
 from pinn.config import ModelConfig
 from pinn.initialise import initialise
-from pinn.layers.heads import AmplitudeHead, PhaseHead, PolarPatches
 from pinn.model import PtychoModel
-from pinn.networks.registry import register
 
 N = 16
-
-
-@register("test-tiny")
-def tiny(config):
-    """Two convolutions: enough network for tests of the physics around it."""
-    frames = keras.Input((config.N, config.N, config.gridsize**2))
-    x = keras.layers.Conv2D(8, 3, padding="same", activation="relu", name="first")(frames)
-    C = config.gridsize**2 if config.object_big else 1
-    amplitude = AmplitudeHead("softplus")(keras.layers.Conv2D(C, 3, padding="same", name="a")(x))
-    phase = PhaseHead()(keras.layers.Conv2D(C, 3, padding="same", name="p")(x))
-    return keras.Model(frames, PolarPatches()([amplitude, phase]))
 
 
 def make(gridsize=2, canvas=N + 8, scans=1, seed=0, learning_rate=1e-3, **options):

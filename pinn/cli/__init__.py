@@ -1,0 +1,57 @@
+"""The command line: `pinn` and `python -m pinn`.
+
+Exit codes: 0 done, 2 wrong use or bad input, 1 failure, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit code."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code; errors become one sentence on stderr."""
+    import click
+
+    from pinn.cli.app import pinn
+    from pinn.errors import PinnError
+
+    try:
+        result = pinn.main(list(arguments), prog_name="pinn", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return 2  # all of click's errors are wrong use: an unknown option, a file that is not there
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return 130
+    except PinnError as error:
+        _trace()
+        click.echo(f"Error: {error}", err=True)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output is gone; without this Python complains again when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # whatever it is, a user gets a sentence
+        told = _trace()
+        hint = "" if told else "; set PINN_TRACEBACK=1 to see where"
+        text = " ".join(str(error).split()) or "no message"
+        click.echo(f"Failed unexpectedly: {type(error).__name__}: {text}{hint}", err=True)
+        return 1
+
+
+def _trace() -> bool:
+    """Print the traceback of the present exception where PINN_TRACEBACK asks for it."""
+    wanted = os.environ.get("PINN_TRACEBACK", "0") not in ("", "0")
+    if wanted:
+        import traceback
+
+        traceback.print_exc()
+    return wanted

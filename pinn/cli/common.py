@@ -1,0 +1,95 @@
+"""What all commands share: backend, device, silence, and the check for what is required."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from pinn.selection import BACKENDS, DEVICES
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass
+class Common:
+    """Options that stand before or after the command's name; the latter win."""
+
+    backend: str | None = None
+    device: str = "auto"
+    quiet: bool = False
+    reason: str = ""
+    from_command_line: set[str] = field(default_factory=set)
+
+    def say(self, text: str) -> None:
+        """A line for people, on stderr, unless silence was asked for."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def select_backend(self) -> None:
+        """Decide the backend; quick, so that a wrong one is refused before any work."""
+        from pinn import selection
+
+        choice = selection.select(self.backend)
+        self.reason = choice.reason
+
+    def start_device(self) -> None:
+        """Load the framework on the chosen device and say in one line what was taken."""
+        from pinn import backend
+
+        self.say(f"backend {backend.select_device(self.device)} (backend: {self.reason})")
+
+
+def quiet_option(function: Function) -> Function:
+    """Decorator: `--quiet`, kept in the context's `Common`."""
+    return click.option("--quiet", is_flag=True, help="No progress and no remarks.", **_kept)(
+        function
+    )
+
+
+def backend_options(function: Function) -> Function:
+    """Decorator: `--backend`, `--device` and `--quiet`, kept in the context's `Common`."""
+    device = click.option(
+        "--device",
+        type=click.Choice(DEVICES),
+        help="auto takes the accelerator when there is one; a device that is not there is an "
+        "error.  [default: auto]",
+        **_kept,
+    )
+    backend = click.option(
+        "--backend",
+        type=click.Choice(BACKENDS),
+        help="Framework that computes.  [default: KERAS_BACKEND, a Keras configuration file, "
+        "or the first installed]",
+        **_kept,
+    )
+    return backend(device(quiet_option(function)))
+
+
+def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    common, name = ctx.ensure_object(Common), str(param.name)
+    source = ctx.get_parameter_source(name)
+    if source is ParameterSource.COMMANDLINE:
+        common.from_command_line.add(name)
+    elif source is not ParameterSource.DEFAULT_MAP or name in common.from_command_line:
+        return
+    setattr(common, name, value)
+
+
+_kept: dict[str, Any] = {"expose_value": False, "callback": _keep}
+
+
+def need(ctx: click.Context, names: Iterable[str]) -> None:
+    """Refuse to go on without the parameters named.
+
+    They are not `required` for click, so that `--show-config` works without them.
+
+    Raises:
+        click.MissingParameter: exit code 2, with the usage.
+    """
+    for param in ctx.command.params:
+        if param.name in names and ctx.params.get(param.name) in (None, ()):
+            raise click.MissingParameter(ctx=ctx, param=param)

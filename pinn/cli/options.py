@@ -1,0 +1,226 @@
+"""Options generated from the configuration classes, an options file, and where values came from."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import click
+from click.core import ParameterSource
+from pydantic.fields import FieldInfo
+
+from pinn.cli.common import need
+from pinn.config import Config, from_toml
+from pinn.errors import ConfigError
+
+_DEFAULT, _FILE, _LINE = "default", "options file", "command line"
+_SOURCES = {ParameterSource.COMMANDLINE: _LINE, ParameterSource.DEFAULT_MAP: _FILE}
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Values of all configuration fields of a command, and where each came from."""
+
+    values: dict[str, Any]
+    sources: dict[str, str]
+
+    def given(self, *classes: type[Config]) -> dict[str, Any]:
+        """Fields of these classes that the command line or the file stated."""
+        return {
+            name: value
+            for name, value in self.values.items()
+            if self.sources[name] != _DEFAULT and any(name in c.model_fields for c in classes)
+        }
+
+    def build(self, cls: type[AnyConfig]) -> AnyConfig:
+        """The configuration, validated.
+
+        Raises:
+            ConfigError: an impossible value or combination.
+        """
+        return cls(**self.given(cls))
+
+
+class _OrNone(click.ParamType):
+    """A type whose value may also be the word none."""
+
+    def __init__(self, inner: click.ParamType) -> None:
+        self.inner, self.name = inner, inner.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if _is_none(value):
+            return None
+        return self.inner.convert(value, param, ctx)
+
+
+def _is_none(value: Any) -> bool:
+    return isinstance(value, str) and value.lower() == "none"
+
+
+class ConfigCommand(click.Command):
+    """A command whose options are the fields of configuration classes.
+
+    The function gets a `Resolved` as `resolved` besides its own parameters.
+
+    Args:
+        configs: the classes; a field name must occur in one of them only.
+        leave_out: fields that are no options.
+        needed: names of the parameters that must be given (see `need`).
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        configs: Sequence[type[Config]] = (),
+        leave_out: Sequence[str] = (),
+        needed: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.configs, self.needed = configs, needed
+        self.context_settings.setdefault("token_normalize_func", _dashes)
+        self.fields: dict[str, type[Config]] = {}
+        for cls in configs:
+            for name, field in cls.model_fields.items():
+                if name in leave_out:
+                    continue
+                if name in self.fields:
+                    raise TypeError(f"{name} is a field of both {self.fields[name]} and {cls}")
+                self.fields[name] = cls
+                self.params.append(_option(name, field))
+        self.params += [
+            click.Option(
+                ["--config", "config_file"],
+                type=click.Path(dir_okay=False, path_type=Path),
+                is_eager=True,
+                expose_value=False,
+                callback=_read_file,
+                help="TOML file with any of these options, by name; a table [COMMAND] holds those "
+                "for one command. The command line wins.",
+            ),
+            click.Option(
+                ["--show-config", "show_config"],
+                is_flag=True,
+                help="Print every option with its value and source, and stop.",
+            ),
+        ]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Resolve, check, and run or show."""
+        values, sources = {}, {}
+        for name in self.fields:
+            source = ctx.get_parameter_source(name)
+            value = ctx.params.pop(name)
+            if source is ParameterSource.DEFAULT_MAP:
+                # as the file states it: click would make 3 of 3.7, pydantic refuses
+                value = (ctx.default_map or {})[name]
+                if _is_none(value) and _optional(self.fields[name].model_fields[name]):
+                    value = None
+            values[name] = value
+            sources[name] = _SOURCES.get(source, _DEFAULT) if source else _DEFAULT
+        resolved = Resolved(values, sources)
+        for cls in self.configs:
+            resolved.build(cls)
+        if ctx.params.pop("show_config"):
+            click.echo(self._table(resolved))
+            return None
+        need(ctx, self.needed)
+        ctx.params["resolved"] = resolved
+        return super().invoke(ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Own options first, then one section for each configuration class."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
+            if record is not None:
+                cls = self.fields.get(str(param.name))
+                title = "Options" if cls is None else _title(cls)
+                sections.setdefault(title, []).append(record)
+        for title, rows in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+    def _table(self, resolved: Resolved) -> str:
+        rows = [
+            (name, "none" if value is None else str(value), resolved.sources[name])
+            for name, value in resolved.values.items()
+        ]
+        wide, middle = (max(len(row[i]) for row in rows) for i in (0, 1))
+        return "\n".join(f"{n:<{wide}}  {v:<{middle}}  {source}" for n, v, source in rows)
+
+
+def _dashes(token: str) -> str:
+    return token.replace("_", "-")
+
+
+def _title(cls: type[Config]) -> str:
+    return (cls.__doc__ or cls.__name__).strip().split(".")[0]
+
+
+def _option(name: str, field: FieldInfo) -> click.Option:
+    flag = _dashes(name)
+    kind = _plain(field.annotation)
+    settings: dict[str, Any] = {}
+    if kind is bool:
+        flag = f"{flag}/--no-{flag}"
+    elif typing.get_origin(kind) is Literal:
+        settings["type"] = click.Choice([str(value) for value in typing.get_args(kind)])
+    elif kind is Path:
+        settings["type"] = click.Path(path_type=Path)
+    elif kind in (int, float, str):
+        settings["type"] = click.types.convert_type(kind)
+    else:
+        raise TypeError(f"field {name} has type {field.annotation}, which no option stands for")
+    if _optional(field) and "type" in settings:
+        settings["type"] = _OrNone(settings["type"])
+    return click.Option(
+        [name, f"--{flag}"],
+        default=field.default,
+        show_default=field.default is not None,
+        help=field.description,
+        **settings,
+    )
+
+
+def _optional(field: FieldInfo) -> bool:
+    return _plain(field.annotation) is not field.annotation
+
+
+def _plain(annotation: Any) -> Any:
+    """The type itself, of one that may also be None."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        rest = [kind for kind in typing.get_args(annotation) if kind is not type(None)]
+        if len(rest) == 1:
+            return rest[0]
+    return annotation
+
+
+def _read_file(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
+    if path is None:
+        return
+    from pinn.cli.app import COMMANDS
+
+    content = from_toml(path)
+    stated = {k: v for k, v in content.items() if not (k in COMMANDS and isinstance(v, dict))}
+    table = content.get(str(ctx.command.name), {})
+    if isinstance(table, dict):
+        stated |= table
+    options = [p for p in ctx.command.params if isinstance(p, click.Option)]
+    known = {str(p.name) for p in options} - {"config_file", "show_config"}
+    values = {name.replace("-", "_"): value for name, value in stated.items()}
+    unknown = sorted(values.keys() - known)
+    if unknown:
+        raise ConfigError(
+            f"unknown option {', '.join(map(repr, unknown))} in {path}; {ctx.command.name} knows: "
+            + ", ".join(sorted(known))
+        )
+    for name, value in values.items():
+        if not isinstance(value, (bool, int, float, str)):
+            raise ConfigError(f"option {name!r} in {path} is {value!r}; give one plain value")
+    ctx.default_map = {**(ctx.default_map or {}), **values}

@@ -1,0 +1,123 @@
+"""What a reconstruction and a comparison leave in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pinn.errors import InputError
+from pinn.io.atomic import atomic_write_json
+
+if TYPE_CHECKING:
+    from pinn.data.scan import Scan
+    from pinn.metrics import Evaluation
+    from pinn.results import Reconstruction
+
+# What the table shows: name in the metrics, words, format.
+_ROWS = (
+    ("nrmse", "normalised error, complex", "{:.4f}"),
+    ("amplitude_mae", "amplitude MAE", "{:.4f}"),
+    ("amplitude_psnr_db", "amplitude PSNR (range of the truth)", "{:.2f} dB"),
+    ("amplitude_ssim", "amplitude SSIM", "{:.4f}"),
+    ("phase_mae_rad", "phase MAE", "{:.4f} rad"),
+    ("phase_psnr_db", "phase PSNR (range of the truth)", "{:.2f} dB"),
+    ("phase_ssim", "phase SSIM", "{:.4f}"),
+    ("frc50", "FRC crosses 0.5", "{:.4f} cycles/px"),
+    ("frc_1_7", "FRC crosses 1/7", "{:.4f} cycles/px"),
+    ("frc_half_bit", "FRC crosses half-bit", "{:.4f} cycles/px"),
+)
+
+
+def write_results(folder: Path, recon: Reconstruction, scan: Scan, **facts: Any) -> dict[str, Any]:
+    """Write `reconstruction.h5`, `amplitude.png`, `phase.png` and `metrics.json`.
+
+    With a scan that knows its truth, `comparison.png` and `frc.png` too.
+
+    Args:
+        folder: where to.
+        recon: the result.
+        scan: what it was made from.
+        facts: more entries for `metrics.json`.
+
+    Returns:
+        What `metrics.json` holds.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    from pinn.pictures import write_amplitude, write_phase
+
+    recon.save(folder / "reconstruction.h5")
+    write_amplitude(folder / "amplitude.png", recon)
+    write_phase(folder / "phase.png", recon)
+    seconds = recon.statistics.get("seconds", {})
+    metrics: dict[str, Any] = {
+        "scan": scan.name,
+        "frames": len(scan),
+        "seconds": seconds,
+        "frames_per_second": len(scan) / seconds["total"] if seconds.get("total") else None,
+        "mean_counts_per_frame": recon.statistics.get("mean_counts"),
+        "exposure": recon.statistics.get("exposure"),
+        "exposure_ratio": recon.statistics.get("exposure_ratio"),
+        "object": {
+            "shape": list(recon.object.shape),
+            "origin_px": recon.origin_px.tolist(),
+            "pixel_size_m": recon.pixel_size_m,
+        },
+        "coverage": _coverage(recon),
+        "notes": list(recon.notes),
+        "archive_sha256": recon.archive_sha256,
+        "versions": recon.versions,
+        **facts,
+        "evaluation": None,
+    }
+    if scan.truth is not None:
+        try:
+            metrics["evaluation"] = write_evaluation(folder, evaluate_scan(recon, scan)).to_dict()
+        except InputError as error:
+            metrics["notes"].append(f"no comparison with the scan's truth: {error}")
+    atomic_write_json(folder / "metrics.json", metrics)
+    return metrics
+
+
+def evaluate_scan(recon: Reconstruction, scan: Scan) -> Evaluation:
+    """Compare a reconstruction with the truth of its own scan."""
+    from pinn.metrics import evaluate
+
+    assert scan.truth is not None
+    return evaluate(recon, scan.truth)
+
+
+def write_evaluation(folder: Path, evaluation: Evaluation) -> Evaluation:
+    """Write `comparison.png` and, where there is a curve, `frc.png`."""
+    from pinn.comparison_pictures import write_comparison, write_frc
+
+    write_comparison(folder / "comparison.png", evaluation)
+    if evaluation.frc is not None:
+        write_frc(folder / "frc.png", evaluation)
+    return evaluation
+
+
+def table(metrics: dict[str, float | None]) -> list[tuple[str, str]]:
+    """Metrics of an `Evaluation` as (words, number with unit), in reading order."""
+    return [
+        (words, "-" if metrics.get(name) is None else form.format(metrics[name]))
+        for name, words, form in _ROWS
+    ]
+
+
+def table_text(metrics: dict[str, float | None]) -> str:
+    """`table` as aligned lines."""
+    rows = table(metrics)
+    wide = max(len(words) for words, _ in rows)
+    return "\n".join(f"{words:<{wide}}  {value}" for words, value in rows)
+
+
+def _coverage(recon: Reconstruction) -> dict[str, float]:
+    covered = recon.coverage[recon.valid_mask]
+    return {
+        "share_of_canvas": float(recon.valid_mask.mean()),
+        "median_weight": float(np.median(covered)) if covered.size else 0.0,
+    }

@@ -1,0 +1,91 @@
+"""`pinn train SCAN... --output DIR`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pinn.cli.common import Common, backend_options
+from pinn.cli.options import ConfigCommand, Resolved
+from pinn.cli.progress import Reporter
+from pinn.config import ModelConfig, ScanConfig, TrainConfig
+from pinn.io.atomic import atomic_write_json, check_writable
+
+
+@click.command(
+    "train",
+    cls=ConfigCommand,
+    configs=(ScanConfig, ModelConfig, TrainConfig),
+    leave_out=("N", "probe_modes"),  # the scan has them; an option could only agree or fail
+    needed=("scans", "output"),
+)
+@click.argument("scans", nargs=-1, metavar="SCAN...", type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder for wts.h5.zip, history.csv, config.json and pictures.  [required]",
+)
+@click.option(
+    "--resume", is_flag=True, help="Go on with the run in the output folder, up to --epochs."
+)
+@backend_options
+@click.pass_obj
+def command(
+    common: Common, scans: tuple[Path, ...], output: Path, resume: bool, resolved: Resolved
+) -> None:
+    """Train a network on one or more scans, without labels.
+
+    The archive is rewritten after every epoch, so that an interrupted run can be resumed.
+    """
+    common.select_backend()
+    check_writable(output)
+    loaded = load_scans(common, scans, resolved)
+    common.start_device()
+    import pinn
+
+    try:
+        with Reporter(common.quiet) as report:
+            model = pinn.train(
+                loaded,
+                output=output,
+                resume=resume,
+                progress=report,
+                **resolved.given(ModelConfig, TrainConfig),
+            )
+    except KeyboardInterrupt:
+        if (output / "wts.h5.zip").exists():
+            common.say(f"the last whole epoch is in {output}; --resume goes on from it")
+        raise
+    finally:
+        _complete_config(output, scans, resolved)
+    last = model.history[-1]
+    common.say(f"wrote {output}: {len(model.history)} epochs, last loss {last['loss']:.5g}")
+
+
+def load_scans(common: Common, paths: tuple[Path, ...], resolved: Resolved) -> list[Any]:
+    """Load scans and pass on what was assumed about them."""
+    import pinn
+
+    config = resolved.build(ScanConfig)
+    loaded = []
+    for path in paths:
+        scan = pinn.load(path, config)
+        for note in scan.notes:
+            common.say(f"{path.name}: {note}")
+        loaded.append(scan)
+    return loaded
+
+
+def _complete_config(output: Path, scans: tuple[Path, ...], resolved: Resolved) -> None:
+    """Add to the run's `config.json` what only the command line knows."""
+    path = output / "config.json"
+    if not path.exists():
+        return
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["scan"] = resolved.build(ScanConfig).to_dict()
+    content["scans"] = [str(scan) for scan in scans]
+    content["sources"] = resolved.sources
+    atomic_write_json(path, content)

@@ -1,0 +1,182 @@
+"""Batches: static shapes, the right frames in the right place, order from seed and epoch."""
+
+import numpy as np
+import pytest
+from scan_makers import counts_stack, positions
+
+from pinn.data.feed import Batches, split_groups
+from pinn.data.frames import ArrayFrames
+from pinn.data.grouping import groups_for_inference, make_groups
+from pinn.data.scan import Scan
+from pinn.errors import ConfigError, ScanError
+
+
+class Watched(ArrayFrames):
+    """Frames that remember what was read."""
+
+    def __init__(self, array):
+        super().__init__(array)
+        self.asked = []
+
+    def read(self, indices):
+        self.asked.append(np.asarray(indices).tolist())
+        return super().read(indices)
+
+
+def make_scan(seed, M=12, factor=1, masked=False, **options):
+    frames = counts_stack(M, seed=seed) * factor
+    if masked:
+        options["valid_mask"] = np.random.default_rng(seed).random((16, 16)) > 0.2
+    return Scan(Watched(frames), positions(M, seed + 10), **options)
+
+
+def two_scans():
+    scans = [make_scan(0, 12, masked=True), make_scan(1, 7, factor=50)]
+    return scans, [make_groups(scan.positions_px, 2, seed=3) for scan in scans]
+
+
+def expected_row(scan, groups, row):
+    factor = scan.statistics().exposure_factor
+    frames = []
+    for member in groups.indices[row]:
+        amplitude, valid = scan.read([member])
+        frames.append(np.where(valid[0], amplitude[0] * np.float32(factor), -1))
+    return np.stack(frames, -1), groups.offsets[row].astype(np.float32), np.float32(factor)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_an_epoch_holds_every_group_once_and_the_rest_weighs_nothing(shuffle):
+    scans, groups = two_scans()
+    batches = Batches(scans, groups, 5, seed=4, shuffle=shuffle)
+    assert batches.groups == 19
+    assert len(batches) == 4
+    seen = []
+    for number in range(4):
+        batch = batches.batch(number, epoch=2)
+        assert batch["frames"].shape == (5, 16, 16, 4)
+        assert batch["offsets"].shape == (5, 4, 2)
+        assert batch["scan"].dtype == np.int32
+        for key in ("frames", "offsets", "scale", "weight"):
+            assert batch[key].dtype == np.float32
+        for b in range(5):
+            which = int(batch["scan"][b])
+            offsets = groups[which].offsets.astype(np.float32)
+            row = int(np.flatnonzero((offsets == batch["offsets"][b]).all((1, 2)))[0])
+            frames, _, scale = expected_row(scans[which], groups[which], row)
+            np.testing.assert_array_equal(batch["frames"][b], frames)
+            assert batch["scale"][b] == scale
+            if batch["weight"][b]:
+                seen.append((which, row))
+    assert batch["weight"].tolist() == [1, 1, 1, 1, 0]
+    everything = [(0, row) for row in range(12)] + [(1, row) for row in range(7)]
+    assert sorted(seen) == everything
+    assert (seen == everything) != shuffle
+
+
+def test_masked_pixels_are_minus_one_and_no_others_are_negative():
+    scans, groups = two_scans()
+    batch = Batches(scans, groups, 19, 0, shuffle=False).batch(0)
+    mask = scans[0].valid_mask
+    assert (batch["frames"][:12][:, ~mask] == -1).all()
+    assert (batch["frames"][:12][:, mask] >= 0).all()
+    assert (batch["frames"][12:] >= 0).all()
+
+
+def test_the_order_is_a_function_of_seed_and_epoch():
+    scans, groups = two_scans()
+
+    def order(seed, epoch):
+        batches = Batches(scans, groups, 19, seed)
+        return batches.batch(0, epoch)["offsets"].tolist()
+
+    assert order(1, 3) == order(1, 3)
+    assert order(1, 3) != order(1, 4)
+    assert order(1, 3) != order(2, 3)
+    used = Batches(scans, groups, 19, 1)
+    for epoch in (0, 1, 5):
+        used.batch(0, epoch)
+    assert used.batch(0, 3)["offsets"].tolist() == order(1, 3)
+
+
+def test_only_the_frames_of_the_batch_are_read_each_once():
+    scan = make_scan(0)
+    groups = make_groups(scan.positions_px, 2)
+    batches = Batches([scan], [groups], 3, 0, shuffle=False)
+    scan.statistics()
+    scan.frames.asked.clear()
+    batches.batch(1)
+    assert scan.frames.asked == [np.unique(groups.indices[3:6]).tolist()]
+
+
+def test_a_batch_larger_than_the_epoch_is_filled_up():
+    scan = make_scan(0, M=4)
+    batch = Batches([scan], [groups_for_inference(scan.positions_px, 1)], 11, 0).batch(0)
+    assert batch["weight"].sum() == 4
+    assert batch["frames"].shape == (11, 16, 16, 1)
+    assert len(np.unique(batch["frames"], axis=0)) == 4
+
+
+def test_a_scan_without_groups_is_allowed_besides_others():
+    scans, groups = two_scans()
+    none = groups[0].select(np.zeros(0, int))
+    batch = Batches(scans, [none, groups[1]], 7, 0).batch(0)
+    assert (batch["scan"] == 1).all()
+    assert scans[0].frames.asked != []  # the sample of the constructor
+    with pytest.raises(ScanError, match="no groups"):
+        Batches(scans, [none, none], 7, 0)
+
+
+def test_what_cannot_be_mixed_is_refused():
+    scans, groups = two_scans()
+    wide = Scan(counts_stack(12, 18), positions())
+    with pytest.raises(ScanError, match=r"frame size \[16, 18\]"):
+        Batches([scans[0], wide], [groups[0], groups[0]], 4, 0)
+    with pytest.raises(ConfigError, match=r"groups of different size \[1, 4\]"):
+        Batches(scans, [groups[0], make_groups(scans[1].positions_px, 1)], 4, 0)
+    with pytest.raises(ConfigError, match="batch_size is 0"):
+        Batches(scans, groups, 0, 0)
+    with pytest.raises(ConfigError, match="2 scans came with groups for 1"):
+        Batches(scans, groups[:1], 4, 0)
+    with pytest.raises(IndexError, match="batch 5 of 5"):
+        Batches(scans, groups, 4, 0).batch(5)
+
+
+# -- split --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gridsize", [1, 2])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_held_out_groups_are_a_region_that_no_training_group_touches(gridsize, axis):
+    places = np.random.default_rng(0).uniform((0, 0), (300, 80), (200, 2))
+    places = places[:, ::-1] if axis else places
+    groups = make_groups(places, gridsize)
+    ends = set()
+    for seed in range(6):
+        learn, held = split_groups(groups, 0.1, seed)
+        assert len(held) == 20
+        assert not np.isin(learn.indices, held.indices).any()
+        assert 160 - 40 * (gridsize - 1) < len(learn) <= 180
+        if gridsize == 1:
+            assert len(learn) == 180
+        rest = np.setdiff1d(groups.seeds, held.seeds)
+        along, others = held.centres[:, axis], groups.centres[rest, axis]
+        ends.add(bool(along.min() > others.max()))
+        assert along.min() > others.max() or along.max() < others.min()
+        again = split_groups(groups, 0.1, seed)[1]
+        np.testing.assert_array_equal(again.indices, held.indices)
+    assert ends == {True, False}
+
+
+def test_a_share_below_half_a_group_holds_out_nothing():
+    groups = make_groups(positions(9), 2)
+    for fraction in (0.0, 0.05):
+        learn, held = split_groups(groups, fraction, 0)
+        assert len(learn) == 9
+        assert held.indices.shape == (0, 4)
+        assert held.max_offset == 0.0
+
+
+def test_holding_out_everything_is_refused():
+    groups = make_groups(positions(9), 2)
+    with pytest.raises(ConfigError, match="validation_fraction"):
+        split_groups(groups, 0.9, 0)
