@@ -87,7 +87,9 @@ class ModelConfig(Config):
         2, ge=1, le=5, description="Frames in a group = gridsize squared; 1 = no overlap term."
     )
     architecture: str = Field("cnn", description="Name of the network in the registry.")
-    n_filters_scale: int = Field(2, ge=1, le=16, description="Multiplies every network width.")
+    n_filters_scale: int = Field(
+        1, ge=1, le=16, description="Multiplies every network width (the reference uses 2)."
+    )
     input_transform: Literal["mean", "standard", "none"] = Field(
         "mean",
         description="What the network sees: the amplitude's deviation from the mean training "

@@ -31,7 +31,8 @@ COUNTS = [
 
 @pytest.mark.parametrize(("options", "expected"), COUNTS, ids=lambda v: str(v))
 def test_parameter_counts_are_the_published_ones(options, expected):
-    assert build_network(ModelConfig(**options)).count_params() == expected
+    config = ModelConfig(**{"n_filters_scale": 2, **options})
+    assert build_network(config).count_params() == expected
 
 
 def test_width_rule_equals_the_table():
