@@ -22,6 +22,7 @@ from pinn.stitching import Canvas
 from pinn.trained import Model
 
 ReadFrames = Callable[[np.ndarray], np.ndarray]
+Locate = Callable[[np.ndarray], np.ndarray]
 
 
 class GroupStitcher:
@@ -45,22 +46,24 @@ class GroupStitcher:
         self.batch_size = config.batch_size
         self.canvas = Canvas(self.N + 1, anchor)
         self._whole_group = not model.config.object_big and self.members > 1
+        backend.full_precision()
         self._predict = compile_predictor(model.network, patch_weight(probe, config))
         self.seconds = {"read": 0.0, "network": 0.0, "stitch": 0.0}
 
     def run(
-        self, groups: np.ndarray, positions: np.ndarray, read: ReadFrames, canvas: Canvas
+        self, groups: np.ndarray, locate: Locate, read: ReadFrames, canvas: Canvas
     ) -> Iterator[int]:
         """Add groups `(G, C)` of frame indices; yields the number of groups done so far.
 
         Args:
-            positions: `(G, C, 2)` float64 positions of the members.
+            locate: indices of any shape `(...)` to their positions `(..., 2)` float64.
             read: indices `(n,)` to encoded frames `(n, N, N)`, -1 at masked pixels.
             canvas: where to add.
         """
         size = self.batch_size
         for first in range(0, len(groups), size):
-            chosen, place = groups[first : first + size], positions[first : first + size]
+            chosen = groups[first : first + size]
+            place = locate(chosen)
             count = len(chosen)
             clock = time.perf_counter()
             unique, inverse = np.unique(chosen, return_inverse=True)
@@ -227,7 +230,7 @@ class Reconstructor:
             canvas = canvas.copy()
             groups = known[groups_for_inference(places, self.model.config.gridsize).indices]
             groups = groups[open_seeds]
-            for _ in self._stitcher.run(groups, self._at(groups), self._spool.get, canvas):
+            for _ in self._stitcher.run(groups, self._at, self._spool.get, canvas):
                 pass
         return assemble(
             canvas, self.model, self._probe, self._factor, places, known, self.config, "live"
@@ -253,7 +256,7 @@ class Reconstructor:
     def _place(self, groups: np.ndarray, read: ReadFrames) -> None:
         if not len(groups):
             return
-        for _ in self._stitcher.run(groups, self._at(groups), read, self._stitcher.canvas):
+        for _ in self._stitcher.run(groups, self._at, read, self._stitcher.canvas):
             pass
         self._placed.update(groups[:, 0].tolist())
 
@@ -295,7 +298,9 @@ def reconstruct(
     own = statistics.exposure_factor
     factor = own if config.exposure == "scan" else model.exposure_factor
     probe = scan.probe_gauge() if scan.probe is not None else model.probe()
-    groups = groups_for_inference(scan.positions_px, model.config.gridsize, scan.scan_index)
+    groups = groups_for_inference(
+        scan.positions_px, model.config.gridsize, scan.scan_index
+    ).indices.astype(np.int32)
     anchor = (0.0, 0.0)
     if config.anchor == "mean":
         mean = scan.positions_px.mean(0)
@@ -306,9 +311,11 @@ def reconstruct(
     def read(indices: np.ndarray) -> np.ndarray:
         return encode(*scan.read(indices), factor)
 
-    places = scan.positions_px[groups.indices]
-    total, started, told = len(groups.indices), time.perf_counter(), -1
-    for done in stitcher.run(groups.indices, places, read, stitcher.canvas):
+    def locate(indices: np.ndarray) -> np.ndarray:
+        return scan.positions_px[indices]
+
+    total, started, told = len(groups), time.perf_counter(), -1
+    for done in stitcher.run(groups, locate, read, stitcher.canvas):
         if progress is not None and (done * 100 // total > told or done == total):
             told = done * 100 // total
             rate = done / max(time.perf_counter() - started, 1e-9)

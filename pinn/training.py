@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -62,15 +63,17 @@ def train(
     scans = [scans] if isinstance(scans, Scan) else list(scans)
     if not scans:
         raise ScanError("no scan to train on")
+    backend.full_precision()
     start = model if isinstance(model, Model) else None
     model_options = {k: v for k, v in options.items() if k in ModelConfig.model_fields}
     train_options = {k: v for k, v in options.items() if k not in model_options}
-    run = (train or TrainConfig()).replace(**train_options)
     folder = None if output is None else Path(output)
     if folder is not None:
         check_writable(folder)
     if resume:
-        start = _archive_to_resume(folder)
+        start = _archive_to_resume(folder, scans)
+        train = train or TrainConfig(**start.provenance["train"])
+    run = (train or TrainConfig()).replace(**train_options)
     if start is not None:
         config = start.config
         if model_options and config.replace(**model_options) != config:
@@ -81,16 +84,31 @@ def train(
         config = given.replace(**{"N": scans[0].N, "probe_modes": probes, **model_options})
     _check_scans(scans, config)
     if run.deterministic:
-        backend.deterministic()
+        backend.deterministic(run.seed)
     groups = [_groups(scan, config, run) for scan in scans]
     session = _Session(scans, groups, config, run, start, resume)
     return session.fit(folder, progress)
 
 
-def _archive_to_resume(folder: Path | None) -> Model:
+def _archive_to_resume(folder: Path | None, scans: list[Scan]) -> Model:
     if folder is None:
         raise ConfigError("resume needs the output folder of the interrupted run")
-    return load_model(folder)
+    start = load_model(folder)
+    trained_on = [scan.get("digest") for scan in start.provenance.get("scans", [])]
+    if trained_on != [digest(scan) for scan in scans]:
+        raise ConfigError(
+            f"the run in {folder} was trained on other scans than these; resume it with the same "
+            "files, or give the trained model to train() to go on with new ones"
+        )
+    return start
+
+
+def digest(scan: Scan) -> str:
+    """Fingerprint of a scan: SHA-256 of positions, counts of every frame and probe."""
+    content = hashlib.sha256()
+    for part in (scan.positions_px, scan.statistics().frame_counts, scan.probe_gauge()):
+        content.update(np.ascontiguousarray(part).tobytes())
+    return content.hexdigest()
 
 
 def _check_scans(scans: list[Scan], config: ModelConfig) -> None:
@@ -186,7 +204,10 @@ class _Session:
             training_statistics(scans, statistics).to_dict(),
             self.history,
             provenance={
-                "scans": [{"name": s.name, "source": str(s.source or "")} for s in scans],
+                "scans": [
+                    {"name": s.name, "source": str(s.source or ""), "digest": digest(s)}
+                    for s in scans
+                ],
                 "groups": [len(g.indices) for g in groups],
                 "canvas_px": canvas,
                 "train": run.to_dict(),
@@ -225,18 +246,15 @@ class _Session:
         if folder is not None:
             write_config(folder, self.config, self.run)
         held = None if self.held is None else _Feed(self.held)
-        try:
-            self.network.fit(
-                _Feed(self.feed, self.first),
-                initial_epoch=self.first,
-                epochs=self.last,
-                validation_data=held,
-                callbacks=[watcher],
-                shuffle=False,
-                verbose=0,
-            )
-        except StopRequested:
-            watcher.save()
+        self.network.fit(
+            _Feed(self.feed, self.first),
+            initial_epoch=self.first,
+            epochs=self.last,
+            validation_data=held,
+            callbacks=[watcher],
+            shuffle=False,
+            verbose=0,
+        )
         self.model.optimizer_arrays = arrays_of(self.network.optimizer)
         if folder is not None:
             write_run(folder, self.model, self.held or self.feed, pictures=True)
@@ -244,7 +262,10 @@ class _Session:
 
 
 class _Watcher(keras.callbacks.Callback):
-    """Reports progress, keeps the history, refuses NaN and writes the archive."""
+    """Reports progress, keeps the history, refuses NaN and writes the archive.
+
+    A stop request ends the epoch after the step; what it did is in the history as an epoch.
+    """
 
     def __init__(self, session: _Session, folder: Path | None, report: Report | None) -> None:
         super().__init__()
@@ -263,7 +284,7 @@ class _Watcher(keras.callbacks.Callback):
         now = time.perf_counter()
         if self.report is not None and now - self._told > 0.2:
             self._told = now
-            self.report(self._progress(epoch=self._epoch + 1))
+            self._tell(epoch=self._epoch + 1)
 
     def on_epoch_end(self, epoch, logs=None):
         row = {key: float(value) for key, value in (logs or {}).items()}
@@ -289,11 +310,15 @@ class _Watcher(keras.callbacks.Callback):
         )
         self.save()
         if self.report is not None:
-            self.report(
-                self._progress(
-                    epoch=epoch + 1, loss=row.get("loss"), val_loss=row.get("val_loss")
-                )
-            )
+            self._tell(epoch=epoch + 1, loss=row.get("loss"), val_loss=row.get("val_loss"))
+
+    def _tell(self, **values: Any) -> None:
+        # Not by an exception through `fit`: in the middle of an epoch JAX has given the weights'
+        # memory away, and they could not be saved.
+        try:
+            self.report(self._progress(**values))
+        except StopRequested:
+            self.model.stop_training = True
 
     def save(self) -> None:
         """Write the archive with the optimiser's state (atomic: the old one stays until then)."""

@@ -56,11 +56,9 @@ def _fill(
             rows, found = rows[~tied], found[~tied]
     if not len(rows):
         return
+    # The frame itself comes first. It is in the list: if more frames share its place than there are
+    # candidates, their distances tie.
     step = positions[found] - positions[rows][:, None]
-    squared = np.where(found == rows[:, None], -1.0, (step**2).sum(-1))  # the frame itself: first
+    squared = np.where(found == rows[:, None], -1.0, (step**2).sum(-1))
     order = np.lexsort((found, positions[found, 1], positions[found, 0], squared), axis=-1)
-    # Where more frames share the place than there are candidates, the frame may not be among them.
-    ordered = np.take_along_axis(found, order, -1)
-    own = ordered[:, 0] == rows
-    result[rows[own]] = ordered[own, 1 : count + 1]
-    result[rows[~own]] = ordered[~own, :count]
+    result[rows] = np.take_along_axis(found, order[:, 1 : count + 1], -1)

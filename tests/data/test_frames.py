@@ -158,6 +158,21 @@ def test_a_flipped_bit_in_a_compressed_member_is_found(tmp_path):
         NpyInZipFrames(path, members["diff3d"])
 
 
+@pytest.mark.parametrize("compressed", [False, True], ids=["stored", "compressed"])
+def test_a_copy_is_compared_with_its_checksum(tmp_path, compressed):
+    path = tmp_path / "a.npz"
+    save = np.savez_compressed if compressed else np.savez
+    save(path, diff3d=np.moveaxis(FRAMES, 0, -1).copy())
+    member = read_members(path)["diff3d"]
+    data = bytearray(path.read_bytes())
+    entry = data.index(b"PK\1\2")
+    assert data[entry + 16 : entry + 20] == member.info.CRC.to_bytes(4, "little")
+    data[entry + 16] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ScanError, match=r"'diff3d' in .* cannot be read .*CRC"):
+        NpyInZipFrames(path, read_members(path)["diff3d"], 2)
+
+
 def test_a_zip_extra_field_does_not_move_the_data(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(tmp_path / "b.npz", diff3d=FRAMES)

@@ -117,7 +117,7 @@ def test_probe_shapes_and_gauge(shape):
 def test_a_missing_probe_is_an_error_when_it_is_used():
     scan = Scan(COUNTS, POSITIONS, name="mine")
     scan.statistics()
-    with pytest.raises(ScanError, match="mine.* has no probe; give one with --probe"):
+    with pytest.raises(ScanError, match=r"mine.* has no probe; give one with --probe"):
         scan.probe_gauge()
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scan_makers import counts_stack, positions
 
+from pinn.data import interpret
 from pinn.data.masks import encode, measured
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
@@ -59,7 +60,9 @@ def test_whole_floats_above_one_are_counts_and_others_amplitude(dtype):
     assert Scan(np.minimum(COUNTS, 1).astype(dtype), POSITIONS).units == "amplitude"
 
 
-def test_dim_frames_in_the_sample_do_not_decide():
+@pytest.mark.parametrize("frames_at_once", [4, 8192])
+def test_dim_frames_in_the_sample_do_not_decide(frames_at_once, monkeypatch):
+    monkeypatch.setattr(interpret, "SAMPLE_BYTES", frames_at_once * 8 * 256)
     frames = np.zeros((100, 16, 16), np.float32)
     where = np.random.default_rng(0).uniform(0, 300, (100, 2))
     frames[:, 8, 8] = 1.0
@@ -86,7 +89,7 @@ def test_bright_amplitudes_are_doubted_aloud():
 def test_many_negative_amplitudes_are_a_contradiction_that_asks():
     noisy = np.sqrt(COUNTS) - np.random.default_rng(0).uniform(0.5, 1.5, COUNTS.shape)
     for units in ("auto", "amplitude"):
-        with pytest.raises(ScanError, match="37 % of the frame values .*--frames intensity"):
+        with pytest.raises(ScanError, match=r"37 % of the frame values .*--frames intensity"):
             Scan(noisy, POSITIONS, units=units)
     valid = Scan(noisy, POSITIONS, units="intensity").read([0])[1]
     np.testing.assert_array_equal(valid[0], noisy[0] >= 0)
@@ -169,8 +172,8 @@ def test_a_mask_per_frame_is_used_by_frame_number():
 
 
 def test_measured_keeps_double_precision_where_the_type_needs_it():
-    assert measured(np.array([2**24 + 1], np.uint32))[0][0] == 2**24 + 1
-    assert measured(np.array([2**24 + 1.0]))[0][0] == 2**24 + 1
+    for dtype in ("uint32", "int64", "float64"):
+        assert measured(np.array([2**24 + 1], dtype))[0].tolist() == [2.0**24 + 1]
     assert measured(np.array([3], np.uint16))[0].dtype == np.float32
 
 

@@ -149,7 +149,7 @@ def test_a_full_disk_leaves_the_old_file(old):
 
 def test_objects_and_unknown_units_are_refused_before_anything_is_written(old):
     objects = {"a": np.array([{}], object)}
-    with pytest.raises(ScanError, match="'a' for .* holds Python objects"):
+    with pytest.raises(ScanError, match=r"'a' for .* holds Python objects"):
         NpzScanWriter(old, M, N, "u2", objects, frames_units="counts")
     for units in ("photons", None):
         with pytest.raises(ScanError, match=f"frames_units for .* is {units}, but one of counts"):
@@ -164,5 +164,5 @@ def test_a_place_that_cannot_be_written_is_an_error(old):
 def test_whole_scans_that_do_not_fit_are_refused(old):
     with pytest.raises(ScanError, match=r"\(12, 16, 14\), but \(M, N, N\)"):
         write_npz(old, COUNTS[:, :, :14], POSITIONS, frames_units="counts")
-    with pytest.raises(ScanError, match="12 frames for .* came with 5 positions"):
+    with pytest.raises(ScanError, match=r"12 frames for .* came with 5 positions"):
         write_npz(old, COUNTS, POSITIONS[:5], frames_units="counts")
