@@ -39,12 +39,12 @@ def main() -> None:
     import pinn
     from pinn.simulate import SimulateConfig, simulate_to_file
 
-    for counts in options.counts:
-        path = options.output / f"lines_{counts:g}.npz"
-        if not path.exists():
-            recipe = SimulateConfig(**RECIPE, photons_per_frame=counts * SIDE**2, seed=1)
-            simulate_to_file(recipe, path)
-        for seed in range(options.seeds):
+    for seed in range(options.seeds):
+        for counts in options.counts:
+            path = options.output / f"lines_{counts:g}.npz"
+            if not path.exists():
+                recipe = SimulateConfig(**RECIPE, photons_per_frame=counts * SIDE**2, seed=1)
+                simulate_to_file(recipe, path)
             key = {"counts": counts, "seed": seed, "gridsize": options.gridsize}
             if any(key.items() <= row.items() for row in done):
                 continue

@@ -140,7 +140,7 @@ class ModelConfig(Config):
 class TrainConfig(Config):
     """One training run."""
 
-    epochs: int = Field(30, ge=1, description="Passes over the groups.")
+    epochs: int = Field(40, ge=1, description="Passes over the groups.")
     batch_size: int = Field(8, ge=1, description="Groups per step.")
     n_groups: int | None = Field(
         None, ge=1, description="Groups to train on; default: one per frame, per scan."
