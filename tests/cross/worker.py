@@ -51,8 +51,14 @@ def start(folder: Path) -> None:
     np.savez(folder / "batches.npz", frames=frames, offsets=offsets.astype(np.float32))
 
 
-def steps(folder: Path, kind: str, count: str) -> None:
-    """Train `count` steps with `sgd` (its update is the gradient) or `adam`; save all."""
+def steps(folder: Path, *runs: str) -> None:
+    """Runs such as `sgd:1` (its update is the gradient) or `adam:20`; each from the start."""
+    for run in runs:
+        kind, count = run.split(":")
+        _steps(folder, kind, count)
+
+
+def _steps(folder: Path, kind: str, count: str) -> None:
     import keras
 
     optimizer = keras.optimizers.SGD(1.0) if kind == "sgd" else keras.optimizers.Adam(1e-3)
@@ -94,38 +100,36 @@ def train(folder: Path, epochs: str) -> None:
     )
 
 
-def predict(folder: Path, archive: str) -> None:
-    """Object patches of fixed frames with the archive; also the reconstruction of the scan."""
+def predict(folder: Path, *archives: str) -> None:
+    """Object patches of fixed frames with each archive, and the reconstruction of the scan."""
     import keras
 
     import pinn
 
-    model = pinn.load_model(folder / archive)
+    scan = pinn.load(folder / "scan.npz")
     with np.load(folder / "frames.npz") as stored:
-        patches = keras.ops.convert_to_numpy(model.network.object_patches(stored["frames"]))
-    recon = pinn.reconstruct(pinn.load(folder / "scan.npz"), model)
-    name = f"predicted_{archive}_{keras.backend.backend()}.npz"
-    np.savez(folder / name, patches=patches, object=recon.object, origin=recon.origin_px)
+        frames = stored["frames"]
+    for archive in archives:
+        model = pinn.load_model(folder / archive)
+        patches = keras.ops.convert_to_numpy(model.network.object_patches(frames))
+        recon = pinn.reconstruct(scan, model)
+        name = f"predicted_{archive}_{keras.backend.backend()}.npz"
+        np.savez(folder / name, patches=patches, object=recon.object, origin=recon.origin_px)
 
 
-def resume(folder: Path, archive: str, epochs: str) -> None:
-    """Continue the run FOLDER/<archive> in a copy; print nothing, leave history behind."""
+def resume(folder: Path, epochs: str, *archives: str) -> None:
+    """Continue each run FOLDER/<archive> in a copy of its folder."""
     import shutil
 
     import keras
 
     import pinn
 
-    copy = folder / f"resumed_{archive}_{keras.backend.backend()}"
-    shutil.copytree(folder / archive, copy)
-    pinn.train(
-        pinn.load(folder / "scan.npz"),
-        n_groups=32,
-        batch_size=8,
-        epochs=int(epochs),
-        output=copy,
-        resume=True,
-    )
+    scan = pinn.load(folder / "scan.npz")
+    for archive in archives:
+        copy = folder / f"resumed_{archive}_{keras.backend.backend()}"
+        shutil.copytree(folder / archive, copy)
+        pinn.train(scan, epochs=int(epochs), output=copy, resume=True)
 
 
 if __name__ == "__main__":
