@@ -143,7 +143,9 @@ class TrainConfig(Config):
     epochs: int = Field(40, ge=1, description="Passes over the groups.")
     batch_size: int = Field(8, ge=1, description="Groups per step.")
     n_groups: int | None = Field(
-        None, ge=1, description="Groups to train on; default: one per frame, per scan."
+        None,
+        ge=1,
+        description="Groups of each scan to train on; default: 512, or one per frame if fewer.",
     )
     neighbours: int | None = Field(
         None, ge=1, description="A frame's group is drawn from this many nearest frames; "

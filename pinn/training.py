@@ -27,6 +27,7 @@ from pinn.report import write_config, write_run
 from pinn.trained import Model, load_model
 
 Report = Callable[[Progress], None]
+_GROUPS = 512  # unless the options say otherwise
 _STATISTICS_FRAMES = 4096
 _FAINT = 1e-4  # counts per pixel
 
@@ -126,13 +127,14 @@ def _check_scans(scans: list[Scan], config: ModelConfig) -> None:
 
 
 def _groups(scan: Scan, config: ModelConfig, run: TrainConfig) -> Groups:
+    count = run.n_groups or min(_GROUPS, len(scan))
     neighbours = run.neighbours
-    if neighbours is None and run.grouping == "nearest" and (run.n_groups or 0) <= len(scan):
+    if neighbours is None and run.grouping == "nearest" and count <= len(scan):
         neighbours = max(1, config.gridsize**2 - 1)  # as in inference: the nearest themselves
     return make_groups(
         scan.positions_px,
         config.gridsize,
-        n_groups=run.n_groups,
+        n_groups=count,
         neighbours=neighbours,
         seed=run.seed,
         scan_index=scan.scan_index,
