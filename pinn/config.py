@@ -133,7 +133,9 @@ class ModelConfig(Config):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.N % 2:
-            raise ValueError(f"N must be even, but the frames are {self.N} pixels wide; crop or pad them")
+            raise ValueError(
+                f"N must be even, but the frames are {self.N} pixels wide; crop or pad them"
+            )
         return self
 
 
@@ -148,9 +150,11 @@ class TrainConfig(Config):
         description="Groups of each scan to train on; default: 512, or one per frame if fewer.",
     )
     neighbours: int | None = Field(
-        None, ge=1, description="A frame's group is drawn from this many nearest frames; "
-        "default: the C-1 nearest themselves, as in inference (the 2 (C-1) nearest where more groups "
-        "than frames are asked for).",
+        None,
+        ge=1,
+        description="A frame's group is drawn from this many nearest frames; "
+        "default: the C-1 nearest themselves, as in inference (2 (C-1) where more groups than "
+        "frames are asked for).",
     )
     grouping: Literal["nearest", "legacy"] = Field(
         "nearest", description="Seed always in its group, or the reference's rule."
@@ -166,7 +170,9 @@ class TrainConfig(Config):
     seed: int = Field(0, ge=0, description="Seed of weights, grouping and shuffling.")
     deterministic: bool = Field(False, description="Bitwise repeatable on one backend, slower.")
     sample_every: int = Field(
-        0, ge=0, description="Write a picture of sample patches every this many epochs; 0: at the end."
+        0,
+        ge=0,
+        description="Write a picture of sample patches every this many epochs; 0: at the end.",
     )
 
 
@@ -175,7 +181,8 @@ class ReconstructConfig(Config):
 
     batch_size: int = Field(32, ge=1, description="Groups per step of the predictor.")
     weighting: Literal["probe", "uniform", "crop"] = Field(
-        "probe", description="Weight of a patch on the canvas: illumination, equal, or central crop."
+        "probe",
+        description="Weight of a patch on the canvas: illumination, equal, or central crop.",
     )
     crop: int | None = Field(
         None, ge=2, description="Side of the central crop in pixels; default half the frame."

@@ -251,7 +251,8 @@ class Reconstructor:
                 self._missing[group] -= 1
                 if self._missing[group] == 0:
                     done.append(group)
-        return self._plan[done] if done else np.zeros((0, self._plan.shape[1]), np.int64)
+        assert self._plan is not None
+        return self._plan[done]
 
     def _place(self, groups: np.ndarray, read: ReadFrames) -> None:
         if not len(groups):

@@ -74,11 +74,9 @@ class PtychoModel(keras.Model):
         """Merge patches `(B, C, N, N, 2)` into the object on the group canvas `(B, M, M, 2)`."""
         weights = None
         if self.settings.merge == "probe":
-            probe = tuple(ops.stop_gradient(part) for part in self.probe(inputs["scan"]))
-            weights = ops.broadcast_to(
-                illumination_weight(probe)[:, None],
-                (ops.shape(patches)[0], patches.shape[1], self.settings.N, self.settings.N),
-            )
+            re, im = self.probe(inputs["scan"])
+            probe = ops.stop_gradient(re), ops.stop_gradient(im)
+            weights = illumination_weight(probe)[:, None]
         return self.merge(patches, inputs["offsets"], weights)
 
     def call(self, inputs: dict[str, Any], training: bool = False) -> dict[str, Any]:
@@ -131,7 +129,9 @@ class PtychoModel(keras.Model):
         given = {_key(name): array for name, array in arrays.items()}
         missing, unknown = own.keys() - given.keys(), given.keys() - own.keys()
         if missing or unknown:
-            raise ValueError(f"weights missing {sorted(missing)[:3]}, unknown {sorted(unknown)[:3]}")
+            raise ValueError(
+                f"weights missing {sorted(missing)[:3]}, unknown {sorted(unknown)[:3]}"
+            )
         for key, (name, variable) in own.items():
             if given[key].shape != tuple(variable.shape):
                 raise ValueError(

@@ -34,7 +34,7 @@ class Canvas:
         self._high = np.full(2, np.iinfo(np.int64).min)
 
     def split(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Positions `(..., 2)` float64 to the patch's first pixel (int64) and fraction (float32)."""
+        """Positions `(..., 2)` to the patch's first pixel (int64) and fraction (float32)."""
         shifted = np.asarray(positions, np.float64) - self.anchor
         whole = np.floor(shifted)
         corner = whole.astype(np.int64) - (self.size - 1) // 2

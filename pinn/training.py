@@ -318,7 +318,8 @@ class _Watcher(keras.callbacks.Callback):
         # Not by an exception through `fit`: in the middle of an epoch JAX has given the weights'
         # memory away, and they could not be saved.
         try:
-            self.report(self._progress(**values))
+            if self.report is not None:
+                self.report(self._progress(**values))
         except StopRequested:
             self.model.stop_training = True
 

@@ -21,7 +21,7 @@ SCAN: dict[str, Any] = {
     "overlap": 0.75,
     "photons_per_frame": 1e6,
 }
-TRAINING: dict[str, Any] = {"epochs": 40, "batch_size": 16}
+TRAINING: dict[str, Any] = {"epochs": 16, "batch_size": 8, "n_filters_scale": 1}
 # Training stops early on a slow machine, so that everything together stays under five minutes.
 TRAINING_SECONDS = 200
 

@@ -24,7 +24,7 @@ class Reporter:
         self._quiet = quiet
         self._terminal = not quiet and self._stream.isatty()
         self._bar: Any = None
-        self._stage, self._tenth = "", -1
+        self._stage, self._tenth = "", 0
 
     def __enter__(self) -> Reporter:
         return self
@@ -43,7 +43,7 @@ class Reporter:
             return
         if progress.stage != self._stage:
             self._close()
-            self._stage, self._tenth = progress.stage, -1
+            self._stage, self._tenth = progress.stage, 0
         if progress.message:
             self._line(progress.message)
         if self._terminal:

@@ -37,6 +37,8 @@ class GroupMerge(PhysicsLayer):
             return pairs.stack(tuple(ops.pad(part[:, 0], pad) for part in pair))
         if self.rule == "legacy":
             return pairs.stack(legacy.merge_legacy(pair, offsets, self.canvas))
+        if weights is not None and len(weights.shape) == 4:
+            weights = ops.broadcast_to(weights, ops.shape(pair[0]))
         matrices = patches.group_matrices(offsets, side, self.canvas)
         merged, _ = patches.merge(pair, weights, *matrices)
         return pairs.stack(merged)

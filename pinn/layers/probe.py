@@ -100,7 +100,7 @@ class Probe(PhysicsLayer):
         }
 
 
-def illumination_weight(probe: pairs.Pair, floor: float = 0.01) -> object:
+def illumination_weight(probe: pairs.Pair, floor: float = 0.01) -> pairs.Tensor:
     """Weights `(..., N, N)` proportional to `sum_modes |P|^2`, maximum 1 plus `floor`.
 
     The floor keeps the object defined over the whole patch, where the light is too faint to

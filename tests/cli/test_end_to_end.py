@@ -91,7 +91,10 @@ BAD_SCANS = {
     "probe of another size": (dict(probeGuess=np.ones((8, 8), complex)), ["probe"]),
     "no probe": (dict(probeGuess=None), ["--probe"]),
     "position not finite": (dict(ycoords=np.array([np.nan] * 12)), ["positions", "finite"]),
-    "positions all equal": (dict(xcoords=np.full(12, 9.0), ycoords=np.full(12, 9.0)), ["a scan moves"]),
+    "positions all equal": (
+        dict(xcoords=np.full(12, 9.0), ycoords=np.full(12, 9.0)),
+        ["a scan moves"],
+    ),
 }
 
 

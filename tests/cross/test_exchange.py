@@ -26,9 +26,7 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize("writer", BACKENDS)
 def test_an_archive_gives_the_same_output_everywhere(folder, writer):
-    outputs = []
-    for reader in BACKENDS:
-        outputs.append(dict(np.load(folder / f"predicted_{writer}_{reader}.npz")))
+    outputs = [dict(np.load(folder / f"predicted_{writer}_{r}.npz")) for r in BACKENDS]
     for other in outputs[1:]:
         for name in ("patches", "object"):
             gap = np.linalg.norm(other[name] - outputs[0][name])

@@ -86,7 +86,7 @@ def test_symbolic_link_is_followed(tmp_path):
 
 def test_errors_of_the_system_become_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="not a directory|file exists"):
+    with pytest.raises(OutputError, match=r"not a directory|file exists"):
         atomic_write_text(tmp_path / "file" / "a.txt", "x")
     with pytest.raises(OutputError, match="is a folder; name a file inside"):
         atomic_write_text(tmp_path, "x")

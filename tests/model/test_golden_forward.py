@@ -75,5 +75,5 @@ def test_forward_model_equals_the_reference(gridsize, ring):
 
 
 def _close(ours, golden):
-    # float32 through 14 convolutions, a merge and an FFT; the reference's own repeat differs by 1e-6
+    # float32 through 14 convolutions, a merge and an FFT
     assert np.linalg.norm(ours - golden) <= 1e-5 * np.linalg.norm(golden)

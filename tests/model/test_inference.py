@@ -181,9 +181,7 @@ def test_every_option_has_an_effect(scan, model2):
     assert np.abs(base.object - uniform.object).max() > 1e-3
     assert (crop.coverage > 0).sum() > (small.coverage > 0).sum()
     assert np.any(mean.origin_px % 1 != 0) and np.all(base.origin_px % 1 == 0)
-    brighter = pinn.Scan(
-        4 * _counts(scan), scan.positions_px, probe=scan.probe, units="counts"
-    )
+    brighter = pinn.Scan(4 * _counts(scan), scan.positions_px, probe=scan.probe, units="counts")
     own = pinn.reconstruct(brighter, model2)
     trained = pinn.reconstruct(brighter, model2, exposure="training")
     same(own.object, base.object, 1e-5)
@@ -194,7 +192,8 @@ def test_every_option_has_an_effect(scan, model2):
 def test_wrong_size_and_too_few_frames_are_refused(scan, model2):
     other = small_scan(1)
     wrong = pinn.Scan(
-        np.ones((5, 32, 32), np.uint16), np.random.default_rng(0).uniform(20, 60, (5, 2)),
+        np.ones((5, 32, 32), np.uint16),
+        np.random.default_rng(0).uniform(20, 60, (5, 2)),
         probe=np.ones((32, 32), complex),
     )
     with pytest.raises(ScanError, match=r"frames of 32 x 32, but the model was trained on 16 x 16"):

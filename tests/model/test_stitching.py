@@ -140,7 +140,9 @@ def test_synchronise_restores_the_long_range_phase(members):
         patches = patches * np.exp(-1j * np.angle(np.sum(patches * weight)))
         corners, fractions = canvas.split(positions)
         moved = bilinear_shift(patches * weight, fractions)
-        moved[..., 2] = bilinear_shift(np.broadcast_to(weight + 0j, patches.shape), fractions)[..., 0]
+        moved[..., 2] = bilinear_shift(np.broadcast_to(weight + 0j, patches.shape), fractions)[
+            ..., 0
+        ]
         canvas.add(corners, moved)
 
     def error(synchronise):

@@ -107,8 +107,12 @@ def test_a_trained_model_is_trained_on(scan):
     before = {k: v.copy() for k, v in _weights(model).items()}
     more = pinn.train(scan, model, epochs=1, n_groups=24, batch_size=8)
     assert len(more.history) == 2
-    assert np.abs(_weights(more)["network/0000/first/kernel"]
-                  - before["network/0000/first/kernel"]).max() > 0
+    assert (
+        np.abs(
+            _weights(more)["network/0000/first/kernel"] - before["network/0000/first/kernel"]
+        ).max()
+        > 0
+    )
 
 
 def test_bad_options_are_one_sentence(scan):

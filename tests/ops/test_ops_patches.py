@@ -208,7 +208,7 @@ def test_pixels_nobody_saw_are_zero_with_zero_gradient():
     assert seen.sum() == 8
     assert np.all(re[~seen] == 0) and np.all(im[~seen] == 0)
     assert np.abs(re).max() <= np.abs(values.real).max()
-    value, gradients = grad(
+    _, gradients = grad(
         lambda re, im, w, r: ops.sum(ops.square(_merge(M)(re, im, w, r)[0][0])),
         values.real,
         values.imag,
