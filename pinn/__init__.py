@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from pinn import simulate
     from pinn.config import ModelConfig, ReconstructConfig, ScanConfig, TrainConfig
     from pinn.data.scan import Scan
-    from pinn.inference import Reconstructor, reconstruct
+    from pinn.inference import reconstruct
     from pinn.io.load import load
     from pinn.io.product import load_reconstruction
+    from pinn.live import Reconstructor
     from pinn.metrics import evaluate
     from pinn.progress import Progress, StopRequested
     from pinn.results import Reconstruction
@@ -30,7 +31,7 @@ _HOMES = {
     "Progress": "pinn.progress",
     "ReconstructConfig": "pinn.config",
     "Reconstruction": "pinn.results",
-    "Reconstructor": "pinn.inference",
+    "Reconstructor": "pinn.live",
     "Scan": "pinn.data.scan",
     "ScanConfig": "pinn.config",
     "SimulateConfig": "pinn.simulate.config",
@@ -44,7 +45,7 @@ _HOMES = {
     "train": "pinn.training",
 }
 _MODULES = {"simulate"}
-_ON_KERAS = {"pinn.inference", "pinn.trained", "pinn.training"}
+_ON_KERAS = {"pinn.inference", "pinn.live", "pinn.trained", "pinn.training"}
 
 __all__ = [
     "Model",

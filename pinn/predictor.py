@@ -15,7 +15,10 @@ from pinn.ops import pairs, translate
 
 
 class _Placement(keras.Model):
-    """Frames `(B, N, N, C)` and fractions `(B, K, 2)` to `(B, K, N+1, N+1, 3)`.
+    """Frames `(B, N, N, C)` and places `(B, K, 3)` to `(B, K, N+1, N+1, 3)`.
+
+    A place is the fraction (y, x) of the position and 1, or 0 for a frame without light, whose
+    patch is made from nothing.
 
     The last axis is (w Re, w Im, w), moved by the fractional part of the position, so that the
     host only adds slices.
@@ -29,9 +32,9 @@ class _Placement(keras.Model):
 
     def call(self, inputs):
         re, im = pairs.unstack(self.model.object_patches(inputs["frames"]))
-        weight = ops.convert_to_tensor(self.weight)
+        fractions = inputs["places"]
+        weight = ops.convert_to_tensor(self.weight) * fractions[..., 2][..., None, None]
         parts = ops.stack([re * weight, im * weight, re * 0.0 + weight], axis=2)
-        fractions = inputs["fractions"]
         side = self.model.settings.N
         # T[i, j] = relu(1 - |i - j - f|): the half-pixel undoes the centring of an odd difference
         rows = translate.interpolation_matrix(fractions[..., 0] - 0.5, side, side + 1)[:, :, None]
@@ -58,16 +61,16 @@ def patch_weight(probe: np.ndarray, config: ReconstructConfig) -> np.ndarray:
         weight[first : first + crop, first : first + crop] = 1.0
         return weight
     intensity = np.sum(np.abs(probe) ** 2, axis=0)
-    return intensity / intensity.max() + 1e-6
+    return intensity / intensity.max()
 
 
 def compile_predictor(
     model: PtychoModel, weight: np.ndarray
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Compiled `(frames (B, N, N, C), fractions (B, K, 2)) -> (B, K, N+1, N+1, 3)` on NumPy."""
+    """Compiled `(frames (B, N, N, C), places (B, K, 3)) -> (B, K, N+1, N+1, 3)` on NumPy."""
     compiled = backend.compile_inference(_Placement(model, weight))
 
-    def predict(frames: np.ndarray, fractions: np.ndarray) -> np.ndarray:
-        return compiled({"frames": frames, "fractions": fractions})
+    def predict(frames: np.ndarray, places: np.ndarray) -> np.ndarray:
+        return compiled({"frames": frames, "places": places})
 
     return predict

@@ -85,8 +85,8 @@ class Canvas:
 
         Args:
             synchronise: restore the long-range phase (`pinn.synchronise.phase_correction`).
-            floor: pixels whose weight is below this share of the median positive weight are left
-                at zero: they were lit by next to nothing.
+            floor: pixels whose weight is below this share of the largest are left at zero: they
+                were lit by next to nothing.
 
         Returns:
             object `(H, W)` complex64, coverage `(H, W)` float32 (sum of the weights) and the
@@ -97,8 +97,7 @@ class Canvas:
         y0, x0 = self._low - self._start
         y1, x1 = self._high - self._start
         re, im, weight = self._sums[:, y0:y1, x0:x1]
-        positive = weight[weight > 0]
-        threshold = floor * float(np.median(positive)) if positive.size else 0.0
+        threshold = floor * float(weight.max())
         covered = weight > threshold
         divisor = np.where(covered, weight, 1.0)
         obj = np.where(covered, (re + 1j * im) / divisor, 0.0).astype(np.complex64)

@@ -9,6 +9,7 @@ import numpy as np
 
 from pinn import backend
 from pinn.config import ModelConfig
+from pinn.data.statistics import TrainingStatistics
 from pinn.errors import ArchiveError, ConfigError, PinnError
 from pinn.io.archive import Archive, archive_digest, archive_path, read_archive, write_archive
 from pinn.model import PtychoModel
@@ -47,6 +48,18 @@ class Model:
     def exposure_factor(self) -> float:
         """Exposure factor of the training scans (their amplitude to mean energy (N/2)^2)."""
         return float(self.statistics["exposure_factor"])
+
+    def scan_number(self, digest: str) -> int | None:
+        """Which training scan has this digest (`pinn.data.fingerprint`), or None."""
+        digests = [scan.get("digest") for scan in self.provenance.get("scans", [])]
+        return digests.index(digest) if digest in digests else None
+
+    def probe_counts(self, scan: int = 0) -> np.ndarray:
+        """Probe of a training scan in square root of counts, the learned scale included."""
+        from keras import ops
+
+        log_scale = float(ops.convert_to_numpy(self.network.scale())[scan])
+        return (self.probe(scan) * np.exp(log_scale / 2)).astype(np.complex64)
 
     def probe(self, scan: int = 0) -> np.ndarray:
         """Probe of a training scan in the gauge, `(P, N, N)` complex64, after support etc."""
@@ -96,9 +109,12 @@ def load_model(path: str | Path, canvas: int | None = None) -> Model:
         scans = archive.weights["log_scale"].shape[0]
         network = PtychoModel(config, canvas or config.N, scans)
         network.load_arrays(archive.weights)
-        float(archive.statistics["exposure_factor"])
+        TrainingStatistics.from_dict(archive.statistics)
     except ConfigError as error:
-        raise ArchiveError(f"archive {path} was made by another version of pinn: {error}") from None
+        raise ArchiveError(
+            f"archive {path} cannot be built: {error} (a network of your own must be registered "
+            "before it is loaded; a newer version of pinn may have options this one lacks)"
+        ) from None
     except (KeyError, ValueError, IndexError, TypeError) as error:
         if isinstance(error, PinnError):
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from pinn import backend
 from pinn.config import ModelConfig, ScanConfig, TrainConfig
 from pinn.data.feed import Batches, split_groups
+from pinn.data.fingerprint import digest
 from pinn.data.grouping import Groups, make_groups
 from pinn.data.scan import Scan
 from pinn.data.statistics import training_statistics
@@ -29,6 +29,15 @@ from pinn.trained import Model, load_model
 Report = Callable[[Progress], None]
 _GROUPS = 512  # unless the options say otherwise
 _STATISTICS_FRAMES = 4096
+_FIXED = (
+    "seed",
+    "n_groups",
+    "neighbours",
+    "grouping",
+    "validation_fraction",
+    "batch_size",
+    "schedule",
+)
 _FAINT = 1e-4  # counts per pixel
 
 
@@ -72,9 +81,15 @@ def train(
     if folder is not None:
         check_writable(folder)
     if resume:
+        if isinstance(model, Model):
+            raise ConfigError("resume takes the model from the output folder; give no other")
         start = _archive_to_resume(folder, scans)
         train = train or TrainConfig(**start.provenance["train"])
+        if isinstance(model, ModelConfig):
+            model_options = {**model.model_dump(), **model_options}
     run = (train or TrainConfig()).replace(**train_options)
+    if resume and start is not None:
+        _check_resumed(run, start)
     if start is not None:
         config = start.config
         if model_options and config.replace(**model_options) != config:
@@ -95,8 +110,7 @@ def _archive_to_resume(folder: Path | None, scans: list[Scan]) -> Model:
     if folder is None:
         raise ConfigError("resume needs the output folder of the interrupted run")
     start = load_model(folder)
-    trained_on = [scan.get("digest") for scan in start.provenance.get("scans", [])]
-    if trained_on != [digest(scan) for scan in scans]:
+    if _digests(start) != [digest(scan) for scan in scans]:
         raise ConfigError(
             f"the run in {folder} was trained on other scans than these; resume it with the same "
             "files, or give the trained model to train() to go on with new ones"
@@ -104,12 +118,18 @@ def _archive_to_resume(folder: Path | None, scans: list[Scan]) -> Model:
     return start
 
 
-def digest(scan: Scan) -> str:
-    """Fingerprint of a scan: SHA-256 of positions, counts of every frame and probe."""
-    content = hashlib.sha256()
-    for part in (scan.positions_px, scan.statistics().frame_counts, scan.probe_gauge()):
-        content.update(np.ascontiguousarray(part).tobytes())
-    return content.hexdigest()
+def _check_resumed(run: TrainConfig, start: Model) -> None:
+    before = start.provenance["train"]
+    changed = [name for name in _FIXED if run.to_dict()[name] != before.get(name)]
+    if changed:
+        raise ConfigError(
+            f"a resumed run keeps {', '.join(changed)} (was {before.get(changed[0])!r}): other "
+            "groups would mix what was held out with what was learned; start a new run instead"
+        )
+
+
+def _digests(model: Model) -> list[str | None]:
+    return [scan.get("digest") for scan in model.provenance.get("scans", [])]
 
 
 def _check_scans(scans: list[Scan], config: ModelConfig) -> None:
@@ -168,6 +188,12 @@ class _Session:
         self.last = run.epochs if resume else self.first + run.epochs
         statistics = [scan.statistics() for scan in scans]
         reach = max(float(np.abs(g.offsets).max()) for g in groups)
+        if reach > 2 * config.N:
+            raise ScanError(
+                f"a group of {config.gridsize**2} nearest frames spans {2 * reach:.0f} px, more "
+                f"than four frames of {config.N} px: a position is far from all others, or the "
+                "positions are not in pixels; remove it, correct them or use gridsize 1"
+            )
         canvas = canvas_size(reach, config.N)
         learn, hold = zip(
             *(split_groups(g, run.validation_fraction, run.seed) for g in groups), strict=True
@@ -175,18 +201,22 @@ class _Session:
         self.feed = Batches(scans, list(learn), run.batch_size, run.seed, shuffle=True)
         held = [h for h in hold if len(h.indices)]
         self.held = Batches(scans, list(hold), run.batch_size, 0, shuffle=False) if held else None
+        if start is None:  # what `initialise` does not redraw: other layers of a user's network
+            keras.utils.set_random_seed(run.seed)
         self.network = PtychoModel(config, canvas, len(scans))
         per_pixel = min(s.mean_counts for s in statistics) / config.N**2
         if per_pixel < _FAINT:  # no dose has so few photons: these are arbitrary units
             self.network.count_unit = 1.0 / per_pixel
         factors = [s.exposure_factor for s in statistics]
-        if start is None or start.network.scans != len(scans):
+        digests = [digest(scan) for scan in scans]
+        same = start is not None and _digests(start) == digests
+        if not same:
             self.network.probe.set_probe(np.stack([s.probe_gauge() for s in scans]))
             self.network.scale.set_from_exposure(factors)
         if start is None:
             initialise(self.network.network, run.seed)
             self._set_input_statistics(factors)
-        elif start.network.scans == len(scans):
+        elif same:
             self.network.load_arrays(start.network.named_arrays())
         else:
             for part in ("network", "normalise"):
@@ -200,6 +230,8 @@ class _Session:
             self.history = list(start.history)
             if resume and start.optimizer_arrays is not None:
                 _assign(self.network.optimizer, start.optimizer_arrays)
+                if run.schedule == "constant":  # a schedule is not among the stored arrays
+                    self.network.optimizer.learning_rate = run.learning_rate
         self.model = Model(
             config,
             self.network,
@@ -207,8 +239,8 @@ class _Session:
             self.history,
             provenance={
                 "scans": [
-                    {"name": s.name, "source": str(s.source or ""), "digest": digest(s)}
-                    for s in scans
+                    {"name": s.name, "source": str(s.source or ""), "digest": d}
+                    for s, d in zip(scans, digests, strict=True)
                 ],
                 "groups": [len(g.indices) for g in groups],
                 "canvas_px": canvas,
@@ -233,11 +265,11 @@ class _Session:
                 total += amplitude.sum(0)
                 squares += (amplitude**2).sum(0)
                 seen += valid.sum(0)
-        seen = np.maximum(seen, 1)
-        mean = total / seen
-        spread = np.sqrt(np.maximum(squares / seen - mean**2, 0))
+        used = np.maximum(seen, 1)
+        mean = total / used
+        spread = np.sqrt(np.maximum(squares / used - mean**2, 0))
         standard = self.config.input_transform == "standard"
-        self.network.normalise.set_statistics(mean, spread if standard else None)
+        self.network.normalise.set_statistics(mean, spread if standard else None, seen > 0)
 
     def fit(self, folder: Path | None, progress: Report | None) -> Model:
         if self.first >= self.last:
@@ -245,8 +277,6 @@ class _Session:
                 f"the run in the archive has {self.first} epochs already; ask for more than that"
             )
         watcher = _Watcher(self, folder, progress)
-        if folder is not None:
-            write_config(folder, self.config, self.run)
         held = None if self.held is None else _Feed(self.held)
         self.network.fit(
             _Feed(self.feed, self.first),
@@ -276,6 +306,7 @@ class _Watcher(keras.callbacks.Callback):
         self._batch = 0
         self._started = self._epoch_started = time.perf_counter()
         self._told = 0.0
+        self._configured = False
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch_started = time.perf_counter()
@@ -330,6 +361,9 @@ class _Watcher(keras.callbacks.Callback):
         model = self.session.model
         model.optimizer_arrays = arrays_of(self.session.network.optimizer)
         model.save(self.folder)
+        if not self._configured:
+            write_config(self.folder, self.session.config, self.session.run)
+            self._configured = True
         epoch, every = len(model.history), self.session.run.sample_every
         feed = self.session.held or self.session.feed
         write_run(self.folder, model, feed, pictures=bool(every) and epoch % every == 0)

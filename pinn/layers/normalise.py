@@ -33,15 +33,29 @@ class FrameNormaliser(PhysicsLayer):
         self.gain = self.add_weight(name="gain", shape=shape, initializer="ones", trainable=False)
         super().build(input_shape)
 
-    def set_statistics(self, mean: np.ndarray, deviation: np.ndarray | None = None) -> None:
+    def set_statistics(
+        self,
+        mean: np.ndarray,
+        deviation: np.ndarray | None = None,
+        seen: np.ndarray | None = None,
+    ) -> None:
         """Assign the mean frame and, for unit variance, the standard deviation `(N, N)`.
 
-        The deviation is bounded below by a tenth of its maximum: dark pixels are mostly noise.
+        Args:
+            mean: mean normalised amplitude.
+            deviation: its standard deviation; bounded below by a tenth of its maximum, since dark
+                pixels are mostly noise. None: the gain is 1.
+            seen: bool, False where no training frame has a valid pixel. The network never learned
+                what such a pixel means, so a later scan's value there is not shown to it.
         """
-        self.mean.assign(np.asarray(mean, "float32"))
+        gain = np.ones((self.N, self.N))
         if deviation is not None:
             floor = 0.1 * float(np.max(deviation)) or 1.0
-            self.gain.assign((1 / np.hypot(deviation, floor)).astype("float32"))
+            gain = 1 / np.hypot(deviation, floor)
+        if seen is not None:
+            gain = np.where(seen, gain, 0.0)
+        self.mean.assign(np.asarray(mean, "float32"))
+        self.gain.assign(gain.astype("float32"))
 
     def call(self, frames):
         """`frames` `(B, N, N, C)`, -1 at masked pixels."""

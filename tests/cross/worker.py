@@ -38,12 +38,12 @@ def start(folder: Path) -> None:
     initialise(model.network, 0)
     np.savez(folder / "start.npz", **model.named_arrays())
     shape = (200, 190)
-    # Rough: the light is spread over the detector. At dim pixels next to a bright centre a
-    # float32 Fourier transform keeps three digits only, on any backend.
-    rough = (0.6 + rng.random(shape)) * np.exp(1j * rng.uniform(-3, 3, shape))
+    # Weak: predicted and measured light lie in the same place. Where a pixel counted and next to
+    # no rate is predicted the gradient is a ratio of roundings, on any backend.
+    weak = 1 + 0.1 * (rng.standard_normal(shape) + 1j * rng.standard_normal(shape))
     # Smooth, as samples are: for a run of steps, which noise would make chaotic.
     real, imaginary = (gaussian_filter(rng.normal(0, 5, shape), 3) for _ in range(2))
-    for name, canvas in (("rough", rough), ("smooth", 1 + real + 1j * imaginary)):
+    for name, canvas in (("weak", weak), ("smooth", 1 + real + 1j * imaginary)):
         np.savez(folder / f"{name}.npz", **_batches(rng, probe, canvas))
 
 
@@ -80,7 +80,7 @@ def _steps(folder: Path, kind: str, count: str) -> None:
     model = _model(folder, optimizer)
     before = model.named_arrays()
     losses = []
-    with np.load(folder / ("rough.npz" if count == "1" else "smooth.npz")) as batches:
+    with np.load(folder / ("weak.npz" if count == "1" else "smooth.npz")) as batches:
         frames, offsets = batches["frames"], batches["offsets"]
     if count != "1":
         model.normalise.set_statistics(frames.mean((0, 1, 4)))

@@ -42,7 +42,7 @@ def _oracle(scan, model):
     stacked = keras.ops.convert_to_numpy(model.network.object_patches(frames))
     patches = stacked[..., 0].astype(float) + 1j * stacked[..., 1]
     weight = np.sum(np.abs(scan.probe_gauge()) ** 2, 0)
-    weight = weight / weight.max() + 1e-6
+    weight = weight / weight.max()
     canvas = Canvas(N + 1)
     corners, fractions = canvas.split(positions[members].reshape(-1, 2))
     flat = patches.reshape(-1, N, N)
@@ -119,16 +119,14 @@ def test_lost_frames_leave_the_result_of_the_others(scan, model, planned):
     expected = pinn.reconstruct(part, model, config)
     live = _replay(scan, model, rng.permutation(kept), 4, planned)
     # the whole scan's exposure differs from the part's: compare at the same factor
-    live._factor = part.statistics().exposure_factor
-    same_factor = pinn.Reconstructor(
-        model, probe=scan.probe, exposure_factor=live._factor, batch_size=5
-    )
+    factor = part.statistics().exposure_factor
+    same_factor = pinn.Reconstructor(model, probe=scan.probe, exposure_factor=factor, batch_size=5)
     same_factor.add(_counts(scan)[kept], scan.positions_px[kept], kept)
     same(same_factor.result().object, expected.object, 1e-5)
     again = pinn.Reconstructor(
         model,
         probe=scan.probe,
-        exposure_factor=live._factor,
+        exposure_factor=factor,
         expected_positions=scan.positions_px if planned else None,
     )
     for row in rng.permutation(kept):
@@ -221,6 +219,67 @@ def test_result_file_reopens_with_everything(scan, model2, tmp_path):
     np.testing.assert_array_equal(again.positions_px, scan.positions_px)
     assert again.config["model"]["gridsize"] == 2
     # probe in square root of counts: object and probe together give the measured counts
-    assert np.sum(np.abs(again.probe) ** 2) == pytest.approx(
-        scan.statistics().mean_counts, rel=1e-4
+    scale = np.exp(model2.network.named_arrays()["log_scale"][0])  # as training left it
+    assert np.sum(np.abs(again.probe) ** 2) == pytest.approx(8**2 * scale, rel=1e-4)
+    assert 8**2 * scale == pytest.approx(scan.statistics().mean_counts, rel=0.05)
+    other = small_scan(3)
+    unknown = pinn.reconstruct(other, model2)
+    assert np.sum(np.abs(unknown.probe) ** 2) == pytest.approx(
+        other.statistics().mean_counts, rel=1e-4
     )
+
+
+def test_a_probe_refined_in_training_reaches_the_result(scan):
+    refined = small_model(scan, 1, epochs=2, probe_trainable=True, learning_rate=1e-2)
+    given = scan.probe_gauge()
+    assert np.linalg.norm(refined.probe() - given) > 1e-3 * np.linalg.norm(given)
+    stored = pinn.reconstruct(scan, refined).probe
+    same(stored / np.linalg.norm(stored), refined.probe() / np.linalg.norm(refined.probe()), 1e-5)
+
+
+def test_frames_without_light_are_left_out_and_said(scan, model):
+    counts = _counts(scan)
+    counts[5] = 0
+    recon = pinn.reconstruct(
+        pinn.Scan(counts, scan.positions_px, probe=scan.probe, units="counts"), model
+    )
+    assert any("1 frames without light" in note for note in recon.notes)
+    assert recon.coverage.sum() < pinn.reconstruct(scan, model).coverage.sum()
+
+
+def test_the_caller_may_reuse_its_buffers(scan, model2):
+    buffer, counts = np.zeros((1, 2)), _counts(scan)
+    live = pinn.Reconstructor(
+        model2, probe=scan.probe, exposure_factor=scan.statistics().exposure_factor
+    )
+    for i in range(len(scan)):
+        buffer[0] = scan.positions_px[i]
+        live.add(counts[[i]], buffer, [i])
+    same(live.result().object, pinn.reconstruct(scan, model2).object, 1e-5)
+
+
+def test_a_failed_packet_may_come_again(scan, model2):
+    live = pinn.Reconstructor(model2, probe=scan.probe)
+    with pytest.raises(ScanError, match="type"):
+        live.add(_counts(scan)[:4].astype(str), scan.positions_px[:4], np.arange(4))
+    assert live.arrived == 0
+    live.add(_counts(scan)[:4], scan.positions_px[:4], np.arange(4))
+    assert live.arrived == 4 and live.duplicates == 0
+    for options in (
+        dict(exposure_factor=-1.0),
+        dict(exposure_factor=np.nan),
+        dict(probe=np.zeros((16, 16), complex)),
+        dict(expected_positions=np.full((9, 2), np.nan)),
+    ):
+        with pytest.raises(ScanError):
+            pinn.Reconstructor(model2, **options)
+
+
+def test_a_stop_request_keeps_what_is_on_the_canvas(scan, model2):
+    def stop(report):
+        if report.done >= 16:
+            raise pinn.StopRequested
+
+    recon = pinn.reconstruct(scan, model2, batch_size=8, progress=stop)
+    assert any("stopped on request after 16 of 40" in note for note in recon.notes)
+    assert np.any(recon.object) and recon.frame_indices.size == 16

@@ -3,6 +3,7 @@
 import csv
 import json
 
+import keras
 import numpy as np
 import pytest
 from small import small_model, small_scan
@@ -129,3 +130,54 @@ def test_bad_options_are_one_sentence(scan):
             probe=np.ones((32, 32), complex),
         )
         pinn.train([scan, wide])
+
+
+def test_training_on_with_a_new_scan_takes_its_probe_and_scale(scan):
+    trained = small_model(scan)
+    other = small_scan(5)
+    brighter = pinn.Scan(
+        4 * other.read(np.arange(len(other)))[0].astype(float) ** 2,
+        other.positions_px,
+        probe=other.probe * np.exp(1j * np.linspace(0, 1, 16)),
+        units="counts",
+    )
+    on = pinn.train(brighter, trained, epochs=1, n_groups=16, batch_size=8)
+    np.testing.assert_allclose(on.probe(), brighter.probe_gauge(), atol=1e-5)
+    expected = -2 * np.log(brighter.statistics().exposure_factor)
+    assert abs(_weights(on)["log_scale"][0] - expected) < 0.1
+
+
+def test_resume_refuses_other_scans_and_other_groups(scan, tmp_path):
+    small_model(scan, epochs=1, output=tmp_path)
+    with pytest.raises(ConfigError, match="trained on other scans"):
+        small_model(small_scan(7), epochs=2, output=tmp_path, resume=True)
+    with pytest.raises(ConfigError, match="a resumed run keeps seed"):
+        small_model(scan, epochs=2, output=tmp_path, resume=True, seed=5)
+    with pytest.raises(ConfigError, match="keeps its network"):
+        pinn.train(scan, pinn.ModelConfig(N=16, gridsize=3), epochs=2, output=tmp_path, resume=True)
+
+
+def test_resumed_run_takes_a_new_constant_learning_rate(scan, tmp_path):
+    small_model(scan, epochs=1, output=tmp_path, schedule="constant")
+    on = small_model(
+        scan, epochs=2, output=tmp_path, resume=True, schedule="constant", learning_rate=1e-5
+    )
+    assert on.history[-1]["learning_rate"] == pytest.approx(1e-5)
+
+
+def test_pixels_no_training_frame_has_are_not_shown_to_the_network(scan):
+    mask = np.ones((16, 16), bool)
+    mask[7:9, 7:9] = False
+    stopped = pinn.Scan(
+        scan.read(np.arange(len(scan)))[0].astype(float) ** 2,
+        scan.positions_px,
+        probe=scan.probe,
+        valid_mask=mask,
+        units="counts",
+    )
+    model = small_model(stopped)
+    frames = np.random.default_rng(0).uniform(0, 2, (2, 16, 16, 4)).astype("float32")
+    changed = frames.copy()
+    changed[:, 7:9, 7:9] += 5
+    one, two = (keras.ops.convert_to_numpy(model.network.normalise(f)) for f in (frames, changed))
+    np.testing.assert_array_equal(one, two)
