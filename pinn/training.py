@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +10,22 @@ import keras
 import numpy as np
 
 from pinn import backend
-from pinn.config import ModelConfig, ScanConfig, TrainConfig
+from pinn.config import ModelConfig, TrainConfig
 from pinn.data.feed import Batches, split_groups
 from pinn.data.fingerprint import digest
 from pinn.data.grouping import Groups, make_groups
 from pinn.data.scan import Scan
 from pinn.data.statistics import training_statistics
-from pinn.errors import ConfigError, DivergedError, ScanError
+from pinn.errors import ConfigError, ScanError
 from pinn.initialise import initialise
 from pinn.io.atomic import check_writable
 from pinn.model import PtychoModel
 from pinn.ops.patches import canvas_size
-from pinn.progress import Progress, StopRequested
-from pinn.report import write_config, write_run
+from pinn.optimiser import arrays_of, assign, make_optimizer
+from pinn.report import write_run
 from pinn.trained import Model, load_model
+from pinn.watcher import Report, Watcher
 
-Report = Callable[[Progress], None]
 _GROUPS = 512  # unless the options say otherwise
 _STATISTICS_FRAMES = 4096
 _FIXED = (
@@ -229,7 +228,7 @@ class _Session:
         if start is not None:
             self.history = list(start.history)
             if resume and start.optimizer_arrays is not None:
-                _assign(self.network.optimizer, start.optimizer_arrays)
+                assign(self.network.optimizer, start.optimizer_arrays)
                 if run.schedule == "constant":  # a schedule is not among the stored arrays
                     self.network.optimizer.learning_rate = run.learning_rate
         self.model = Model(
@@ -276,7 +275,7 @@ class _Session:
             raise ConfigError(
                 f"the run in the archive has {self.first} epochs already; ask for more than that"
             )
-        watcher = _Watcher(self, folder, progress)
+        watcher = Watcher(self, folder, progress)
         held = None if self.held is None else _Feed(self.held)
         self.network.fit(
             _Feed(self.feed, self.first),
@@ -291,127 +290,3 @@ class _Session:
         if folder is not None:
             write_run(folder, self.model, self.held or self.feed, pictures=True)
         return self.model
-
-
-class _Watcher(keras.callbacks.Callback):
-    """Reports progress, keeps the history, refuses NaN and writes the archive.
-
-    A stop request ends the epoch after the step; what it did is in the history as an epoch.
-    """
-
-    def __init__(self, session: _Session, folder: Path | None, report: Report | None) -> None:
-        super().__init__()
-        self.session, self.folder, self.report = session, folder, report
-        self._done = 0
-        self._batch = 0
-        self._started = self._epoch_started = time.perf_counter()
-        self._told = 0.0
-        self._configured = False
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._epoch_started = time.perf_counter()
-        self._epoch = epoch
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._done += self.session.run.batch_size
-        now = time.perf_counter()
-        if self.report is not None and now - self._told > 0.2:
-            self._told = now
-            self._tell(epoch=self._epoch + 1)
-
-    def on_epoch_end(self, epoch, logs=None):
-        row = {key: float(value) for key, value in (logs or {}).items()}
-        if not all(np.isfinite(value) for value in row.values()):
-            raise DivergedError(
-                f"the loss is not finite after epoch {epoch + 1}; lower the learning rate (now "
-                f"{self.session.run.learning_rate:g}) or check the scan; the archive of the last "
-                "good epoch stays"
-            )
-        seconds = time.perf_counter() - self._epoch_started
-        groups = self.session.feed.groups
-        self.session.history.append(
-            {
-                "epoch": epoch + 1,
-                **row,
-                "learning_rate": float(
-                    keras.ops.convert_to_numpy(self.session.network.optimizer.learning_rate)
-                ),
-                "seconds": round(seconds, 3),
-                "groups_per_second": round(groups / seconds, 2),
-                "backend": keras.backend.backend(),
-            }
-        )
-        self.save()
-        if self.report is not None:
-            self._tell(epoch=epoch + 1, loss=row.get("loss"), val_loss=row.get("val_loss"))
-
-    def _tell(self, **values: Any) -> None:
-        # Not by an exception through `fit`: in the middle of an epoch JAX has given the weights'
-        # memory away, and they could not be saved.
-        try:
-            if self.report is not None:
-                self.report(self._progress(**values))
-        except StopRequested:
-            self.model.stop_training = True
-
-    def save(self) -> None:
-        """Write the archive with the optimiser's state (atomic: the old one stays until then)."""
-        if self.folder is None:
-            return
-        model = self.session.model
-        model.optimizer_arrays = arrays_of(self.session.network.optimizer)
-        model.save(self.folder)
-        if not self._configured:
-            write_config(self.folder, self.session.config, self.session.run)
-            self._configured = True
-        epoch, every = len(model.history), self.session.run.sample_every
-        feed = self.session.held or self.session.feed
-        write_run(self.folder, model, feed, pictures=bool(every) and epoch % every == 0)
-
-    def _progress(self, **values: Any) -> Progress:
-        elapsed = max(time.perf_counter() - self._started, 1e-9)
-        session = self.session
-        return Progress(
-            stage="train",
-            done=self._done,
-            total=len(session.feed) * session.run.batch_size * (session.last - session.first),
-            rate=self._done / elapsed,
-            epochs=session.last,
-            **values,
-        )
-
-
-def make_optimizer(run: TrainConfig, steps: int) -> keras.optimizers.Optimizer:
-    """Adam with gradient clipping and, by default, warm-up and cosine decay over `steps`."""
-    rate: Any = run.learning_rate
-    if run.schedule == "cosine":
-        warm = max(1, min(steps // 20, 100))
-        rate = keras.optimizers.schedules.CosineDecay(
-            run.learning_rate * 0.1,
-            max(1, steps - warm),
-            alpha=0.01,
-            warmup_target=run.learning_rate,
-            warmup_steps=warm,
-        )
-    return keras.optimizers.Adam(rate, global_clipnorm=run.clip_norm)
-
-
-def arrays_of(optimizer: keras.optimizers.Optimizer) -> dict[str, np.ndarray]:
-    """State of the optimiser by position and name (positions agree on every backend)."""
-    return {
-        f"{i:04d}_{v.name}": keras.ops.convert_to_numpy(v)
-        for i, v in enumerate(optimizer.variables)
-    }
-
-
-def _assign(optimizer: keras.optimizers.Optimizer, arrays: dict[str, np.ndarray]) -> None:
-    by_position = [arrays[name] for name in sorted(arrays)]
-    if len(by_position) != len(optimizer.variables) or any(
-        a.shape != tuple(v.shape) for a, v in zip(by_position, optimizer.variables, strict=False)
-    ):
-        raise ConfigError("the archive's optimiser state belongs to another network or optimiser")
-    for variable, array in zip(optimizer.variables, by_position, strict=True):
-        variable.assign(array)
-
-
-__all__ = ["ScanConfig", "make_optimizer", "train"]

@@ -73,7 +73,7 @@ def _steps(folder: Path, kind: str, count: str) -> None:
     import keras
 
     from pinn.config import TrainConfig
-    from pinn.training import make_optimizer
+    from pinn.optimiser import make_optimizer
 
     training = make_optimizer(TrainConfig(), 2440)  # as `pinn train` uses it by default
     optimizer = keras.optimizers.SGD(1.0) if kind == "sgd" else training

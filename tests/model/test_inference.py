@@ -117,7 +117,6 @@ def test_lost_frames_leave_the_result_of_the_others(scan, model, planned):
     part = pinn.Scan(_counts(scan)[kept], scan.positions_px[kept], probe=scan.probe, units="counts")
     config = pinn.ReconstructConfig()
     expected = pinn.reconstruct(part, model, config)
-    live = _replay(scan, model, rng.permutation(kept), 4, planned)
     # the whole scan's exposure differs from the part's: compare at the same factor
     factor = part.statistics().exposure_factor
     same_factor = pinn.Reconstructor(model, probe=scan.probe, exposure_factor=factor, batch_size=5)
