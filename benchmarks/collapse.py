@@ -45,7 +45,14 @@ def main() -> None:
             if not path.exists():
                 recipe = SimulateConfig(**RECIPE, photons_per_frame=counts * SIDE**2, seed=1)
                 simulate_to_file(recipe, path)
-            key = {"counts": counts, "seed": seed, "gridsize": options.gridsize}
+            key = {
+                "counts": counts,
+                "seed": seed,
+                "gridsize": options.gridsize,
+                "epochs": options.epochs,
+                "groups": options.groups,
+                "asked_filters": options.filters,
+            }
             if any(key.items() <= row.items() for row in done):
                 continue
             scan = pinn.load(path)

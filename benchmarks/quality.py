@@ -51,7 +51,7 @@ def main() -> None:
     given = {k: v for k, v in given.items() if v is not None}
     for seed in options.seeds:
         key = {"backend": keras.backend.backend(), "seed": seed, "gridsize": options.gridsize}
-        key |= given
+        key |= {"groups": options.groups, "asked": given}
         if any(key.items() <= row.items() for row in rows):
             continue
         folder = options.output / f"{key['backend']}_gs{options.gridsize}_seed{seed}"

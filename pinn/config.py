@@ -203,6 +203,12 @@ class ReconstructConfig(Config):
         "fractional origin as the reference does.",
     )
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.crop is not None and self.weighting != "crop":
+            raise ValueError(f"crop {self.crop} needs weighting crop (it is {self.weighting})")
+        return self
+
 
 def from_toml(path: Path) -> dict[str, Any]:
     """Read a TOML options file.

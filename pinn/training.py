@@ -145,6 +145,17 @@ def _check_scans(scans: list[Scan], config: ModelConfig) -> None:
             )
 
 
+def _split(groups: Groups, run: TrainConfig) -> tuple[Groups, Groups]:
+    """Held-out block, or none where it would cost a small scan most of what it can learn from
+    (groups that share a frame with the block are dropped)."""
+    nothing = groups.select(np.zeros(0, np.int64))
+    try:
+        learn, hold = split_groups(groups, run.validation_fraction, run.seed)
+    except ConfigError:
+        return groups, nothing
+    return (learn, hold) if len(learn) >= 0.6 * len(groups) else (groups, nothing)
+
+
 def _groups(scan: Scan, config: ModelConfig, run: TrainConfig) -> Groups:
     count = run.n_groups or min(_GROUPS, len(scan))
     neighbours = run.neighbours
@@ -194,9 +205,7 @@ class _Session:
                 "positions are not in pixels; remove it, correct them or use gridsize 1"
             )
         canvas = canvas_size(reach, config.N)
-        learn, hold = zip(
-            *(split_groups(g, run.validation_fraction, run.seed) for g in groups), strict=True
-        )
+        learn, hold = zip(*(_split(g, run) for g in groups), strict=True)
         self.feed = Batches(scans, list(learn), run.batch_size, run.seed, shuffle=True)
         held = [h for h in hold if len(h.indices)]
         self.held = Batches(scans, list(hold), run.batch_size, 0, shuffle=False) if held else None
@@ -241,7 +250,8 @@ class _Session:
                     {"name": s.name, "source": str(s.source or ""), "digest": d}
                     for s, d in zip(scans, digests, strict=True)
                 ],
-                "groups": [len(g.indices) for g in groups],
+                "groups": [len(g) for g in learn],
+                "held_out": [len(g) for g in hold],
                 "canvas_px": canvas,
                 "train": run.to_dict(),
                 "hardware": backend.hardware(),

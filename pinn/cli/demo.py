@@ -99,12 +99,13 @@ class _Clock:
 
 
 class _Limit:
-    """Passes progress on and stops training after some seconds, but not before an epoch."""
+    """Passes progress on and stops training after some seconds, but not in the first epoch."""
 
     def __init__(self, report: Reporter, seconds: float) -> None:
         self._report, self._end = report, time.perf_counter() + seconds
 
     def __call__(self, progress: Progress) -> None:
         self._report(progress)
-        if progress.loss is not None and time.perf_counter() > self._end:
+        first = progress.epoch == 1 and progress.loss is None
+        if not first and time.perf_counter() > self._end:
             raise StopRequested

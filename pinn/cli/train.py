@@ -46,6 +46,7 @@ def command(
     common.start_device()
     import pinn
 
+    before = _written(output)
     try:
         with Reporter(common.quiet) as report:
             model = pinn.train(
@@ -60,7 +61,8 @@ def command(
             common.say(f"the last whole epoch is in {output}; --resume goes on from it")
         raise
     finally:
-        _complete_config(output, scans, resolved)
+        if _written(output) != before:  # by this call, not by the run it was refused to continue
+            _complete_config(output, scans, resolved)
     last = model.history[-1]
     common.say(f"wrote {output}: {len(model.history)} epochs, last loss {last['loss']:.5g}")
 
@@ -77,6 +79,11 @@ def load_scans(common: Common, paths: tuple[Path, ...], resolved: Resolved) -> l
             common.say(f"{path.name}: {note}")
         loaded.append(scan)
     return loaded
+
+
+def _written(output: Path) -> int:
+    path = output / "config.json"
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def _complete_config(output: Path, scans: tuple[Path, ...], resolved: Resolved) -> None:

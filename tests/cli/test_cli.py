@@ -48,6 +48,8 @@ def recorded(monkeypatch):
         calls["train"] = options
         if "fail" in calls:
             raise calls["fail"]
+        if "config" in calls:
+            (options["output"] / "config.json").write_text(calls["config"])
 
         class Trained:
             history = ({"loss": 0.25},)
@@ -166,13 +168,16 @@ def test_only_what_was_stated_is_passed_on(recorded, tmp_path, capsys):
 
 
 def test_run_folder_keeps_the_resolved_options_with_their_sources(recorded, tmp_path):
-    (tmp_path / "config.json").write_text('{"train": {"epochs": 4}}')
+    recorded["config"] = '{"train": {"epochs": 4}}'
     cli.run(["train", "a.npz", "--output", str(tmp_path), "--epochs", "4", "--centre", "corner"])
     kept = json.loads((tmp_path / "config.json").read_text())
     assert kept["train"] == {"epochs": 4}
     assert kept["scan"]["centre"] == "corner" and kept["scans"] == ["a.npz"]
     assert kept["sources"]["epochs"] == "command line"
     assert kept["sources"]["gridsize"] == "default"
+    recorded["fail"] = ScanError("refused")  # a refused run leaves the file of another alone
+    assert cli.run(["train", "b.npz", "--output", str(tmp_path), "--resume"]) == 2
+    assert json.loads((tmp_path / "config.json").read_text()) == kept
 
 
 # -- errors and exit codes ----------------------------------------------------------------

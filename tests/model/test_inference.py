@@ -205,6 +205,8 @@ def test_wrong_size_and_too_few_frames_are_refused(scan, model2):
         live.add(np.ones((1, 16, 16)), [[np.nan, 1.0]], [9])
     with pytest.raises(ConfigError, match="anchor 'mean' needs"):
         pinn.Reconstructor(model2, anchor="mean")
+    with pytest.raises(ConfigError, match="crop 4 needs weighting crop"):
+        pinn.reconstruct(other, model2, crop=4)
     with pytest.raises(ConfigError, match="units"):
         pinn.Reconstructor(model2, units="photons")
 
