@@ -79,7 +79,7 @@ class Canvas:
         return other
 
     def result(
-        self, floor: float = 1e-3, synchronise: bool = False
+        self, floor: float = 1e-2, synchronise: bool = False
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The object so far.
 

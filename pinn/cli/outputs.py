@@ -51,7 +51,7 @@ def write_results(folder: Path, recon: Reconstruction, scan: Scan, **facts: Any)
 
     recon.save(folder / "reconstruction.h5")
     write_amplitude(folder / "amplitude.png", recon)
-    write_phase(folder / "phase.png", recon)
+    write_phase(folder / "phase.png", recon, remove_phase_ramp=True)
     seconds = recon.statistics.get("seconds", {})
     metrics: dict[str, Any] = {
         "scan": scan.name,
