@@ -12,6 +12,7 @@ from pinn.cli import demo
 def test_demo_stops_at_its_time_limit_and_reports_what_it_found(tmp_path, monkeypatch, capsys):
     small = {**demo.SCAN, "N": 16, "size": 64, "object": "lines", "photons_per_frame": 1e5}
     del small["overlap"]  # two of frames, size and spacing fix the third
+    del small["spokes"]  # lines have none
     monkeypatch.setattr(demo, "SCAN", small)
     monkeypatch.setattr(demo, "TRAINING_SECONDS", 0)
     out = tmp_path / "demo"
