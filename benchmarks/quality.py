@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--filters", type=int, default=None, help="n_filters_scale")
     parser.add_argument("--epochs", type=int, default=None)
     parser.add_argument("--batch", type=int, default=None)
+    parser.add_argument("--rate", type=float, default=None, help="learning_rate")
     parser.add_argument("--groups", type=int, default=512)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
@@ -47,7 +48,7 @@ def main() -> None:
     from pinn.metrics.evaluate import evaluate
 
     given = {"n_filters_scale": options.filters, "epochs": options.epochs}
-    given["batch_size"] = options.batch
+    given |= {"batch_size": options.batch, "learning_rate": options.rate}
     given = {k: v for k, v in given.items() if v is not None}
     for seed in options.seeds:
         key = {"backend": keras.backend.backend(), "seed": seed, "gridsize": options.gridsize}

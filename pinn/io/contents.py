@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,24 +12,52 @@ from pinn.data.frames import FrameSource
 
 @dataclass(eq=False)
 class Contents:
-    """Parts of a scan as they lie in a file; see `pinn.data.scan.Scan` for shapes.
+    """Parts of a scan as they lie in a file: a reader converts names and axes, nothing else.
 
     Attributes:
-        units, centre: what the file itself says, or None.
-        bad_pixels: bool `(N, N)` or `(M, N, N)`, True = BAD.
+        frames: `(M, H, W)`, not interpreted; H and W may be anything, for `load` crops and pads.
+        positions_px: `(M, 2)` [y, x] in object pixels of frames of this size, or None.
+        positions_m: `(M, 2)` [y, x] in metres, or None; exactly one of the two is given. They are
+            places of the probe in the frame of the object: a reader of sample stage positions
+            turns their sign.
+        positions_nominal_px: as commanded, if they differ.
+        probe: complex `(N, N)`, `(P, N, N)` or `(V, P, N, N)`; any scale.
+        probe_weights: `(M, V)`, weights of the V coherent variations (OPR) in each frame.
+        bad_pixels: `(H, W)` or `(M, H, W)`, True = BAD, laid out as the frames are.
+        truth: `(H', W')` complex object; its pixel `[0, 0]` is at `truth_origin_px`.
+        truth_origin_px: (y, x) in pixels of `positions_px`.
+        label_patches: `(M, N, N)` complex, object patch of each frame.
+        scan_index: `(M,)` whole numbers.
+        pixel_size_m: object pixel as the file states it, for frames of this size.
+        energy_ev, distance_m, detector_pixel_m: of the measurement, where known.
+        beam_centre: (row, column) of the zero frequency in the stored frames; None: at
+            `[H//2, W//2]`, or in the corner if `centre` says so.
+        saturation: stored values from this one on do not count.
         photons_per_frame: mean photons per frame, where the frames carry no dose of their own.
-        notes: sentences about what was read or left out.
+        units, centre: what the file or its format says, or None.
+        acquisition: further numbers by their ptychodus names (`exposure_time_s`, ...).
+        notes: sentences about what was read, assumed or left out.
     """
 
     frames: FrameSource
-    positions_px: np.ndarray
+    positions_px: np.ndarray | None = None
+    positions_m: np.ndarray | None = None
     positions_nominal_px: np.ndarray | None = None
     probe: np.ndarray | None = None
+    probe_weights: np.ndarray | None = None
     bad_pixels: np.ndarray | None = None
     truth: np.ndarray | None = None
+    truth_origin_px: tuple[float, float] = (0.0, 0.0)
+    label_patches: np.ndarray | None = None
     scan_index: np.ndarray | None = None
     pixel_size_m: float | None = None
+    energy_ev: float | None = None
+    distance_m: float | None = None
+    detector_pixel_m: float | None = None
+    beam_centre: tuple[float, float] | None = None
+    saturation: float | None = None
     photons_per_frame: float | None = None
     units: str | None = None
     centre: str | None = None
+    acquisition: Mapping[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

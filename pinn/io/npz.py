@@ -51,7 +51,7 @@ def read_npz(path: Path) -> Contents:
     members = read_members(path)
     read = _Reader(path, members)
     frames, M = read.frames()
-    found = Contents(frames, read.positions("", M))
+    found = Contents(frames, positions_px=read.positions("", M))
     if "xcoords_start" in members and "ycoords_start" in members:
         nominal = read.positions("_start", M)
         if not np.array_equal(nominal, found.positions_px):

@@ -1,82 +1,12 @@
-"""Typed, frozen, validated configuration.
-
-One class per stage. Every field has a description: the command line builds its options from
-these classes, a TOML file may hold the same names, and the resolved values are written beside
-every result. Unknown keys are errors. Nothing here knows a framework.
-"""
+"""Network, training and inference: what a run is asked to do."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from pinn.errors import ConfigError
-
-FrameUnits = Literal["auto", "counts", "intensity", "amplitude"]
-FrameCentre = Literal["auto", "centred", "corner"]
-
-
-class Config(BaseModel):
-    """Base: frozen, unknown keys refused, errors as one sentence."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise ConfigError(_sentence(type(self), error)) from None
-
-    def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed, validated again."""
-        return type(self)(**{**self.model_dump(), **changes})
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready dictionary (paths become strings)."""
-        return self.model_dump(mode="json")
-
-
-def _sentence(cls: type[BaseModel], error: ValidationError) -> str:
-    parts = []
-    for item in error.errors():
-        name = ".".join(str(p) for p in item["loc"])
-        if item["type"] == "extra_forbidden":
-            known = ", ".join(sorted(cls.model_fields))
-            parts.append(f"unknown option {name!r}; {cls.__name__} knows: {known}")
-        elif item["type"] == "missing":
-            parts.append(f"option {name!r} is required")
-        else:
-            text = item["msg"].removeprefix("Value error, ")
-            where = f"option {name!r}: " if name else ""
-            got = "" if isinstance(item["input"], dict) else f" (got {item['input']!r})"
-            parts.append(f"{where}{text}{got}")
-    return "; ".join(parts)
-
-
-class ScanConfig(Config):
-    """How the numbers in a scan file are to be read."""
-
-    frames: FrameUnits = Field(
-        "auto",
-        description="What the frame values are: counts, intensity (proportional to counts) or "
-        "amplitude (square root of intensity). auto: the file's own tag, else a stated rule.",
-    )
-    centre: FrameCentre = Field(
-        "auto",
-        description="Where the zero frequency of the stored frames lies: centred [N//2, N//2] "
-        "or corner [0, 0]. auto detects and says so.",
-    )
-    photons_per_frame: float | None = Field(
-        None, gt=0, description="Mean photons per frame, when the file's numbers carry no dose."
-    )
-    probe: Path | None = Field(
-        None, description="NPZ with a `probeGuess` or `probe` array that replaces the file's."
-    )
-    bad_pixels: Path | None = Field(
-        None, description="NPY or NPZ array (N, N), True = BAD, added to the file's own mask."
-    )
+from pinn.config.base import Config
 
 
 class ModelConfig(Config):
@@ -208,19 +138,3 @@ class ReconstructConfig(Config):
         if self.crop is not None and self.weighting != "crop":
             raise ValueError(f"crop {self.crop} needs weighting crop (it is {self.weighting})")
         return self
-
-
-def from_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML options file.
-
-    Raises:
-        ConfigError: the file is missing or is not TOML.
-    """
-    import tomllib
-
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"options file {path} does not exist") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"options file {path} is not valid TOML: {error}") from None
