@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from pinn import backend
 from pinn.config import ReconstructConfig
+from pinn.contrast import calibrate
 from pinn.data.fingerprint import digest
 from pinn.data.grouping import groups_for_inference
 from pinn.data.masks import encode
@@ -172,7 +174,9 @@ def reconstruct(
     return assemble(
         stitcher.canvas,
         model,
+        probe,
         in_counts,
+        read,
         scan.positions_px[:done],
         np.arange(done),
         config,
@@ -186,15 +190,38 @@ def reconstruct(
 def assemble(
     canvas: Canvas,
     model: Model,
+    probe: np.ndarray,
     probe_counts: np.ndarray,
+    read: ReadFrames,
     positions: np.ndarray,
     indices: np.ndarray,
     config: ReconstructConfig,
     name: str,
     **extra: Any,
 ) -> Reconstruction:
-    """Canvas and context to a `Reconstruction`; the probe is in square root of counts."""
+    """Canvas and context to a `Reconstruction`.
+
+    Args:
+        probe: `(P, N, N)` as the patches were lit.
+        probe_counts: the same in square root of counts.
+        read: numbers of frames `(n,)` to encoded frames.
+        positions, indices: of the frames on the canvas.
+        extra: further fields of the `Reconstruction`.
+    """
     obj, coverage, origin = canvas.result(synchronise=config.synchronise)
+    if config.calibrate and len(indices):
+        clock = time.perf_counter()
+        obj, contrast = calibrate(
+            obj, coverage, origin, probe, positions, lambda rows: read(indices[rows])
+        )
+        seconds = {**extra["statistics"].get("seconds", {})}
+        seconds["calibrate"] = time.perf_counter() - clock
+        if "total" in seconds:
+            seconds["total"] += seconds["calibrate"]
+        found = {name: value for name, value in asdict(contrast).items() if name != "note"}
+        extra["statistics"] = {**extra["statistics"], "contrast": found, "seconds": seconds}
+        if contrast.note is not None:
+            extra["notes"] = (*extra.get("notes", ()), contrast.note)
     if not np.all(np.isfinite(obj)):
         raise ScanError(
             f"the reconstruction of {name} has values that are not finite; the model or the "

@@ -129,7 +129,7 @@ class Reconstructor:
         if not len(chosen):
             return self._arrivals.placed
         encoded, ids = self._encode(frames[chosen]), indices[chosen]
-        if self.model.config.gridsize > 1:
+        if self.model.config.gridsize > 1 or self.config.calibrate:
             self._spool.put(self._arrivals.next_rows(len(ids)), encoded)
         self._arrivals.record(ids, positions[chosen])  # last: a failed packet may come again
         if self.model.config.gridsize == 1:
@@ -167,7 +167,9 @@ class Reconstructor:
         return assemble(
             canvas,
             self.model,
+            self._probe,
             self._probe_counts,
+            self._waiting,
             places,
             known,
             self.config,

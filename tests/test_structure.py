@@ -22,6 +22,7 @@ LIMIT = 400
 ON_KERAS = {
     "keras",
     "pinn.backend",
+    "pinn.contrast",
     "pinn.inference",
     "pinn.initialise",
     "pinn.layers",
