@@ -71,11 +71,14 @@ def main() -> None:
         recon = pinn.reconstruct(test, model)
         reconstructed = time.process_time() - clock
         recon.save(folder / "reconstruction.h5")
-        plain = pinn.reconstruct(test, model, synchronise=False)
+        plain = pinn.reconstruct(test, model, synchronise=False, calibrate=False)
+        dull = pinn.reconstruct(test, model, calibrate=False)
         row = {
             **key,
             **_measure(evaluate, recon, test),
-            "without_synchronise": _measure(evaluate, plain, test),
+            "contrast": recon.statistics["contrast"],
+            "without_calibrate": _measure(evaluate, dull, test),
+            "without_both": _measure(evaluate, plain, test),
             "train_cpu_s": round(trained, 1),
             "reconstruct_cpu_s": round(reconstructed, 1),
             "epochs": len(model.history),

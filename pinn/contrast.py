@@ -23,7 +23,7 @@ from keras import ops
 from scipy.optimize import minimize
 
 from pinn import backend
-from pinn.ops import diffraction, illumination, pairs, translate
+from pinn.ops import diffraction, illumination, translate
 
 SAMPLE_PIXELS = 1 << 20  # frame pixels that are looked at: 256 frames of 64 x 64
 _BATCH_PIXELS = 1 << 17

@@ -44,16 +44,21 @@ def atomic_path(final: str | Path) -> Iterator[Path]:
 
 
 def check_writable(folder: str | Path) -> None:
-    """Make sure, before long work, that files can be written into `folder` (made if need be).
+    """Make sure, before long work, that files can be written into `folder`.
+
+    A folder that is not there is made for the trial and removed again, so that a command that is
+    refused afterwards leaves nothing behind.
 
     Raises:
         OutputError: it is a file, cannot be made, or does not take a file.
     """
     folder = Path(folder)
     probe = folder / f".pinn-{secrets.token_hex(6)}.tmp"
+    made: list[Path] = []
     try:
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"cannot write into {folder}: it is a file; name a folder")
+        made = [place for place in (folder, *folder.parents) if not place.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"pinn")
         _flush(probe)
@@ -62,6 +67,9 @@ def check_writable(folder: str | Path) -> None:
     finally:
         with suppress(OSError):
             probe.unlink(missing_ok=True)
+        for place in made:
+            with suppress(OSError):
+                place.rmdir()
 
 
 def atomic_write_text(path: str | Path, text: str) -> None:

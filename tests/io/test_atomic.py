@@ -103,7 +103,10 @@ def test_errors_of_the_system_become_one_sentence(tmp_path):
 
 def test_check_writable(tmp_path):
     check_writable(tmp_path / "a" / "b")
-    assert names(tmp_path / "a" / "b") == []
+    assert names(tmp_path) == []  # nothing stays behind
+    (tmp_path / "kept").mkdir()
+    check_writable(tmp_path / "kept")
+    assert names(tmp_path) == ["kept"]
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="it is a file; name a folder"):
         check_writable(tmp_path / "file")
