@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ class Detector:
         stuck: `(N, N)` bool, the bad pixels that read the highest value; the other bad ones read 0.
         dtype: of the frames.
         poisson, background, amplitude: see `SimulateConfig`.
+        saturation: counts that no pixel exceeds; None: what the type holds.
     """
 
     bad: np.ndarray
@@ -28,6 +30,7 @@ class Detector:
     poisson: bool
     background: float
     amplitude: bool
+    saturation: float | None = None
 
     @property
     def valid_mask(self) -> np.ndarray:
@@ -36,10 +39,20 @@ class Detector:
 
     @property
     def ceiling(self) -> float:
-        """Largest count the frames can hold."""
-        if self.dtype.kind == "u":
-            return float(np.iinfo(self.dtype).max)
-        return float(2**53)
+        """Largest count of the frames."""
+        held = float(np.iinfo(self.dtype).max) if self.dtype.kind == "u" else float(2**53)
+        if self.saturation is None:
+            return held
+        level = math.floor(self.saturation) if self.dtype.kind == "u" else self.saturation
+        return min(held, float(level))
+
+    @property
+    def written_saturation(self) -> float | None:
+        """The value in the frames from which on a pixel is saturated; None: not stated."""
+        if self.saturation is None:
+            return None
+        level = math.sqrt(self.ceiling) if self.amplitude else self.ceiling
+        return float(np.asarray(level, self.dtype))
 
     def expose(self, rate: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """One frame.
@@ -49,14 +62,17 @@ class Detector:
             rng: source of randomness.
 
         Returns:
-            `(N, N)` of `dtype`: counts, or their square root. Counts above the range of an
-            integer dtype read its largest value (saturate), as on a detector.
+            `(N, N)` of `dtype`: counts, or their square root. Counts above `saturation`, or the
+            range of an integer dtype, read that value, as on a detector.
         """
         counts = rate + self.background
         if self.poisson:
             counts = rng.poisson(counts).astype(np.float64)
+        if self.saturation is not None:
+            counts = np.minimum(counts, self.ceiling)
         counts[self.bad] = 0.0
-        counts[self.stuck] = self.ceiling if self.dtype.kind == "u" else STUCK_FLOAT
+        known = self.dtype.kind == "u" or self.saturation is not None
+        counts[self.stuck] = self.ceiling if known else STUCK_FLOAT
         if self.amplitude:
             counts = np.sqrt(counts)
         elif self.dtype.kind == "u":
@@ -87,6 +103,7 @@ def make_detector(config: SimulateConfig, brightest: float, rng: np.random.Gener
         config.poisson,
         config.background,
         config.frames == "amplitude",
+        config.saturation,
     )
 
 
@@ -104,6 +121,8 @@ def _dtype(config: SimulateConfig, brightest: float) -> np.dtype:
     peak = brightest + config.background
     # ten standard deviations above the most a pixel can expect; below the stuck value of the type
     peak += 10.0 * np.sqrt(peak) + 10.0
+    if config.saturation is not None:
+        peak = min(peak, config.saturation)
     for dtype in (np.uint16, np.uint32):
         if peak < np.iinfo(dtype).max:
             return np.dtype(dtype)

@@ -13,8 +13,13 @@ import math
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from pinn.simulate.config import SPOKES, SimulateConfig
-from pinn.simulate.shapes import ball, box, glyphs, soft, star, triangle
+from pinn.simulate.config import SimulateConfig
+from pinn.simulate.images import Given
+from pinn.simulate.noise import gaussian_field
+from pinn.simulate.procedural import layered
+from pinn.simulate.sample_options import EXPONENT, LAYERS, OCTAVES, SPOKES
+from pinn.simulate.shapes import ball, box, glyphs, soft, star, triangle, window
+from pinn.simulate.solids import pile_of_solids
 
 Drawing = tuple[np.ndarray, np.ndarray]
 
@@ -23,33 +28,50 @@ LINE_BLURS = ((1, 1.0), (2, 5.0), (5, 10.0))  # weight and sigma in pixels; 40 p
 
 
 def make_object(
-    config: SimulateConfig, size: int, field: float, seed: np.random.SeedSequence
+    config: SimulateConfig,
+    size: int,
+    field: float,
+    seed: np.random.SeedSequence,
+    given: Given | None = None,
+    whole: bool = False,
 ) -> np.ndarray:
     """The object of a recipe.
 
     Args:
         config: the recipe.
         size: side of the object in pixels.
-        field: side in pixels of the central square that the scan lights; star and demo fill it.
+        field: side in pixels of the central square that the scan lights; star, demo and resized
+            pictures fill it.
         seed: of the drawing.
+        given: what the object file holds, for objects file and reconstruction.
+        whole: take all of a file, whatever its shape.
 
     Returns:
         `(size, size)` complex128. Without `contrast` its amplitude spans exactly
-        `amplitude_min` to `amplitude_max`.
+        `amplitude_min` to `amplitude_max`; that of a complex file is as it is unless they are
+        stated.
     """
     first, second = (np.random.default_rng(s) for s in seed.spawn(2))
-    transmission, phase = draw(config, size, field, first)
+    if given is not None:
+        amplitude, phase = given.drawing(size, field, whole)
+    else:
+        amplitude, phase = draw(config, size, field, first)
     if config.phase == "flat":
         phase = np.zeros_like(phase)
     elif config.phase == "independent":
-        if config.object in ("lines", "leaves"):
+        if given is None and config.object not in ("star", "demo"):
             phase = draw(config, size, field, second)[1]
         else:
-            phase = smooth_field(size, field, second)
-    amplitude = _span(transmission, config.amplitude_min, config.amplitude_max)
+            rows, columns = phase.shape
+            phase = smooth_field(max(rows, columns), field, second)[:rows, :columns]
+    if given is not None and given.complex and config.amplitude_min is None:
+        low, high = float(amplitude.min()), float(amplitude.max())
+    else:
+        low, high = config.amplitude_range
+        amplitude = _span(amplitude, low, high)
     if config.phase_min is not None and config.phase_max is not None:
         phase = _span(phase, config.phase_min, config.phase_max)
-    middle = (config.amplitude_min + config.amplitude_max) / 2
+    middle = (low + high) / 2
     amplitude = middle + config.contrast * (amplitude - middle)
     return amplitude * np.exp(1j * config.contrast * phase)
 
@@ -64,6 +86,17 @@ def draw(config: SimulateConfig, size: int, field: float, rng: np.random.Generat
         return siemens_star(size, field, spokes)
     if config.object == "leaves":
         return dead_leaves(size, field, rng)
+    if config.object == "grf":
+        exponent = EXPONENT if config.exponent is None else config.exponent
+        values = gaussian_field(size, config.feature_px or config.N / 16, exponent, rng)
+        return values, 0.7 * values
+    if config.object == "procedural":
+        layers = LAYERS if config.layers is None else config.layers
+        feature = config.feature_px or config.N / 4
+        return layered(size, feature, layers, config.octaves or OCTAVES, rng)
+    if config.object == "polyhedra":
+        thick = pile_of_solids(size, config.feature_px or config.N / 4, config.solids, rng)
+        return np.exp(-0.4 * thick), 0.45 * thick
     return demo(size, field, spokes, rng)
 
 
@@ -124,11 +157,7 @@ def dead_leaves(size: int, field: float, rng: np.random.Generator) -> Drawing:
         radius = 1.0 / math.sqrt(rng.uniform(large**-2, small**-2))
         centre = rng.uniform(0, size, 2)
         turn, shape, aspect, a, p = rng.uniform(0, 1, 5)
-        low = np.clip(np.floor(centre - 1.5 * radius - 2), 0, size).astype(int)
-        high = np.clip(np.ceil(centre + 1.5 * radius + 2), 0, size).astype(int)
-        window = (slice(low[0], high[0]), slice(low[1], high[1]))
-        y = np.arange(low[0], high[0])[:, None] - centre[0]
-        x = np.arange(low[1], high[1])[None, :] - centre[1]
+        place, y, x = window(size, centre, 1.5 * radius + 2)
         c, s = math.cos(math.tau * turn), math.sin(math.tau * turn)
         y, x = c * y + s * x, c * x - s * y
         if shape < 0.4:
@@ -139,8 +168,8 @@ def dead_leaves(size: int, field: float, rng: np.random.Generator) -> Drawing:
             distance = triangle(y, x, radius)
         inside = soft(distance)
         # linked: what absorbs more also shifts the phase more, on top of a draw of its own
-        amplitude[window] += inside * (a - amplitude[window])
-        phase[window] += inside * (1.2 * (p - 0.5) + 0.8 * (0.5 - a) - phase[window])
+        amplitude[place] += inside * (a - amplitude[place])
+        phase[place] += inside * (1.2 * (p - 0.5) + 0.8 * (0.5 - a) - phase[place])
     return amplitude, phase
 
 

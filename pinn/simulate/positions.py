@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from pinn.errors import ConfigError
-from pinn.simulate.config import DEFAULT_FRAMES, DEFAULT_OVERLAP, JITTER, SimulateConfig
+from pinn.data.geometry import LENGTH_UNITS
+from pinn.errors import ConfigError, ScanError
+from pinn.simulate.config import SimulateConfig
 from pinn.simulate.forward import FOURIER_PAD
+from pinn.simulate.position_files import read_positions
+from pinn.simulate.scan_options import DEFAULT_FRAMES, DEFAULT_OVERLAP, JITTER
+
+if TYPE_CHECKING:
+    from pinn.simulate.images import Given
 
 GOLDEN_ANGLE = math.pi * (3.0 - math.sqrt(5.0))
 MAX_SIZE = 16384
@@ -30,12 +37,14 @@ class Layout:
         size: side of the object in pixels.
         extent_px: larger side of the positions' bounding box.
         step_px: mean distance to the nearest position; None for a single frame.
+        whole: the object is all of its file, of whatever shape, and `size` its longer side.
     """
 
     positions_px: np.ndarray
     size: int
     extent_px: float
     step_px: float | None
+    whole: bool = False
 
 
 def unit_pattern(kind: str, n: int, jitter: float, seed: np.random.SeedSequence) -> np.ndarray:
@@ -43,9 +52,10 @@ def unit_pattern(kind: str, n: int, jitter: float, seed: np.random.SeedSequence)
 
     Args:
         kind: `raster` (rows of equal length, the last may be shorter; each coordinate displaced
-            uniformly by up to `jitter` steps), `random` (uniform in a square) or `fermat`
+            uniformly by up to `jitter` steps), `random` (uniform in a square), `fermat`
             (equal-area spiral, radius proportional to the root of the index at multiples of the
-            golden angle; Huang et al., Opt. Express 22, 12634 (2014)).
+            golden angle; Huang et al., Opt. Express 22, 12634 (2014)) or `spiral` (Archimedean:
+            turns one unit apart, positions one unit apart along it).
         n: number of positions.
         jitter: for `raster`.
         seed: the same seed gives the same pattern.
@@ -55,6 +65,8 @@ def unit_pattern(kind: str, n: int, jitter: float, seed: np.random.SeedSequence)
         index = np.arange(n) + 0.5
         angle = index * GOLDEN_ANGLE
         return np.sqrt(index)[:, None] * np.stack([np.sin(angle), np.cos(angle)], -1)
+    if kind == "spiral":
+        return _archimedean(n)
     if kind == "random":
         return rng.random((n, 2))
     columns = math.ceil(math.sqrt(n))
@@ -78,25 +90,42 @@ def margin_px(config: SimulateConfig) -> int:
     return 2 + border + math.ceil(4 * config.position_error)
 
 
-def plan(config: SimulateConfig, diameter_px: float, seed: np.random.SeedSequence) -> Layout:
+def plan(
+    config: SimulateConfig,
+    diameter_px: float,
+    seed: np.random.SeedSequence,
+    side: int | None = None,
+) -> Layout:
     """Resolve frames, spacing and size, any two of which fix the third, and place the probe.
 
     Args:
         config: the recipe.
         diameter_px: probe diameter (4 sigma), which turns `overlap` into a distance.
         seed: of the pattern.
+        side: of an object taken pixel for pixel from a file; it is the size unless frames and
+            spacing are both stated.
 
     Raises:
         ConfigError: what was asked does not fit together.
     """
+    asked = config.size
+    if side is not None:
+        unspaced = config.step is None and config.overlap is None
+        if asked is None and (unspaced or config.n_frames is None):
+            asked = side
+        elif asked is not None and asked > side:
+            raise ConfigError(
+                f"size is {asked}, but {config.object_file} has {side} pixels; lower it or say "
+                "object_fit resize"
+            )
     border = config.N + 2 * margin_px(config)
     step = config.step
     if config.overlap is not None:
         step = (1.0 - config.overlap) * diameter_px
-    room = None if config.size is None else float(config.size - border)
+    room = None if asked is None else float(asked - border)
     if room is not None and room < 0:
         raise ConfigError(
-            f"size {config.size} leaves no room for frames of {config.N} pixels and a margin of "
+            f"size {asked} leaves no room for frames of {config.N} pixels and a margin of "
             f"{margin_px(config)} on each side; take {border} or more"
         )
     n_frames = config.n_frames
@@ -107,7 +136,7 @@ def plan(config: SimulateConfig, diameter_px: float, seed: np.random.SeedSequenc
             n_frames = DEFAULT_FRAMES
         else:
             assert step is not None
-            n_frames = _largest(config, step, room, seed)
+            n_frames = _largest(config, step, room, seed, asked)
     unit, extent, distance = _pattern(config, n_frames, seed)
     if n_frames == 1:
         factor, step = 0.0, None
@@ -121,12 +150,17 @@ def plan(config: SimulateConfig, diameter_px: float, seed: np.random.SeedSequenc
     if room is not None and extent > room + 1e-9:
         raise ConfigError(
             f"{n_frames} frames {step:.4g} px apart cover {extent:.0f} px and need an object of "
-            f"{math.ceil(extent) + border} px, but size is {config.size}; leave out one of "
+            f"{math.ceil(extent) + border} px, but size is {asked}; leave out one of "
             "n_frames, size and overlap or step"
         )
     if room is not None and step is not None and step <= 1e-6:
-        raise ConfigError(f"size {config.size} leaves no room to move; take {border + 16} or more")
-    size = config.size if config.size is not None else math.ceil(extent) + border
+        raise ConfigError(f"size {asked} leaves no room to move; take {border + 16} or more")
+    size = asked if asked is not None else math.ceil(extent) + border
+    if side is not None and size > side:
+        raise ConfigError(
+            f"the scan needs an object of {size} px on a side, but {config.object_file} has "
+            f"{side}; ask for fewer frames or a larger overlap, or say object_fit resize"
+        )
     if size > MAX_SIZE:
         raise ConfigError(
             f"the scan needs an object of {size} px on a side, more than {MAX_SIZE}; ask for fewer "
@@ -134,6 +168,66 @@ def plan(config: SimulateConfig, diameter_px: float, seed: np.random.SeedSequenc
         )
     middle = (unit.min(0) + unit.max(0)) / 2
     return Layout((unit - middle) * factor + size / 2, size, extent, step)
+
+
+def plan_from_file(
+    config: SimulateConfig, pixel_size_m: float | None, given: Given | None
+) -> Layout:
+    """Positions from a file, over the middle of the object or where they say.
+
+    Args:
+        config: the recipe.
+        pixel_size_m: object pixel, for positions in metres.
+        given: what the object file holds, if there is one.
+
+    Raises:
+        ScanError: the file cannot be used.
+        ConfigError: the object does not hold all patches.
+    """
+    assert config.positions_file is not None
+    found = read_positions(config.positions_file)
+    if config.positions_unit not in (None, "px"):
+        assert pixel_size_m is not None
+        found = found * (LENGTH_UNITS[str(config.positions_unit)] / pixel_size_m)
+    low, high = found.min(0), found.max(0)
+    extent = float((high - low).max())
+    border = config.N + 2 * margin_px(config)
+    step = mean_nearest_distance(found) if len(found) > 1 else None
+    crop = given is not None and given.crop
+    side = given.side if given is not None and crop else None
+    if not extent + border <= MAX_SIZE:
+        raise ScanError(
+            f"the positions in {config.positions_file} cover {extent:.4g} px, more than the "
+            f"{MAX_SIZE - border} an object can have; state their unit with positions_unit"
+        )
+    if config.positions_place != "absolute":
+        size = config.size or side or math.ceil(extent) + border
+        if extent + border > size + 1e-9 or (side is not None and size > side):
+            raise ConfigError(
+                f"the positions in {config.positions_file} cover {extent:.0f} px and need an "
+                f"object of {math.ceil(extent) + border} px, but it has "
+                f"{size if side is None else min(size, side)}; enlarge it, or take other positions"
+            )
+        return Layout(found - (low + high) / 2 + size / 2, size, extent, step)
+    if given is not None and crop:
+        if config.size is not None:
+            raise ConfigError(
+                f"size has no meaning with absolute positions on all of {config.object_file}; "
+                "leave it out"
+            )
+        found, shape = found - given.origin_px, np.array(given.values.shape)
+    else:
+        edge = math.ceil(high.max()) + border // 2
+        shape = np.array([config.size or edge] * 2)
+    reach = border / 2 - 2  # the margin less what is there for rounding alone
+    if np.any(found.min(0) < reach) or np.any(found.max(0) > shape - reach):
+        raise ConfigError(
+            f"the positions in {config.positions_file} lie from {found.min(0).round(1).tolist()} "
+            f"to {found.max(0).round(1).tolist()} (y, x) on an object of {shape.tolist()} px, but "
+            f"{reach:g} px are needed on every side; leave out positions_place to put them over "
+            "its middle"
+        )
+    return Layout(found, int(shape.max()), extent, step, whole=crop)
 
 
 def with_error(positions: np.ndarray, rms: float, rng: np.random.Generator) -> np.ndarray:
@@ -159,7 +253,23 @@ def _pattern(
     return unit, extent, mean_nearest_distance(unit) if n > 1 else math.inf
 
 
-def _largest(config: SimulateConfig, step: float, room: float, seed: np.random.SeedSequence) -> int:
+def _archimedean(n: int) -> np.ndarray:
+    # arc length of r = t / 2 pi is (t sqrt(1 + t^2) + asinh t) / 4 pi: Newton from the large-t root
+    length = np.arange(n, dtype=np.float64)
+    turn = np.sqrt(4 * math.pi * length)
+    for _ in range(8):
+        root = np.sqrt(1 + turn**2)
+        turn -= ((turn * root + np.arcsinh(turn)) / 2 - math.tau * length) / root
+    return turn[:, None] / math.tau * np.stack([np.sin(turn), np.cos(turn)], -1)
+
+
+def _largest(
+    config: SimulateConfig,
+    step: float,
+    room: float,
+    seed: np.random.SeedSequence,
+    size: int | None,
+) -> int:
     """The most frames that fit, by bisection: the extent grows with the number of frames."""
 
     def fits(n: int) -> bool:
@@ -169,8 +279,7 @@ def _largest(config: SimulateConfig, step: float, room: float, seed: np.random.S
     # at a mean nearest distance of one, no pattern has fewer than 0.2 positions per unit area
     if 0.2 * (room / step) ** 2 > MAX_FRAMES:
         raise ConfigError(
-            f"more than {MAX_FRAMES} frames {step:.3g} px apart fit into size {config.size}; "
-            "give n_frames"
+            f"more than {MAX_FRAMES} frames {step:.3g} px apart fit into size {size}; give n_frames"
         )
     low, high = 1, 2
     while fits(high):
@@ -180,7 +289,6 @@ def _largest(config: SimulateConfig, step: float, room: float, seed: np.random.S
         low, high = (middle, high) if fits(middle) else (low, middle)
     if low == 1:
         raise ConfigError(
-            f"no two frames {step:.4g} px apart fit into size {config.size}; enlarge size or "
-            "the overlap"
+            f"no two frames {step:.4g} px apart fit into size {size}; enlarge size or the overlap"
         )
     return low

@@ -6,15 +6,22 @@ made from. Their scale is arbitrary here; the dose is set where the scan is put 
 
 from __future__ import annotations
 
-import zlib
-from pathlib import Path
-from zipfile import BadZipFile
+from collections.abc import Callable
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from pinn.errors import ConfigError, ScanError
-from pinn.simulate.config import ABERRATION, DIAMETER_DEFAULTS, SimulateConfig
+from pinn.errors import ConfigError
+from pinn.simulate.config import SimulateConfig
+from pinn.simulate.files import read_probe
+from pinn.simulate.optics import zone_plate
+from pinn.simulate.probe_options import (
+    ABERRATION,
+    DIAMETER_DEFAULTS,
+    ZERNIKE_ORDER,
+    ZERNIKE_RMS,
+)
+from pinn.simulate.zernike import parse_zernike, phase_of, random_zernike
 
 # Threshold 1/2 on a Gaussian window of standard deviation N / (0.7 pi^2): the customary disc.
 DISC_FRACTION = 2.0 * np.sqrt(2.0 * np.log(2.0)) / (0.7 * np.pi**2)
@@ -32,7 +39,6 @@ def make_probe(config: SimulateConfig, rng: np.random.Generator) -> np.ndarray:
         ConfigError: the probe asked for cannot be sampled on N pixels.
         ScanError: a probe file does not hold a usable probe.
     """
-    fraction = config.probe_diameter
     if config.probe == "file":
         assert config.probe_file is not None
         base = read_probe(config.probe_file, config.N)
@@ -44,24 +50,60 @@ def make_probe(config: SimulateConfig, rng: np.random.Generator) -> np.ndarray:
                 )
             return base / np.sqrt(np.sum(np.abs(base) ** 2))
         first = base[0]
-    elif config.probe == "disc":
-        first = disc(config.N, DISC_FRACTION if fraction is None else fraction)
-    elif config.probe == "gaussian":
-        first = gaussian(config.N, fraction or DIAMETER_DEFAULTS["gaussian"])
     else:
-        fraction = fraction or DIAMETER_DEFAULTS["defocused"]
-        # unset: as much defocus as makes the image of the aperture half as wide as the detector
-        defocus = np.pi * HALF_WIDTH * fraction * config.N / 2
-        options = {
-            "defocus": defocus if config.defocus is None else config.defocus,
-            "central_stop": config.central_stop or 0.0,
-            "aberration": ABERRATION if config.aberration is None else config.aberration,
-        }
-        angles = rng.uniform(0.0, 2.0 * np.pi, 2)
-        first = defocused(config.N, fraction, angles=angles, **options)
+        first = _first_mode(config, rng)
     return with_modes(
         first, config.probe_modes, 0.5 if config.mode_ratio is None else config.mode_ratio
     )
+
+
+def _first_mode(config: SimulateConfig, rng: np.random.Generator) -> np.ndarray:
+    wider = further = 1.0
+    if config.probe_variation > 0:
+        drawn = rng.spawn(1)[0].uniform(-1.0, 1.0, 2)
+        wider, further = (1.0 + config.probe_variation * drawn).tolist()
+    if config.probe == "zone_plate":
+        return zone_plate(config, wider, further)
+    fraction = config.probe_diameter
+    if config.probe == "disc":
+        return disc(config.N, wider * (DISC_FRACTION if fraction is None else fraction))
+    fraction = wider * (fraction or DIAMETER_DEFAULTS[config.probe])
+    if config.probe == "gaussian":
+        return gaussian(config.N, fraction)
+    # unset: as much defocus as makes the image of the aperture half as wide as the detector
+    defocus = np.pi * HALF_WIDTH * fraction * config.N / 2
+    defocus = further * (defocus if config.defocus is None else config.defocus)
+    stop = config.central_stop or 0.0
+    if config.probe == "defocused":
+        strength = ABERRATION if config.aberration is None else config.aberration
+        angles = rng.uniform(0.0, 2.0 * np.pi, 2)
+        return defocused(
+            config.N,
+            fraction,
+            angles=angles,
+            defocus=defocus,
+            central_stop=stop,
+            aberration=strength,
+        )
+    if config.zernike is not None:
+        coefficients = parse_zernike(config.zernike)
+    else:
+        coefficients = random_zernike(
+            config.zernike_order or ZERNIKE_ORDER, config.zernike_rms or ZERNIKE_RMS, rng
+        )
+    # aberrations widen the probe as well: where they leave no room for the defocus there is less
+    for share in (1.0, 0.5, 0.0) if config.defocus is None else (1.0,):
+        try:
+            return behind_aperture(
+                config.N,
+                fraction,
+                lambda u, theta: phase_of(coefficients, u, theta),
+                defocus=share * defocus,
+                central_stop=stop,
+            )
+        except ConfigError as error:
+            failure = error
+    raise failure
 
 
 def probe_diameter_px(modes: np.ndarray) -> float:
@@ -126,6 +168,40 @@ def defocused(
     Raises:
         ConfigError: the aperture needed is wider than the detector, or finer than its pixels.
     """
+
+    def wavefront(u: np.ndarray, theta: np.ndarray) -> np.ndarray:
+        return aberration * (
+            u**2 * np.cos(2 * (theta - angles[0])) + u**3 * np.cos(theta - angles[1])
+        )
+
+    return behind_aperture(N, fraction, wavefront, defocus=defocus, central_stop=central_stop)
+
+
+def behind_aperture(
+    N: int,
+    fraction: float,
+    wavefront: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    *,
+    defocus: float,
+    central_stop: float = 0.0,
+) -> np.ndarray:
+    """The field some way out of focus behind a round, soft-edged aperture with aberrations.
+
+    Args:
+        N: side in pixels.
+        fraction: 4 sigma diameter over N; the radius of the aperture is found such that the
+            probe has it.
+        wavefront: phase in radians besides `defocus u^2`, of the radius u relative to the rim and
+            the angle.
+        defocus: phase at the rim in radians.
+        central_stop: radius of a stop relative to the aperture's.
+
+    Returns:
+        `(N, N)` complex128, centred on pixel N/2 by its centre of intensity (to a pixel).
+
+    Raises:
+        ConfigError: the aperture needed is wider than the detector, or finer than its pixels.
+    """
     qy, qx = (g / N for g in _grid(N))
     q = np.hypot(qy, qx)
     theta = np.arctan2(qy, qx)
@@ -137,9 +213,7 @@ def defocused(
         if central_stop > 0:
             pupil *= np.clip((u - central_stop) / soft + 0.5, 0.0, 1.0)
         phase = defocus * u**2
-        phase = phase + aberration * (
-            u**2 * np.cos(2 * (theta - angles[0])) + u**3 * np.cos(theta - angles[1])
-        )
+        phase = phase + wavefront(u, theta)
         return np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(pupil * np.exp(1j * phase))))
 
     target = fraction * N
@@ -193,43 +267,6 @@ def with_modes(first: np.ndarray, count: int, ratio: float) -> np.ndarray:
     return np.ascontiguousarray(q.T).reshape(count, *first.shape)
 
 
-def read_probe(path: Path, N: int) -> np.ndarray:
-    """Probe modes `(P, N, N)` complex128 from `probeGuess` or `probe` of an NPZ.
-
-    Raises:
-        ScanError: no such file or array, wrong shape, no finite values, no intensity.
-    """
-    try:
-        with open(path, "rb") as handle:
-            file = np.load(handle, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ScanError(f"probe file {path} is a single array; save it as an NPZ")
-            key = next((k for k in ("probeGuess", "probe") if k in file.files), None)
-            if key is None:
-                names = ", ".join(file.files)
-                raise ScanError(f"{path} has no array probeGuess or probe, but {names}")
-            probe = np.asarray(file[key])
-    except ScanError:
-        raise
-    except FileNotFoundError:
-        raise ScanError(f"probe file {path} does not exist") from None
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
-        raise ScanError(f"probe file {path} is no readable NPZ: {error}") from None
-    modes = probe[None] if probe.ndim == 2 else probe
-    if modes.ndim != 3 or probe.dtype.kind not in "fciu" or modes.shape[1:] != (N, N):
-        raise ScanError(
-            f"{key} in {path} is {probe.dtype} of shape {probe.shape}, but N = {N} needs numbers "
-            f"of shape ({N}, {N}) or (modes, {N}, {N}); set N to the probe's side or take another"
-        )
-    modes = modes.astype(np.complex128)
-    largest = np.abs(modes).max(initial=0.0)
-    if not np.isfinite(largest) or largest == 0:
-        raise ScanError(
-            f"{key} in {path} is empty or has values that are not finite; take another file"
-        )
-    return np.asarray(modes / largest)
-
-
 def _grid(N: int) -> tuple[np.ndarray, np.ndarray]:
     index = np.arange(N) - N // 2
     return index[:, None].astype(np.float64), index[None, :].astype(np.float64)
@@ -238,7 +275,7 @@ def _grid(N: int) -> tuple[np.ndarray, np.ndarray]:
 def _aperture_message(N: int, fraction: float, defocus: float, rim: float) -> str:
     what = "wider than the detector" if rim > 0.2 else "too narrow to be sampled"
     advice = (
-        "enlarge probe_diameter or lower defocus"
+        "enlarge probe_diameter, or lower defocus or aberrations"
         if rim > 0.2
         else "lower probe_diameter or raise defocus"
     )

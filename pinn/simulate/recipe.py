@@ -7,27 +7,33 @@ result does not depend on the size of the chunks.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pinn.errors import ConfigError, ScanError
+from pinn.errors import ConfigError
 from pinn.io.npz import NpzScanWriter, scan_arrays
 from pinn.progress import Progress
 from pinn.simulate.config import SimulateConfig
 from pinn.simulate.detector import Detector, make_detector
 from pinn.simulate.forward import diffract, extract_patches, frame_photons
+from pinn.simulate.identity import VERSION, recipe_hash, recipe_of
+from pinn.simulate.images import Given, open_object
 from pinn.simulate.objects import make_object
-from pinn.simulate.positions import mean_nearest_distance, plan, with_error
+from pinn.simulate.optics import Optics, optics_of
+from pinn.simulate.positions import (
+    Layout,
+    mean_nearest_distance,
+    plan,
+    plan_from_file,
+    with_error,
+)
 from pinn.simulate.probes import make_probe, probe_diameter_px
 
-VERSION = 1  # of the simulator: raised when the same recipe gives other numbers
 CHUNK_PIXELS = 1 << 20  # frame pixels computed at once: 16 MiB per complex temporary
 
 # Independent random streams, so that one option (the dose, say) leaves the rest of the scan alone.
@@ -48,6 +54,7 @@ class SimulatedScan:
         photons: `(M,)` float64, expected photons in each frame before any loss.
         diameter_px: probe diameter, 4 sigma.
         overlap: linear overlap of the true positions; None for one frame.
+        optics: lengths in metres, where the recipe states them.
     """
 
     config: SimulateConfig
@@ -59,6 +66,7 @@ class SimulatedScan:
     photons: np.ndarray
     diameter_px: float
     overlap: float | None
+    optics: Optics | None = None
 
     def __len__(self) -> int:
         return len(self.positions_px)
@@ -92,9 +100,9 @@ class SimulatedScan:
     def metadata(self) -> dict[str, Any]:
         """What a file states about the making of this scan: ready for JSON, no dates or paths."""
         amplitude = np.abs(self.truth)
-        return {
+        facts = {
             "simulator": VERSION,
-            "recipe": _recipe(self.config),
+            "recipe": recipe_of(self.config),
             "recipe_sha256": recipe_hash(self.config),
             "photons_per_frame": float(self.photons.mean()),
             "counts_per_pixel": float(self.photons.mean() / self.config.N**2),
@@ -104,6 +112,11 @@ class SimulatedScan:
             "object_origin_px": [0.0, 0.0],
             "object_amplitude_spread": float(amplitude.std() / amplitude.mean()),
         }
+        if self.optics is not None:
+            facts |= asdict(self.optics)
+        if (level := self.detector.written_saturation) is not None:
+            facts["saturation"] = level
+        return facts
 
 
 def simulate(config: SimulateConfig) -> SimulatedScan:
@@ -118,20 +131,24 @@ def simulate(config: SimulateConfig) -> SimulatedScan:
 
     Raises:
         ConfigError: the recipe contradicts itself.
-        ScanError: a probe file cannot be used.
+        ScanError: a file of the recipe cannot be used.
     """
     seed = config.seed
-    modes = make_probe(config, np.random.default_rng(_stream(seed, _PROBE)))
+    given = open_object(config)
+    modes, layout = _arrange(config, given)
     diameter = probe_diameter_px(modes)
-    layout = plan(config, diameter, _stream(seed, _PATTERN))
     true = layout.positions_px
     written = with_error(true, config.position_error, np.random.default_rng(_stream(seed, _ERROR)))
     object_seed = seed if config.object_seed is None else config.object_seed
-    field = min(layout.extent_px + diameter, layout.size)
     # rounded before use: a file holds exactly the object and probe that made its frames
-    truth = make_object(config, layout.size, field, _stream(object_seed, _OBJECT)).astype(
-        np.complex64
-    )
+    truth = make_object(
+        config,
+        layout.size,
+        lit_field(config, layout, diameter),
+        _stream(object_seed, _OBJECT),
+        given,
+        layout.whole,
+    ).astype(np.complex64)
     photons = _photons(truth, true, modes, config)
     if not photons.mean() > 0:
         raise ConfigError("no light passes the object; raise amplitude_max or move the scan")
@@ -142,7 +159,34 @@ def simulate(config: SimulateConfig) -> SimulatedScan:
         config, float(photons.max()), np.random.default_rng(_stream(seed, _DETECTOR))
     )
     overlap = None if len(true) == 1 else 1.0 - mean_nearest_distance(true) / diameter
-    return SimulatedScan(config, truth, probe, written, true, detector, photons, diameter, overlap)
+    return SimulatedScan(
+        config,
+        truth,
+        probe,
+        written,
+        true,
+        detector,
+        photons,
+        diameter,
+        overlap,
+        optics_of(config),
+    )
+
+
+def arrange(config: SimulateConfig) -> tuple[Layout, float]:
+    """Where the probe of a recipe goes, and its diameter in pixels, without object or frames.
+
+    Raises:
+        ConfigError, ScanError: as `simulate`.
+    """
+    modes, layout = _arrange(config, open_object(config))
+    return layout, probe_diameter_px(modes)
+
+
+def lit_field(config: SimulateConfig, layout: Layout, diameter_px: float) -> float:
+    """Side in pixels of the central square that star, demo, leaves and resized files fill."""
+    field = layout.extent_px + diameter_px if config.field_px is None else config.field_px
+    return min(field, layout.size)
 
 
 def simulate_to_file(
@@ -223,26 +267,15 @@ def file_arrays(scan: SimulatedScan) -> dict[str, np.ndarray]:
     return {**shared, "positions_true": scan.positions_true_px}
 
 
-def recipe_hash(config: SimulateConfig) -> str:
-    """SHA-256 (hex) of the recipe, the simulator's version and the content of a probe file."""
-    content: dict[str, Any] = {"simulator": VERSION, "recipe": _recipe(config)}
-    if config.probe_file is not None:
-        try:
-            probe = config.probe_file.read_bytes()
-        except OSError as error:
-            raise ScanError(
-                f"probe file {config.probe_file} cannot be read: {error.strerror}"
-            ) from None
-        content["probe_sha256"] = hashlib.sha256(probe).hexdigest()
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _recipe(config: SimulateConfig) -> dict[str, Any]:
-    recipe = config.to_dict()
-    if config.probe_file is not None:
-        recipe["probe_file"] = config.probe_file.name  # where it lay is nobody's business
-    return recipe
+def _arrange(config: SimulateConfig, given: Given | None) -> tuple[np.ndarray, Layout]:
+    probe_seed = config.seed if config.probe_seed is None else config.probe_seed
+    modes = make_probe(config, np.random.default_rng(_stream(probe_seed, _PROBE)))
+    if config.pattern == "file":
+        optics = optics_of(config)
+        return modes, plan_from_file(config, optics.pixel_size_m if optics else None, given)
+    side = given.side if given is not None and given.crop else None
+    seed = _stream(config.seed, _PATTERN)
+    return modes, plan(config, probe_diameter_px(modes), seed, side)
 
 
 def _photons(

@@ -17,6 +17,21 @@ def soft(distance: np.ndarray) -> np.ndarray:
     return np.clip(0.5 - distance, 0.0, 1.0)
 
 
+def window(
+    size: int, centre: np.ndarray, reach: float
+) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
+    """The part of a `(size, size)` picture within `reach` of a centre, cut at its sides.
+
+    Returns:
+        Its slices, and its coordinates y `(h, 1)` and x `(1, w)` about the centre.
+    """
+    low = np.clip(np.floor(centre - reach), 0, size).astype(int)
+    high = np.clip(np.ceil(centre + reach), 0, size).astype(int)
+    y = np.arange(low[0], high[0])[:, None] - centre[0]
+    x = np.arange(low[1], high[1])[None, :] - centre[1]
+    return (slice(low[0], high[0]), slice(low[1], high[1])), y, x
+
+
 def ball(y: np.ndarray, x: np.ndarray, radius: float) -> np.ndarray:
     """A disc around the origin."""
     return np.hypot(y, x) - radius

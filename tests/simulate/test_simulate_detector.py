@@ -96,3 +96,41 @@ def test_no_valid_pixel_saturates_under_auto():
     )
     frames = scan.frames()
     assert frames[:, scan.valid_mask].max() < np.iinfo(frames.dtype).max
+
+
+@pytest.mark.parametrize(
+    ("options", "dtype", "level"),
+    [
+        ({}, np.uint16, 60),
+        (dict(poisson=False), np.float32, 60.5),
+        (dict(frames_dtype="uint32"), np.uint32, 60),
+        (dict(frames="amplitude"), np.float32, np.float32(np.sqrt(60.5))),
+    ],
+)
+def test_saturated_pixels_read_the_level_and_the_file_says_so(options, dtype, level):
+    scan = simulate(
+        SimulateConfig(
+            N=32, n_frames=6, photons_per_frame=1e5, saturation=60.5, bad_pixels=0.05, **options
+        )
+    )
+    free = simulate(
+        SimulateConfig(N=32, n_frames=6, photons_per_frame=1e5, bad_pixels=0.05, **options)
+    )
+    frames, all_counts = scan.frames(), free.frames()
+    assert frames.dtype == dtype
+    stated = scan.metadata()["saturation"]
+    assert frames.max() == stated == level
+    clipped = frames[:, scan.valid_mask] == level
+    assert 0.01 < clipped.mean() < 0.9
+    np.testing.assert_array_equal(clipped, all_counts[:, free.valid_mask] >= level)
+    below = ~clipped
+    np.testing.assert_array_equal(
+        frames[:, scan.valid_mask][below], all_counts[:, free.valid_mask][below]
+    )
+    assert np.all(frames[:, scan.detector.stuck] == level)  # stuck as high as it goes
+    assert "saturation" not in free.metadata()
+
+
+def test_saturation_allows_a_smaller_type():
+    assert detector(1e9).dtype == np.uint32
+    assert detector(1e9, saturation=5e4).dtype == np.uint16

@@ -7,10 +7,11 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from pinn.simulate import SimulateConfig, simulate
-from pinn.simulate.objects import blurred_lines, line_canvas, make_object
+from pinn.simulate.objects import blurred_lines, dead_leaves, line_canvas, make_object
+from pinn.simulate.procedural import layered
 from pinn.simulate.shapes import ball, box, glyphs, soft, star, triangle
 
-KINDS = ["lines", "star", "leaves", "demo"]
+KINDS = ["lines", "star", "leaves", "demo", "grf", "procedural", "polyhedra"]
 
 
 def obj_of(size=160, field=110.0, seed=0, **options):
@@ -56,7 +57,8 @@ def test_phase_options(kind):
     def correlation(obj):
         return abs(np.corrcoef(np.abs(obj).ravel(), np.angle(obj).ravel())[0, 1])
 
-    if kind != "demo":  # whose letters and star shift the phase in opposite directions
+    # letters and star of demo, and layers of procedural, shift the phase in opposite directions
+    if kind not in ("demo", "procedural"):
         assert correlation(linked) > 0.25
     assert correlation(free) < 0.2
     assert abs(np.corrcoef(np.angle(linked).ravel(), np.angle(free).ravel())[0, 1]) < 0.9
@@ -70,7 +72,7 @@ def test_contrast_shrinks_both():
     np.testing.assert_allclose(np.angle(half), 0.5 * np.angle(full), atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", ["lines", "leaves", "demo"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "star"])
 def test_seeds_change_the_drawing(kind):
     assert np.array_equal(obj_of(object=kind, seed=1), obj_of(object=kind, seed=1))
     assert not np.allclose(obj_of(object=kind, seed=1), obj_of(object=kind, seed=2))
@@ -134,3 +136,26 @@ def test_letters_read_from_left_to_right_the_right_way_up():
     assert len(columns) in (5, 6, 7, 8)
     assert 60 < columns.mean() < 100
     assert ink[:, 100].max() < 1 or ink.sum() > 500
+
+
+def test_leaves_are_opaque():
+    """What lies on top hides what is below: nothing adds up, and every leaf is of one colour."""
+    transmission, phase = dead_leaves(300, 200.0, np.random.default_rng(8))
+    inner = slice(40, -40)
+    flat = (transmission[inner, 40:-41] == transmission[inner, 41:-40]) & (
+        phase[inner, 40:-41] == phase[inner, 41:-40]
+    )
+    assert flat.mean() > 0.6
+    # each visible leaf drew its transmission uniformly from [0, 1], and it stayed as drawn
+    values = transmission[inner, inner]
+    assert values.min() >= 0 and values.max() <= 1
+    assert values.mean() == pytest.approx(0.5, abs=0.1)
+    assert values.std() == pytest.approx(np.sqrt(1 / 12), abs=0.06)
+    # 700 leaves per field were drawn: far from all of them still show
+    pixels = np.unique(values, return_counts=True)[1]
+    assert 20 < np.sum(pixels > 30) < 700
+
+
+def test_layers_add_up_instead():
+    few, many = (layered(200, 16.0, n, 3, np.random.default_rng(5))[0] for n in (1, 12))
+    assert np.log(many).mean() < np.log(few).mean() - 0.5  # more to pass through

@@ -134,7 +134,7 @@ def test_modes_from_file_keep_their_powers(tmp_path):
         (dict(probe=np.full((16, 16), np.nan)), "not finite"),
         (dict(probe=np.zeros((16, 16))), "is empty"),
         (dict(probe=np.array(["a"])), "needs numbers"),
-        (dict(probe=np.array([{}], dtype=object)), "no readable NPZ"),
+        (dict(probe=np.array([{}], dtype=object)), "never read"),
     ],
 )
 def test_unusable_probe_files_are_refused(tmp_path, arrays, text):
@@ -153,7 +153,8 @@ def test_missing_or_damaged_probe_files_are_refused(tmp_path, content):
         modes_of(N=16, probe="file", probe_file=path)
 
 
-def test_a_bare_npy_is_refused(tmp_path):
-    np.save(tmp_path / "p.npy", np.ones((16, 16)))
-    with pytest.raises(ScanError, match="NPZ"):
-        modes_of(N=16, probe="file", probe_file=tmp_path / "p.npy")
+def test_a_bare_npy_is_taken_too(tmp_path):
+    mine = gaussian(16, 0.4) * np.exp(0.1j * np.arange(16))
+    np.save(tmp_path / "p.npy", mine)
+    got = modes_of(N=16, probe="file", probe_file=tmp_path / "p.npy")
+    np.testing.assert_allclose(got[0], mine / np.linalg.norm(mine), atol=1e-12)

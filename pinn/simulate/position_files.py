@@ -1,0 +1,109 @@
+"""Positions of the probe from a file: NPY, NPZ (a scan, for instance) or text."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.lib import format as npy
+
+from pinn.data.zipped import load_member, read_members
+from pinn.errors import ScanError
+from pinn.simulate.files import file_head, read_array
+
+_PAIRS = ("positions_px", "positions")
+_NAMES = {
+    "y": ("y", "y_px", "y_m", "ycoords", "row"),
+    "x": ("x", "x_px", "x_m", "xcoords", "column"),
+}
+
+
+def read_positions(path: Path) -> np.ndarray:
+    """Positions `(M, 2)` float64 (y, x), in the unit of the file.
+
+    Args:
+        path: NPY `(M, 2)`; NPZ with `positions_px` or `positions` `(M, 2)`, or with `ycoords` and
+            `xcoords` `(M,)`; or text with two columns y and x, or with a first line that names
+            its columns, separated by commas, semicolons, tabs or blanks.
+
+    Raises:
+        ScanError: no such file or array, not two columns, or values that are not finite.
+    """
+    what = f"positions file {path}"
+    head = file_head(path, what)
+    if head.startswith(b"PK"):
+        found = _from_npz(path, what)
+    elif head.startswith(npy.MAGIC_PREFIX):
+        found = read_array(path, what, ())[1]
+    else:
+        found = _from_text(path, what)
+    if found.ndim != 2 or found.shape[1] != 2 or not len(found) or found.dtype.kind not in "iuf":
+        raise ScanError(
+            f"{what} has {found.dtype} of shape {found.shape}, but numbers of shape (M, 2), "
+            "columns y and x, are required"
+        )
+    found = found.astype(np.float64)
+    wrong = np.flatnonzero(~np.isfinite(found).all(1))
+    if len(wrong):
+        raise ScanError(
+            f"{what} has {found[wrong[0]].tolist()} as position {wrong[0]}; correct or remove it"
+        )
+    return found
+
+
+def _from_npz(path: Path, what: str) -> np.ndarray:
+    members = read_members(path)
+    for key in _PAIRS:
+        if key in members:
+            return load_member(path, members[key])
+    if not {"ycoords", "xcoords"} <= set(members):
+        raise ScanError(
+            f"{what} has neither {' nor '.join(_PAIRS)} nor ycoords and xcoords; it has: "
+            f"{', '.join(members) or 'no arrays'}"
+        )
+    y, x = (load_member(path, members[key]).reshape(-1) for key in ("ycoords", "xcoords"))
+    if len(y) != len(x):
+        raise ScanError(f"{what} has {len(y)} ycoords and {len(x)} xcoords; each needs the other")
+    return np.stack([y, x], 1)
+
+
+def _from_text(path: Path, what: str) -> np.ndarray:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        raise ScanError(f"{what} is neither NPY, NPZ nor text with two columns") from None
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    # a blank beside a comma is no further separator
+    rows = [re.split(r"\s*[,;\t]\s*|\s+", line.strip()) for line in lines]
+    if not rows:
+        raise ScanError(f"{what} has no lines; give two columns y and x")
+    columns = [0, 1]
+    if _numbers(rows[0], range(len(rows[0]))) is None:
+        names = [cell.strip("\"'").lower() for cell in rows.pop(0)]
+        columns = [next((names.index(n) for n in _NAMES[a] if n in names), -1) for a in "yx"]
+        if -1 in columns:
+            raise ScanError(
+                f"{what} begins with {', '.join(names)!r}, but its columns y and x must be named "
+                "there; without names, give two columns, y and x"
+            )
+    elif len(rows[0]) != 2:
+        raise ScanError(
+            f"{what} has {len(rows[0])} columns; give two, y and x, or name them in the first line"
+        )
+    found = []
+    for number, row in enumerate(rows):
+        pair = _numbers(row, columns)
+        if pair is None:
+            raise ScanError(
+                f"{what} has {' '.join(row)!r} as position {number}, which is no y and x"
+            )
+        found.append(pair)
+    return np.array(found).reshape(-1, 2)
+
+
+def _numbers(row: list[str], columns: list[int] | range) -> list[float] | None:
+    try:
+        return [float(row[i]) for i in columns]
+    except (ValueError, IndexError):
+        return None
