@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pinn.config import ModelConfig, ReconstructConfig, ScanConfig, TrainConfig
     from pinn.data.scan import Scan
     from pinn.inference import reconstruct
+    from pinn.io.convert import convert
     from pinn.io.load import load
     from pinn.io.product import load_reconstruction
     from pinn.live import Reconstructor
@@ -37,6 +38,7 @@ _HOMES = {
     "SimulateConfig": "pinn.simulate.config",
     "StopRequested": "pinn.progress",
     "TrainConfig": "pinn.config",
+    "convert": "pinn.io.convert",
     "evaluate": "pinn.metrics",
     "load": "pinn.io.load",
     "load_model": "pinn.trained",
@@ -60,6 +62,7 @@ __all__ = [
     "StopRequested",
     "TrainConfig",
     "__version__",
+    "convert",
     "evaluate",
     "load",
     "load_model",

@@ -164,13 +164,15 @@ def reconstruct(
         notes.append(f"{stitcher.dark} frames without light were left out of the picture")
     if scan.scan_index is not None and len(np.unique(scan.scan_index)) > 1:
         notes.append("frames of several scan indices share this canvas, as one object")
-    extra = {
+    extra: dict[str, Any] = {
         "exposure": config.exposure,
         "exposure_ratio": own / model.exposure_factor,
         "seconds": {**stitcher.seconds, "total": time.perf_counter() - started},
         "frames": int(done),
         "mean_counts": statistics.mean_counts,
     }
+    if scan.steps:
+        extra["preparation"] = list(scan.steps)
     return assemble(
         stitcher.canvas,
         model,
@@ -182,6 +184,7 @@ def reconstruct(
         config,
         scan.name,
         pixel_size_m=scan.pixel_size_m,
+        acquisition=scan.acquisition,
         statistics=extra,
         notes=tuple(notes),
     )

@@ -10,7 +10,7 @@ class Progress:
     """One report. A callback that raises `StopRequested` ends the work after the present step.
 
     Attributes:
-        stage: `train`, `reconstruct` or `simulate`.
+        stage: `train`, `reconstruct`, `simulate` or `convert`.
         done, total: groups (or frames) of the whole job.
         rate: groups (or frames) per second.
         epoch, epochs: in training, counted from 1.

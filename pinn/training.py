@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,18 @@ from pinn.watcher import Report, Watcher
 
 _GROUPS = 512  # unless the options say otherwise
 _STATISTICS_FRAMES = 4096
+_log = logging.getLogger("pinn")
 _FIXED = (
     "seed",
     "n_groups",
     "neighbours",
     "grouping",
+    "min_distance",
+    "max_distance",
+    "bounds",
+    "subsample",
+    "subsample_seed",
+    "sequential",
     "validation_fraction",
     "batch_size",
     "schedule",
@@ -118,7 +126,8 @@ def _archive_to_resume(folder: Path | None, scans: list[Scan]) -> Model:
 
 
 def _check_resumed(run: TrainConfig, start: Model) -> None:
-    before = start.provenance["train"]
+    # an archive from before an option existed had its default
+    before = {**TrainConfig().to_dict(), **start.provenance["train"]}
     changed = [name for name in _FIXED if run.to_dict()[name] != before.get(name)]
     if changed:
         raise ConfigError(
@@ -157,19 +166,26 @@ def _split(groups: Groups, run: TrainConfig) -> tuple[Groups, Groups]:
 
 
 def _groups(scan: Scan, config: ModelConfig, run: TrainConfig) -> Groups:
-    count = run.n_groups or min(_GROUPS, len(scan))
-    neighbours = run.neighbours
-    if neighbours is None and run.grouping == "nearest" and count <= len(scan):
-        neighbours = max(1, config.gridsize**2 - 1)  # as in inference: the nearest themselves
-    return make_groups(
+    groups = make_groups(
         scan.positions_px,
         config.gridsize,
-        n_groups=count,
-        neighbours=neighbours,
+        n_groups=run.n_groups,
+        at_most=_GROUPS,
+        neighbours=run.neighbours,
         seed=run.seed,
         scan_index=scan.scan_index,
         method=run.grouping,
+        sequential=run.sequential,
+        oversample=True,  # whoever states n_groups has asked for that many
+        min_distance=run.min_distance,
+        max_distance=run.max_distance,
+        bounds=run.field_of_view,
+        subsample=run.subsample,
+        subsample_seed=run.subsample_seed,
     )
+    for note in groups.notes:
+        _log.warning("%s: %s", scan.name, note)
+    return groups
 
 
 class _Feed(keras.utils.PyDataset):
@@ -202,7 +218,8 @@ class _Session:
             raise ScanError(
                 f"a group of {config.gridsize**2} nearest frames spans {2 * reach:.0f} px, more "
                 f"than four frames of {config.N} px: a position is far from all others, or the "
-                "positions are not in pixels; remove it, correct them or use gridsize 1"
+                "positions are not in pixels; remove it, set max_distance, correct them or use "
+                "gridsize 1"
             )
         canvas = canvas_size(reach, config.N)
         learn, hold = zip(*(_split(g, run) for g in groups), strict=True)
@@ -252,6 +269,7 @@ class _Session:
                 ],
                 "groups": [len(g) for g in learn],
                 "held_out": [len(g) for g in hold],
+                "notes": [note for g in groups for note in g.notes],
                 "canvas_px": canvas,
                 "train": run.to_dict(),
                 "hardware": backend.hardware(),

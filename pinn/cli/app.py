@@ -16,6 +16,8 @@ COMMANDS = {
     "train": "Train a network on one or many scans.",
     "reconstruct": "Reconstruct a scan with a trained network.",
     "evaluate": "Compare a reconstruction with a truth or with another one.",
+    "check": "Say what is in a scan, what is wrong with it, and what would mend it.",
+    "convert": "Write a scan in another format, or prepared.",
     "info": "Say what a model archive is and what it was trained on.",
 }
 

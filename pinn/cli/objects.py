@@ -10,6 +10,7 @@ from numpy.lib import format as npy
 
 from pinn.data.zipped import Member, load_member, read_members
 from pinn.errors import InputError
+from pinn.io.npz import positions_offset
 from pinn.io.product import RESULT_NAME, load_reconstruction
 from pinn.metrics.frames import Placed
 
@@ -70,7 +71,7 @@ def _from_npz(path: Path) -> Placed:
         raise InputError(
             f"{path} has no array 'object' or 'objectGuess'; it has: {', '.join(sorted(members))}"
         )
-    origin = np.zeros(2)
+    origin = np.asarray(positions_offset(path, members))
     if "origin_px" in members:
         origin = np.asarray(load_member(path, members["origin_px"]), np.float64).reshape(-1)
         if origin.shape != (2,) or not np.isfinite(origin).all():
@@ -85,7 +86,7 @@ def _positions(path: Path, members: dict[str, Member]) -> np.ndarray | None:
     y, x = (load_member(path, members[key]) for key in ("ycoords", "xcoords"))
     if y.ndim != 1 or y.shape != x.shape:
         raise InputError(f"'xcoords' {x.shape} and 'ycoords' {y.shape} in {path} do not match")
-    return np.stack([y, x], 1).astype(np.float64)
+    return np.stack([y, x], 1).astype(np.float64) + positions_offset(path, members)
 
 
 def _complex_image(array: np.ndarray, path: Path) -> np.ndarray:

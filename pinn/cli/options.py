@@ -19,6 +19,7 @@ from pinn.errors import ConfigError
 
 _DEFAULT, _FILE, _LINE = "default", "options file", "command line"
 _SOURCES = {ParameterSource.COMMANDLINE: _LINE, ParameterSource.DEFAULT_MAP: _FILE}
+_SHORT_LIST = 8  # choices that still fit beside the option's name
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 
 
@@ -134,14 +135,13 @@ class ConfigCommand(click.Command):
         return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Own options first, then one section for each configuration class."""
+        """Own options first, then the sections of each configuration class."""
+        titles = {name: title for cls in self.configs for name, title in _titles(cls).items()}
         sections: dict[str, list[tuple[str, str]]] = {"Options": []}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
             if record is not None:
-                cls = self.fields.get(str(param.name))
-                title = "Options" if cls is None else _title(cls)
-                sections.setdefault(title, []).append(record)
+                sections.setdefault(titles.get(str(param.name), "Options"), []).append(record)
         for title, rows in sections.items():
             with formatter.section(title):
                 formatter.write_dl(rows)
@@ -159,18 +159,29 @@ def _dashes(token: str) -> str:
     return token.replace("_", "-")
 
 
-def _title(cls: type[Config]) -> str:
-    return (cls.__doc__ or cls.__name__).strip().split(".")[0]
+def _titles(cls: type[Config]) -> dict[str, str]:
+    """The heading of each field: the class's own sections, or its first line for all."""
+    title = (cls.__doc__ or cls.__name__).strip().split(".")[0]
+    titles = {}
+    for name in cls.model_fields:
+        title = cls.sections.get(name, title)
+        titles[name] = title
+    return titles
 
 
 def _option(name: str, field: FieldInfo) -> click.Option:
     flag = _dashes(name)
     kind = _plain(field.annotation)
     settings: dict[str, Any] = {}
+    text = field.description or ""
     if kind is bool:
         flag = f"{flag}/--no-{flag}"
     elif typing.get_origin(kind) is Literal:
-        settings["type"] = click.Choice([str(value) for value in typing.get_args(kind)])
+        words = [str(value) for value in typing.get_args(kind)]
+        settings["type"] = click.Choice(words)
+        if len(words) > _SHORT_LIST:
+            settings["metavar"] = "NAME"
+            text = f"{text} One of {', '.join(words)}."
     elif kind is Path:
         settings["type"] = click.Path(path_type=Path)
     elif kind in (int, float, str):
@@ -183,7 +194,7 @@ def _option(name: str, field: FieldInfo) -> click.Option:
         [name, f"--{flag}"],
         default=field.default,
         show_default=field.default is not None,
-        help=field.description,
+        help=text,
         **settings,
     )
 

@@ -67,6 +67,7 @@ def write_results(folder: Path, recon: Reconstruction, scan: Scan, **facts: Any)
             "pixel_size_m": recon.pixel_size_m,
         },
         "coverage": _coverage(recon),
+        "preparation": list(scan.steps),
         "notes": list(recon.notes),
         "archive_sha256": recon.archive_sha256,
         "versions": recon.versions,
@@ -87,7 +88,7 @@ def evaluate_scan(recon: Reconstruction, scan: Scan) -> Evaluation:
     from pinn.metrics import evaluate
 
     assert scan.truth is not None
-    return evaluate(recon, scan.truth)
+    return evaluate(recon, scan.truth, truth_origin_px=scan.truth_origin_px)
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> Evaluation:

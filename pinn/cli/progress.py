@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 from pinn.progress import Progress
 
-_UNITS = {"simulate": "frame", "train": "group", "reconstruct": "frame"}
+_UNITS = {"simulate": "frame", "train": "group", "reconstruct": "frame", "convert": "frame"}
 
 
 class Reporter:

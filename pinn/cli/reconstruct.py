@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from pinn.cli.check_first import check_option, stop_at_errors
 from pinn.cli.common import Common, backend_options
 from pinn.cli.options import ConfigCommand, Resolved
 from pinn.cli.progress import Reporter
@@ -31,15 +32,20 @@ from pinn.io.atomic import atomic_write_json, check_writable
     type=click.Path(path_type=Path),
     help="Folder for reconstruction.h5, amplitude.png, phase.png and metrics.json.  [required]",
 )
+@check_option
 @backend_options
 @click.pass_obj
-def command(common: Common, scan: Path, model: Path, output: Path, resolved: Resolved) -> None:
+def command(
+    common: Common, scan: Path, model: Path, output: Path, check: bool, resolved: Resolved
+) -> None:
     """Reconstruct a whole scan: network inference and stitching."""
     from pinn.cli.outputs import table_text, write_results
 
     common.select_backend()
     check_writable(output)
     (loaded,) = load_scans(common, (scan,), resolved)
+    if check:
+        stop_at_errors(common, (loaded,), resolved.build(ScanConfig))
     common.start_device()
     import pinn
     from pinn import backend
@@ -61,6 +67,7 @@ def command(common: Common, scan: Path, model: Path, output: Path, resolved: Res
             "scan": resolved.build(ScanConfig).to_dict(),
             "reconstruct": config.to_dict(),
             "scans": [str(scan)],
+            "preparation": list(loaded.steps),
             "model": str(model),
             "archive_sha256": trained.archive_sha256,
             "sources": resolved.sources,

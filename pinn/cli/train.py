@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from pinn.cli.check_first import check_option, stop_at_errors
 from pinn.cli.common import Common, backend_options
 from pinn.cli.options import ConfigCommand, Resolved
 from pinn.cli.progress import Reporter
@@ -31,10 +32,16 @@ from pinn.io.atomic import atomic_write_json, check_writable
 @click.option(
     "--resume", is_flag=True, help="Go on with the run in the output folder, up to --epochs."
 )
+@check_option
 @backend_options
 @click.pass_obj
 def command(
-    common: Common, scans: tuple[Path, ...], output: Path, resume: bool, resolved: Resolved
+    common: Common,
+    scans: tuple[Path, ...],
+    output: Path,
+    resume: bool,
+    check: bool,
+    resolved: Resolved,
 ) -> None:
     """Train a network on one or more scans, without labels.
 
@@ -43,6 +50,8 @@ def command(
     common.select_backend()
     check_writable(output)
     loaded = load_scans(common, scans, resolved)
+    if check:
+        stop_at_errors(common, loaded, resolved.build(ScanConfig))
     common.start_device()
     import pinn
 
@@ -62,7 +71,7 @@ def command(
         raise
     finally:
         if _written(output) != before:  # by this call, not by the run it was refused to continue
-            _complete_config(output, scans, resolved)
+            _complete_config(output, scans, resolved, [list(scan.steps) for scan in loaded])
     last = model.history[-1]
     common.say(f"wrote {output}: {len(model.history)} epochs, last loss {last['loss']:.5g}")
 
@@ -86,7 +95,9 @@ def _written(output: Path) -> int:
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
-def _complete_config(output: Path, scans: tuple[Path, ...], resolved: Resolved) -> None:
+def _complete_config(
+    output: Path, scans: tuple[Path, ...], resolved: Resolved, steps: list[list[dict[str, Any]]]
+) -> None:
     """Add to the run's `config.json` what only the command line knows."""
     path = output / "config.json"
     if not path.exists():
@@ -94,5 +105,6 @@ def _complete_config(output: Path, scans: tuple[Path, ...], resolved: Resolved) 
     content = json.loads(path.read_text(encoding="utf-8"))
     content["scan"] = resolved.build(ScanConfig).to_dict()
     content["scans"] = [str(scan) for scan in scans]
+    content["preparation"] = steps
     content["sources"] = resolved.sources
     atomic_write_json(path, content)

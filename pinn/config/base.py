@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from pinn.errors import ConfigError
 
@@ -14,6 +14,19 @@ class Config(BaseModel):
     """Base: frozen, unknown keys refused, errors as one sentence."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    # First field under a heading of the help to that heading; without any, the class is one.
+    sections: ClassVar[dict[str, str]] = {}
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        # pydantic takes true for 1, which in an options file is a slip of the pen
+        if isinstance(value, bool) and info.field_name is not None:
+            annotation = cls.model_fields[info.field_name].annotation
+            if bool not in (annotation, *get_args(annotation)):
+                raise ValueError("true and false are no value of this option")
+        return value
 
     def __init__(self, **values: Any) -> None:
         try:

@@ -1,19 +1,37 @@
 """How a scan file is to be read: what its numbers are, which pixels count, how frames are prepared.
 
-The order in which `pinn.io.load` applies it: file, units, masks (`bad_pixels` and `beamstop` are
-laid out as the stored frames are, before anything is moved), frame flips, centring and cropping
-(`frame_size`), binning, positions (unit, rotation, orientation), frames left out, part.
+The order in which `pinn.io.load` applies it: file, frames dropped by number, units, masks
+(`bad_pixels` is laid out as the stored frames are, before anything is moved), centring and
+cropping (`frame_size`), frame flips, binning, positions (unit, orientation, rotation), duplicates,
+part.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from pinn.config.base import Config
 
+FormatName = Literal[
+    "auto",
+    "cxi",
+    "electron",
+    "hxn",
+    "npz",
+    "nxcxi",
+    "plain-hdf5",
+    "ptychodus",
+    "ptychodus-patterns",
+    "ptychodus-training",
+    "ptychoshelves",
+    "ptychovit",
+    "ptyd",
+    "ptylab",
+    "tike",
+]
 FrameUnits = Literal["auto", "counts", "intensity", "amplitude"]
 FrameCentre = Literal["auto", "centred", "corner"]
 LengthUnit = Literal["auto", "px", "m", "mm", "um", "nm"]
@@ -29,8 +47,17 @@ FrameFlip = Literal["none", "ud", "lr", "both"]
 class ScanConfig(Config):
     """How a scan file is to be read."""
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    sections: ClassVar[dict[str, str]] = {
+        "format": "Reading a scan: the file and its numbers",
+        "positions_unit": "Reading a scan: geometry",
+        "bad_pixels": "Reading a scan: which values count",
+        "frame_size": "Reading a scan: preparation",
+    }
+
     # -- what is where in the file, and what its numbers are
-    format: str = Field(
+    format: FormatName = Field(
         "auto", description="Name of the file format; auto tells it from the content."
     )
     frames: FrameUnits = Field(
@@ -87,7 +114,12 @@ class ScanConfig(Config):
     pixel_size_m: float | None = Field(
         None, gt=0, description="Object pixel in metres, for the frames as they are stored."
     )
-    energy_ev: float | None = Field(None, gt=0, description="Photon energy in eV.")
+    energy_ev: float | None = Field(
+        None, gt=0, description="Energy in eV of a photon, or of an electron (see particle)."
+    )
+    particle: Literal["auto", "photon", "electron"] = Field(
+        "auto", description="What energy_ev is the energy of; auto: what the format says."
+    )
     distance_m: float | None = Field(
         None, gt=0, description="Distance from sample to detector in metres."
     )
@@ -100,7 +132,7 @@ class ScanConfig(Config):
     bad_pixels: Path | None = Field(
         None,
         description="NPY, NPZ, HDF5 or image file with a detector mask, laid out as the stored "
-        "frames are; it is added to the file's own.",
+        "frames are; it is added to the scan file's own.",
     )
     bad_pixels_polarity: Literal["bad", "good"] = Field(
         "bad", description="What a value that is not zero means in bad_pixels and mask_path."
@@ -120,14 +152,20 @@ class ScanConfig(Config):
     frame_size: int | None = Field(
         None,
         ge=16,
-        le=1024,
-        description="Crop or pad the frames to this even side, around the zero frequency.",
+        le=16384,
+        description="Crop or pad the frames to this even side, around the zero frequency, before "
+        "they are binned.",
     )
     beam_row: float | None = Field(
-        None, description="Row of the zero frequency in the stored frames; default: their middle."
+        None,
+        ge=0,
+        description="Row of the zero frequency in the stored frames, from 0; default: what the "
+        "file says, or their middle.",
     )
     beam_column: float | None = Field(
-        None, description="Column of the zero frequency in the stored frames."
+        None,
+        ge=0,
+        description="Column of the zero frequency in the stored frames.",
     )
     bin_frames: int = Field(
         1, ge=1, le=64, description="Add up squares of this many pixels each way."
@@ -148,6 +186,11 @@ class ScanConfig(Config):
             raise ValueError(f"frame_size must be even, but is {self.frame_size}")
         if (self.beam_row is None) != (self.beam_column is None):
             raise ValueError("give both beam_row and beam_column or neither")
+        if self.beam_row is not None and self.centre == "corner":
+            raise ValueError(
+                "beam_row and beam_column say where the zero frequency is, and so does centre "
+                "corner; give one of them"
+            )
         if (self.x_path is None) != (self.y_path is None):
             raise ValueError("give both x_path and y_path or neither")
         return self

@@ -12,6 +12,8 @@ from pinn.data.masks import encode
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
 
+_CACHED_PIXELS = 1 << 17  # worked on at a time, so that they stay in the processor's cache
+
 
 class Batches:
     """Batches of the groups of one or several scans, all of the same static shapes.
@@ -91,6 +93,7 @@ class Batches:
         frames = np.empty((B, self._N, self._N, self._C), np.float32)
         offsets = np.empty((B, self._C, 2), np.float32)
         scale = np.empty(B, np.float32)
+        step = max(1, _CACHED_PIXELS // self._N**2)
         for number in np.unique(owner):
             mine = np.flatnonzero(owner == number)
             scan, groups = self._scans[number], self._groups[number]
@@ -98,8 +101,12 @@ class Batches:
             members = groups.indices[row[mine]]
             unique, inverse = np.unique(members, return_inverse=True)
             amplitude, valid = scan.read(unique)
-            encoded = encode(amplitude, valid, factor)
-            frames[mine] = np.moveaxis(encoded[inverse.reshape(members.shape)], 1, -1)
+            for first in range(0, len(unique), step):
+                part = slice(first, first + step)
+                amplitude[part] = encode(amplitude[part], valid[part], factor)
+            # member by member: one pass over the batch, without a copy of it in another order
+            for place, frame in np.ndenumerate(inverse.reshape(members.shape)):
+                frames[mine[place[0]], :, :, place[1]] = amplitude[frame]
             offsets[mine] = groups.offsets[row[mine]]
             scale[mine] = factor
         return {

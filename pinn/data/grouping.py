@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
 
 import numpy as np
 
+from pinn.data.candidates import (
+    Bounds,
+    Candidates,
+    Reach,
+    checked,
+    find_candidates,
+    frames_kept,
+    index_of,
+    rows_within,
+    scans,
+)
+from pinn.data.combinations import combinations, counts_table, draw_ranks, share_out
 from pinn.data.legacy_grouping import legacy_indices
 from pinn.data.neighbours import nearest_frames
+from pinn.data.quadrants import Quadrants
 from pinn.errors import ConfigError, ScanError
 
-_RANKS = 2**62  # combinations are numbered with int64
+Method = Literal["nearest", "quadrants", "legacy"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +38,14 @@ class Groups:
         offsets: float64 `(G, C, 2)` [y, x], position of each member minus the centre.
         seeds: int64 `(G,)`, the frame each group was made for; the first member, except in legacy
             groups.
+        notes: sentences worth showing: frames that could not be seeds, quadrants that were empty.
     """
 
     indices: np.ndarray
     centres: np.ndarray
     offsets: np.ndarray
     seeds: np.ndarray
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -43,15 +57,27 @@ class Groups:
 
     def select(self, rows: np.ndarray) -> Groups:
         """Some of the groups, by number or by bool mask."""
-        return Groups(self.indices[rows], self.centres[rows], self.offsets[rows], self.seeds[rows])
+        return replace(
+            self,
+            indices=self.indices[rows],
+            centres=self.centres[rows],
+            offsets=self.offsets[rows],
+            seeds=self.seeds[rows],
+        )
 
     @classmethod
-    def of(cls, positions: np.ndarray, indices: np.ndarray, seeds: np.ndarray) -> Groups:
+    def of(
+        cls,
+        positions: np.ndarray,
+        indices: np.ndarray,
+        seeds: np.ndarray,
+        notes: tuple[str, ...] = (),
+    ) -> Groups:
         """Groups from member indices `(G, C)` and positions `(M, 2)`."""
         indices = np.asarray(indices, np.int64)
         places = positions[indices]
         centres = places.mean(1)
-        return cls(indices, centres, places - centres[:, None], np.asarray(seeds, np.int64))
+        return cls(indices, centres, places - centres[:, None], np.asarray(seeds, np.int64), notes)
 
 
 def make_groups(
@@ -61,64 +87,107 @@ def make_groups(
     neighbours: int | None = None,
     seed: int = 0,
     scan_index: np.ndarray | None = None,
-    method: Literal["nearest", "legacy"] = "nearest",
+    method: Method = "nearest",
     sequential: bool = False,
     oversample: bool = False,
+    *,
+    min_distance: float | None = None,
+    max_distance: float | None = None,
+    bounds: Bounds | None = None,
+    subsample: int | None = None,
+    subsample_seed: int | None = None,
+    at_most: int | None = None,
 ) -> Groups:
     """Groups to train on.
 
     Each group has a seed, always its first member, and C - 1 members drawn without replacement
-    from the nearest frames of the seed, nearest first. The same arguments give the same groups.
+    from the candidates of the seed, nearest first: the `neighbours` nearest frames that are kept
+    by `subsample`, have the seed's scan index and lie at an allowed distance. A frame that has
+    fewer than C - 1 candidates is no seed (a note counts them); it can still be a member. Only
+    indices are handled, no frame is read. No two groups have the same seed and members, and the
+    same arguments give the same groups.
 
     Args:
         positions: `(M, 2)` [y, x] in pixels.
         gridsize: C = gridsize squared.
-        n_groups: default one per frame. Fewer: a random subset of seeds. More: each seed gets
+        n_groups: default one per seed. Fewer: a random subset of the seeds. More: each seed gets
             several groups, all different.
-        neighbours: nearest frames to draw from; default 2 (C - 1), or in legacy groups the larger
-            of 4 and C. With C - 1 the nearest are taken.
+        neighbours: candidates of a seed. Default: the C - 1 nearest themselves, as in inference,
+            or 2 (C - 1) where there are more groups than seeds; 4 (C - 1) for quadrants; the
+            larger of 4 and C for legacy.
         seed: of the random generator.
         scan_index: `(M,)`, a group never mixes frames of different values.
-        method: `nearest`, or `legacy` for the rule of the reference system, whose seeds need not
-            be members (see `pinn.data.legacy_grouping`).
-        sequential: with fewer groups than frames: the first frames instead of a random subset.
+        method: `nearest`: any of the candidates. `quadrants`: the quadrants around the seed give
+            one member in turn, where they have one (see `pinn.data.quadrants`). `legacy`: the
+            rule of the reference system, whose seeds need not be members (see
+            `pinn.data.legacy_grouping`).
+        sequential: where fewer frames or groups are asked for than there are: the first frames
+            instead of random ones.
         oversample: legacy only: allow more groups than frames.
+        min_distance, max_distance: of a member from the seed in pixels, both included.
+        bounds: (y0, x0, y1, x1) in pixels, ends included: only frames inside are seeds; their
+            neighbours may lie outside.
+        subsample: use only this many frames, drawn at random; all where there are fewer.
+        subsample_seed: of the draw of those frames; default `seed`.
+        at_most: without `n_groups`: make no more groups than this.
 
     Raises:
-        ScanError: too few frames.
+        ScanError: too few frames, or none inside the bounds or with enough neighbours in reach.
         ConfigError: numbers that cannot be had.
     """
-    positions = _checked(positions)
+    positions = checked(positions)
     C = _members(gridsize)
     if n_groups is not None and n_groups < 1:
         raise ConfigError(f"n_groups is {n_groups}, but at least 1 is required")
+    reach = Reach(min_distance or 0.0, math.inf if max_distance is None else max_distance)
+    index = index_of(scan_index, len(positions))
+    kept = frames_kept(
+        len(positions), subsample, seed if subsample_seed is None else subsample_seed, sequential
+    )
     if method == "legacy":
-        if scan_index is not None and len(np.unique(scan_index)) > 1:
+        if reach.limited or bounds is not None:
+            raise ConfigError(
+                "legacy grouping knows neither distances nor bounds; leave min_distance, "
+                "max_distance and bounds out, or use grouping 'nearest'"
+            )
+        if len(np.unique(index)) > 1:
             raise ConfigError(
                 "legacy grouping ignores scan_index and would mix the scans of this file; use "
                 "grouping 'nearest'"
             )
+        if n_groups is None and at_most is not None:
+            n_groups = min(at_most, len(kept))
         indices, seeds = legacy_indices(
-            positions, C, n_groups, neighbours or max(4, C), seed, sequential, oversample
+            positions[kept], C, n_groups, neighbours or max(4, C), seed, sequential, oversample
         )
-        return Groups.of(positions, indices, seeds)
-    if method != "nearest":
-        raise ConfigError(f"grouping is {method!r}, but nearest or legacy is required")
-    pool = _pool(C, neighbours)
+        return Groups.of(positions, kept[indices], kept[seeds])
+    if method not in ("nearest", "quadrants"):
+        raise ConfigError(f"grouping is {method!r}, but nearest, quadrants or legacy is required")
+    found = find_candidates(
+        positions,
+        kept,
+        rows_within(positions, kept, bounds),
+        index,
+        C,
+        _pool(C, neighbours, method),
+        reach,
+    )
+    rule: _Rule
+    if method == "nearest":
+        usable = int((found.counts >= C - 1).sum())
+        if neighbours is None and (n_groups or 0) <= usable:
+            found = Candidates(found.seeds, found.near[:, : C - 1])
+        rule = _Nearest(found, C - 1)
+    else:
+        rule = _quadrants(found, positions, C - 1)
+    notes = _check_usable(found, rule, C, reach, method)
     rng = np.random.default_rng(seed)
-    repeats = _repeats(len(positions), C, n_groups, sequential, rng)
-    members: list[np.ndarray] = []
-    starts_of: list[np.ndarray] = []
-    for rows in _scans(positions, scan_index, C):
-        wanted = repeats[rows]
-        near = rows[nearest_frames(positions[rows], min(pool, len(rows) - 1))]
-        chosen = np.repeat(np.arange(len(rows)), wanted)
-        drawn = _draw(wanted, near.shape[1], C - 1, rng)
-        members.append(np.take_along_axis(near[chosen], drawn, 1))
-        starts_of.append(rows[chosen])
-    starts = np.concatenate(starts_of)
-    grouped = np.concatenate([starts[:, None], np.concatenate(members)], axis=1)
-    return Groups.of(positions, grouped, starts)
+    shares = _shares(rule, n_groups, at_most, sequential, rng, C, found.near.shape[1])
+    chosen = np.repeat(np.arange(len(shares)), shares)
+    columns = rule.members(chosen, draw_ranks(rule.capacity, shares, rng))
+    starts = found.seeds[chosen]
+    drawn = np.take_along_axis(found.near[chosen], columns, 1)
+    return Groups.of(positions, np.concatenate([starts[:, None], drawn], axis=1), starts, notes)
 
 
 def groups_for_inference(
@@ -137,20 +206,37 @@ def groups_for_inference(
     Raises:
         ScanError: too few frames.
     """
-    positions = _checked(positions)
-    C = _members(gridsize)
-    indices = np.empty((len(positions), C), np.int64)
-    for rows in _scans(positions, scan_index, C):
+    positions = checked(positions)
+    C, M = _members(gridsize), len(positions)
+    indices = np.empty((M, C), np.int64)
+    for rows in scans(np.arange(M), index_of(scan_index, M), C, M):
         indices[rows, 0] = rows
         indices[rows, 1:] = rows[nearest_frames(positions[rows], C - 1)]
-    return Groups.of(positions, indices, np.arange(len(positions)))
+    return Groups.of(positions, indices, np.arange(M))
 
 
-def _checked(positions: np.ndarray) -> np.ndarray:
-    positions = np.asarray(positions, np.float64)
-    if positions.ndim != 2 or positions.shape[1] != 2:
-        raise ScanError(f"positions have shape {positions.shape}, but (M, 2) is required")
-    return positions
+class _Rule(Protocol):
+    """The sets of members a seed can have, by number."""
+
+    capacity: np.ndarray
+
+    def members(self, rows: np.ndarray, ranks: np.ndarray) -> np.ndarray: ...
+
+
+class _Nearest:
+    """Any `size` of the candidates."""
+
+    def __init__(self, candidates: Candidates, size: int) -> None:
+        self.pool, self.size = candidates.near.shape[1], size
+        self.capacity = counts_table(self.pool, size)[candidates.counts]
+
+    def members(self, rows: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+        return combinations(ranks, self.pool, self.size)
+
+
+def _quadrants(found: Candidates, positions: np.ndarray, size: int) -> Quadrants:
+    steps = positions[found.near] - positions[found.seeds][:, None]
+    return Quadrants(steps, found.near >= 0, size)
 
 
 def _members(gridsize: int) -> int:
@@ -159,9 +245,9 @@ def _members(gridsize: int) -> int:
     return gridsize**2
 
 
-def _pool(C: int, neighbours: int | None) -> int:
+def _pool(C: int, neighbours: int | None, method: Method) -> int:
     if neighbours is None:
-        return 2 * (C - 1)
+        return (4 if method == "quadrants" else 2) * (C - 1)
     if neighbours < C - 1:
         raise ConfigError(
             f"neighbours is {neighbours}, but a group of {C} frames needs at least {C - 1} of them"
@@ -169,78 +255,64 @@ def _pool(C: int, neighbours: int | None) -> int:
     return neighbours
 
 
-def _scans(positions: np.ndarray, scan_index: np.ndarray | None, C: int) -> Iterator[np.ndarray]:
-    """Frame numbers of each value of `scan_index`, all of them large enough for a group."""
-    index = np.zeros(len(positions), np.int64) if scan_index is None else np.asarray(scan_index)
-    if index.shape != (len(positions),):
+def _check_usable(
+    found: Candidates, rule: _Rule, C: int, reach: Reach, method: Method
+) -> tuple[str, ...]:
+    """Notes on the frames that cannot be seeds, if there are others that can.
+
+    Raises:
+        ScanError: none can.
+    """
+    total, without = len(found.seeds), int((rule.capacity == 0).sum())
+    around = f"{reach}" + (" in a quadrant" if method == "quadrants" else "")
+    remedy = (
+        "change min_distance or max_distance" if reach.limited else "raise neighbours"
+    ) + " or use a smaller gridsize"
+    if without == total:
+        most = int(found.counts.max(initial=0))
         raise ScanError(
-            f"scan_index has shape {index.shape}, but there are {len(positions)} positions"
+            f"a group of {C} frames needs {C - 1} {around} from its seed, but none of {total} "
+            f"frames has as many (at most {most}); {remedy}"
         )
-    values = np.unique(index) if len(index) else [0]
-    for value in values:
-        rows = np.flatnonzero(index == value)
-        if len(rows) < C:
-            where = f"scan_index {value} has" if len(values) > 1 else "there are"
-            raise ScanError(
-                f"{where} {len(rows)} frames, but a group has {C}; use a smaller gridsize"
+    notes = []
+    if without:
+        notes.append(
+            f"{without} of {total} frames have fewer than {C - 1} others {around} and are seeds "
+            f"of no group; {remedy} if they should be"
+        )
+    if isinstance(rule, Quadrants):
+        occupied = (rule.found > 0).sum(1)
+        sparse = int(((occupied < min(4, C - 1)) & (rule.capacity > 0)).sum())
+        if sparse:
+            notes.append(
+                f"{sparse} of {total} frames have neighbours in fewer than {min(4, C - 1)} "
+                "quadrants, as at the rim of a scan; the other quadrants give more members there"
             )
-        yield rows
+    return tuple(notes)
 
 
-def _repeats(
-    M: int, C: int, n_groups: int | None, sequential: bool, rng: np.random.Generator
+def _shares(
+    rule: _Rule,
+    n_groups: int | None,
+    at_most: int | None,
+    sequential: bool,
+    rng: np.random.Generator,
+    C: int,
+    pool: int,
 ) -> np.ndarray:
-    """How many groups each frame is the seed of, `(M,)`."""
-    if n_groups is None or n_groups == M:
-        return np.ones(M, np.int64)
-    if C == 1 and n_groups > M:
+    """How many groups each candidate seed gets, `(S,)`."""
+    usable = int((rule.capacity > 0).sum())
+    if n_groups is None:
+        n_groups = usable if at_most is None else min(usable, at_most)
+    possible = int(np.minimum(rule.capacity, n_groups).sum())
+    if n_groups > possible:
+        if C == 1:
+            raise ConfigError(
+                f"{n_groups} groups were asked for, but with gridsize 1 there are only {usable} "
+                "different ones, one per frame; ask for fewer n_groups"
+            )
         raise ConfigError(
-            f"{n_groups} groups were asked for, but with gridsize 1 there are only {M} different "
-            "ones, one per frame; ask for fewer n_groups"
+            f"{n_groups} groups were asked for, but {usable} seeds with up to {pool} neighbours "
+            f"give only {possible} different ones; ask for fewer n_groups or more neighbours"
         )
-    each, rest = divmod(n_groups, M) if M else (0, 0)
-    repeats = np.full(M, each, np.int64)
-    repeats[np.arange(rest) if sequential else rng.choice(M, rest, replace=False)] += 1
-    return repeats
-
-
-def _draw(wanted: np.ndarray, pool: int, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Random combinations of `size` out of `pool`, all different for one seed.
-
-    Args:
-        wanted: `(M,)`, combinations for each seed.
-
-    Returns:
-        int64 `(sum of wanted, size)`, each row ascending.
-    """
-    total = int(wanted.sum())
-    if size == 0:
-        return np.zeros((total, 0), np.int64)
-    possible = min(math.comb(pool, size), _RANKS)
-    most = int(wanted.max(initial=0))
-    if most > possible:
-        raise ConfigError(
-            f"{most} groups per frame were asked for, but {pool} neighbours give only {possible} "
-            "different ones; ask for fewer n_groups or more neighbours"
-        )
-    if most <= 1:
-        ranks = rng.integers(0, possible, total)
-    else:
-        draws = [rng.choice(possible, count, replace=False) for count in wanted[wanted > 0]]
-        ranks = np.concatenate(draws).astype(np.int64)
-    return _combinations(ranks, pool, size)
-
-
-def _combinations(ranks: np.ndarray, pool: int, size: int) -> np.ndarray:
-    """Combination number `rank` in the combinatorial number system, members ascending.
-
-    Every rank below `comb(pool, size)` is `comb(c_size, size) + ... + comb(c_1, 1)` for exactly
-    one `c_size > ... > c_1 >= 0` (Knuth, The Art of Computer Programming 4A, 7.2.1.3).
-    """
-    chosen = np.empty((len(ranks), size), np.int64)
-    left = ranks.copy()
-    for place in range(size, 0, -1):
-        table = np.array([min(math.comb(c, place), _RANKS) for c in range(pool)], np.int64)
-        chosen[:, place - 1] = np.searchsorted(table, left, side="right") - 1
-        left -= table[chosen[:, place - 1]]
-    return chosen
+    return share_out(n_groups, rule.capacity, sequential, rng)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from pinn.data.frames import FrameSource
-from pinn.data.masks import measured
+from pinn.data.masks import mask_rows, measured
 from pinn.errors import ScanError
 
 UNITS = ("counts", "intensity", "amplitude")
@@ -18,34 +18,42 @@ SAMPLE_BYTES = 16 << 20
 _BRIGHT = 3000.0  # an amplitude of this is ten million counts in one pixel
 
 
+Mask = np.ndarray | FrameSource | None
+
+
 class Sample:
     """A few frames spread over the scan.
 
     Args:
-        frames: the source.
-        mask: `(N, N)` or `(M, N, N)` bool, True = use, or None.
+        frames: the source, `(M, H, W)`.
+        mask: `(H, W)` or `(M, H, W)` bool, True = use, or None.
+        saturation: stored values from this one on do not count.
 
     Attributes:
-        raw: stored values `(n, N, N)`.
+        raw: stored values `(n, H, W)`.
         values: the same as floats, 0 where masked.
         valid: bool, pixels that count.
+        allowed: bool, pixels the caller's mask allows; broadcasts to `raw`.
     """
 
-    def __init__(self, frames: FrameSource, mask: np.ndarray | None) -> None:
-        M, N = frames.shape[:2]
-        count = min(M, SAMPLE_FRAMES, max(1, SAMPLE_BYTES // (8 * N * N)))
+    def __init__(self, frames: FrameSource, mask: Mask, saturation: float | None = None) -> None:
+        M = frames.shape[0]
+        count = min(M, SAMPLE_FRAMES, max(1, SAMPLE_BYTES // (8 * raw_pixels(frames))))
         rows = np.unique(np.linspace(0, M - 1, count).astype(np.int64))
         self.raw = frames.read(rows)
-        self.values, self.valid = apply_mask(self.raw, mask, rows)
+        self.values, self.valid = apply_mask(self.raw, mask, rows, saturation)
+        allowed = mask_rows(mask, rows)
+        self.allowed = np.True_ if allowed is None else allowed
 
 
 def apply_mask(
-    raw: np.ndarray, mask: np.ndarray | None, rows: np.ndarray | slice
+    raw: np.ndarray, mask: Mask, rows: np.ndarray, saturation: float | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """`measured` frames with the caller's mask applied; `rows` are their numbers in the scan."""
-    values, valid = measured(raw)
-    if mask is not None:
-        valid &= mask[rows] if mask.ndim == 3 else mask
+    values, valid = measured(raw, saturation)
+    allowed = mask_rows(mask, rows)
+    if allowed is not None:
+        valid &= allowed
         values[~valid] = 0.0
     return values, valid
 
@@ -56,7 +64,7 @@ def whole_numbers(values: np.ndarray) -> bool:
 
 
 def choose_units(
-    units: str, frames: FrameSource, sample: Sample, mask: np.ndarray | None, where: str
+    units: str, frames: FrameSource, sample: Sample, mask: Mask, where: str
 ) -> tuple[str, str | None]:
     """Units of the frames, and a note when they were chosen here.
 
@@ -78,7 +86,7 @@ def choose_units(
     return units, note
 
 
-def _rule(frames: FrameSource, sample: Sample, mask: np.ndarray | None) -> tuple[str, str]:
+def _rule(frames: FrameSource, sample: Sample, mask: Mask) -> tuple[str, str]:
     advice = "say units (--frames) if that is wrong"
     if frames.dtype.kind != "f":
         return "counts", f"frames are of integer type {frames.dtype}: read as counts; {advice}"
@@ -87,7 +95,7 @@ def _rule(frames: FrameSource, sample: Sample, mask: np.ndarray | None) -> tuple
     if whole and largest <= 1:
         # Dark or dim frames prove nothing: look on until something tells.
         for first, raw in frames.chunks(max(1, SAMPLE_BYTES // (8 * raw_pixels(frames)))):
-            values, _ = apply_mask(raw, mask, slice(first, first + len(raw)))
+            values, _ = apply_mask(raw, mask, np.arange(first, first + len(raw)))
             largest, whole = max(largest, float(values.max())), whole_numbers(values)
             if largest > 1 or not whole:
                 break
@@ -107,7 +115,7 @@ def raw_pixels(frames: FrameSource) -> int:
 def _check_signs(sample: Sample, where: str) -> None:
     if sample.raw.dtype.kind not in "if":
         return
-    negative = sample.raw[sample.raw < 0]
+    negative = sample.raw[(sample.raw < 0) & sample.allowed]
     # One value repeated marks bad pixels; many different ones are something else.
     if negative.size > 0.01 * sample.raw.size and negative.min() != negative.max():
         share = 100 * negative.size / sample.raw.size
@@ -154,6 +162,5 @@ def choose_centre(centre: str, units: str, sample: Sample, where: str) -> tuple[
 
 
 def _window_mean(energy: np.ndarray, pixels: np.ndarray) -> float:
-    N = len(energy)
-    window = (slice(N // 2 - N // 8, N // 2 + N // 8),) * 2
+    window = tuple(slice(n // 2 - n // 8, n // 2 + n // 8) for n in energy.shape)
     return float(energy[window].sum() / max(1, pixels[window].sum()))

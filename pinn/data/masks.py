@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from pinn.data.frames import FrameSource
+
 # 32-bit detectors write the largest integer into gaps and dead pixels. Written as floats or as
 # wider integers it is no longer the largest value of its type; single precision rounds it up.
 _SENTINELS = (2**31 - 1, 2**31, 2**32 - 1, 2**32)
@@ -14,29 +16,54 @@ _SENTINELS = (2**31 - 1, 2**31, 2**32 - 1, 2**32)
 _LARGEST = 1e18
 
 
-def measured(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def measured(raw: np.ndarray, saturation: float | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Stored frames as floats, and which pixels hold a measurement.
 
-    A pixel holds none when it is not finite, negative, or a sentinel. The largest value of an
-    integer type is the sentinel of some detectors and the saturation of others; neither counts
-    photons. The 32-bit sentinels are recognised in wider types as well.
+    A pixel holds none when it is not finite, negative, saturated, or a sentinel. The largest value
+    of an integer type is the sentinel of some detectors and the saturation of others; neither
+    counts photons. The 32-bit sentinels are recognised in wider types as well.
 
     Args:
         raw: stored frames of any shape and real dtype.
+        saturation: values from this one on are saturated.
 
     Returns:
         Values, 0 where unusable: float32 for types of up to 16 bits and for float32, else
         float64. And bool of the same shape, True = usable.
     """
     kind, size = raw.dtype.kind, raw.dtype.itemsize
-    values: np.ndarray = raw.astype(np.float64 if size > (4 if kind == "f" else 2) else np.float32)
+    wide = size > (4 if kind == "f" else 2)
+    with np.errstate(all="ignore"):  # what is lost here is not finite, and no measurement
+        values: np.ndarray = raw.astype(np.float64 if wide else np.float32)
     good = (values >= 0) & (values < _LARGEST)  # false for NaN
     if kind in "iu":
         good &= raw != np.iinfo(raw.dtype).max
+    if saturation is not None:
+        good &= raw < saturation
     if size >= 4 and (suspects := values >= _SENTINELS[0]).any():
         good &= ~(suspects & np.isin(values, _SENTINELS))
     values[~good] = 0.0
     return values, good
+
+
+def mask_rows(mask: np.ndarray | FrameSource | None, rows: np.ndarray) -> np.ndarray | None:
+    """The mask of some frames, however it is held.
+
+    Args:
+        mask: bool `(N, N)`, `(M, N, N)`, or a source of `(M, N, N)`; True = use; or None.
+        rows: `(n,)` numbers of frames.
+
+    Returns:
+        bool `(N, N)` or `(n, N, N)`, not to be written to; or None.
+    """
+    if mask is None or (isinstance(mask, np.ndarray) and mask.ndim == 2):
+        return mask
+    return mask[rows] if isinstance(mask, np.ndarray) else mask.read(rows)
+
+
+def sentinel(dtype: np.dtype) -> float | int:
+    """The value that marks a pixel without measurement in frames of this type."""
+    return np.nan if dtype.kind == "f" else int(np.iinfo(dtype).max)
 
 
 def encode(amplitude: np.ndarray, valid: np.ndarray, factor: float) -> np.ndarray:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from pinn.data import geometry
 from pinn.data import validation as check
-from pinn.data.frames import ArrayFrames, FrameSource
+from pinn.data.frames import ArrayFrames, DerivedFrames, FrameSource
 from pinn.data.interpret import Sample, apply_mask, choose_centre, choose_units, raw_pixels
+from pinn.data.masks import mask_rows
+from pinn.data.prepare import Centre, PreparedFrames, prepared_mask
+from pinn.data.spread import nearest_step
 from pinn.data.statistics import ScanStatistics, scan_statistics
 from pinn.errors import ScanError
 
 _CHUNK_BYTES = 8 << 20
+_CACHED_PIXELS = 1 << 17  # measured at a time, so that they stay in the processor's cache
 
 
 class Scan:
@@ -25,13 +31,16 @@ class Scan:
     Args:
         frames: `(M, N, N)` array or `FrameSource`, N even and from 16 to 1024.
         positions_px: `(M, 2)` [y, x] in object pixels: where pixel `[N/2, N/2]` of a patch lies.
-        probe: `(N, N)`, `(N, N, 1)` or `(P, N, N)` complex, square root of counts; any scale.
-        valid_mask: `(N, N)` or `(M, N, N)` bool, True = use the pixel, laid out as the frames are.
-            Values that are not finite, negative, saturated or sentinels are masked besides.
+        probe: `(N, N)`, `(N, N, 1)`, `(P, N, N)` or `(V, P, N, N)` complex, square root of counts;
+            any scale. P incoherent modes, V coherent variations of them (OPR).
+        valid_mask: `(N, N)` or `(M, N, N)` bool, True = use the pixel, laid out as the frames are;
+            the latter also as a `FrameSource`. Values that are not finite, negative, saturated or
+            sentinels are masked besides.
         units: `counts`, `intensity`, `amplitude`, or `auto`: counts for integer types and whole
             numbers above 1, else amplitude.
         centre: zero frequency at `[N/2, N/2]` (`centred`), `[0, 0]` (`corner`), or `auto`.
-        truth: `(H, W)` complex object of a simulation; its pixel `[0, 0]` is position (0, 0).
+        truth: `(H, W)` complex object of a simulation.
+        truth_origin_px: (y, x), position of its pixel `[0, 0]`.
         photons_per_frame: rescale to this mean number of counts per frame.
         scan_index: `(M,)` whole numbers; groups never mix frames of different ones.
         pixel_size_m: object pixel in metres.
@@ -39,12 +48,27 @@ class Scan:
         source: file the scan came from.
         positions_nominal_px: `(M, 2)` positions as commanded, if they differ.
         notes: sentences worth showing, for instance from a reader.
+        probe_weights: `(M, V)`, share of each variation in each frame.
+        label_patches: `(M, N, N)` complex array or source, the object under each frame.
+        energy_ev: of a photon, or kinetic energy of an electron.
+        distance_m: from sample to detector.
+        detector_pixel_m: side of a detector pixel, of these frames.
+        particle: `photon` or `electron`.
+        acquisition: further numbers of the measurement by the names of the ptychodus product
+            (`exposure_time_s`, ...); those that are not finite are left out.
+        saturation: stored values from this one on are not used.
+        steps: records of how the frames were prepared, JSON-ready, each with its `step`.
 
     Attributes:
-        probe: complex64 `(P, N, N)` as given, or None; see `probe_gauge`.
-        valid_mask: bool `(N, N)` or `(M, N, N)`, centred, or None.
+        frames: centred, of stored values.
+        probe: complex64 `(P, N, N)` as given, the first variation, or None; see `probe_gauge`.
+        probe_variations: complex64 `(V, P, N, N)`, or None if there is one only.
+        valid_mask: bool `(N, N)`, `(M, N, N)` or a source of the latter, centred, or None; read it
+            with `pinn.data.masks.mask_rows`.
+        label_patches: a source, or None.
         units: resolved, never `auto`.
-        centre: how the frames are stored; `read` gives centred frames in any case.
+        centre: how the frames were stored; `frames` and `read` give centred ones in any case.
+        acquisition: also holds energy, distance and detector pixel where they are known.
 
     Raises:
         ScanError: a part breaks the contract.
@@ -56,10 +80,11 @@ class Scan:
         positions_px: np.ndarray,
         *,
         probe: np.ndarray | None = None,
-        valid_mask: np.ndarray | None = None,
+        valid_mask: np.ndarray | FrameSource | None = None,
         units: str = "auto",
         centre: str = "auto",
         truth: np.ndarray | None = None,
+        truth_origin_px: Sequence[float] = (0.0, 0.0),
         photons_per_frame: float | None = None,
         scan_index: np.ndarray | None = None,
         pixel_size_m: float | None = None,
@@ -67,31 +92,56 @@ class Scan:
         source: str | Path | None = None,
         positions_nominal_px: np.ndarray | None = None,
         notes: Sequence[str] = (),
+        probe_weights: np.ndarray | None = None,
+        label_patches: np.ndarray | FrameSource | None = None,
+        energy_ev: float | None = None,
+        distance_m: float | None = None,
+        detector_pixel_m: float | None = None,
+        particle: str = "photon",
+        acquisition: Mapping[str, float] | None = None,
+        saturation: float | None = None,
+        steps: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.name = name
         self.source = None if source is None else Path(source)
         self._where = where = str(source) if source is not None else f"scan {name!r}"
-        self.frames = frames if isinstance(frames, FrameSource) else ArrayFrames(np.asarray(frames))
-        check.check_frames(self.frames, where)
-        M, N = self.frames.shape[:2]
+        stored = frames if isinstance(frames, FrameSource) else ArrayFrames(np.asarray(frames))
+        check.check_frames(stored, where)
+        M, N = stored.shape[:2]
         self.positions_px = check.check_positions(positions_px, M, where)
         self.positions_nominal_px = (
             None
             if positions_nominal_px is None
             else check.check_positions(positions_nominal_px, M, f"{where} (nominal)")
         )
-        self.probe = check.check_probe(probe, N, where)
-        mask = check.check_mask(valid_mask, tuple(self.frames.shape), where)
+        variations = check.check_variations(probe, N, where)
+        self.probe = None if variations is None else variations[0]
+        several = variations is not None and len(variations) > 1
+        self.probe_variations = variations if several else None
+        self.probe_weights = check.check_weights(probe_weights, M, variations, where)
+        mask = check.check_mask(valid_mask, tuple(stored.shape), where)
         self.truth = check.check_truth(truth, where)
+        self.truth_origin_px = check.check_origin(truth_origin_px, where)
+        labels = check.check_patches(label_patches, tuple(stored.shape), where)
+        self.label_patches = labels
         self.photons_per_frame = check.check_positive(photons_per_frame, "photons_per_frame", where)
         self.scan_index = check.check_index(scan_index, M, where)
         self.pixel_size_m = check.check_positive(pixel_size_m, "pixel_size_m", where)
-        sample = Sample(self.frames, mask)
-        self.units, units_note = choose_units(units, self.frames, sample, mask, where)
-        self._assumed_whole = units == "auto" and self.frames.dtype.kind == "f"
+        self.energy_ev = check.check_positive(energy_ev, "energy_ev", where)
+        self.distance_m = check.check_positive(distance_m, "distance_m", where)
+        self.detector_pixel_m = check.check_positive(detector_pixel_m, "detector_pixel_m", where)
+        self.saturation = check.check_positive(saturation, "saturation", where)
+        self.particle = geometry.check_particle(particle, where)
+        self.acquisition = self._known(check.check_acquisition(acquisition, where))
+        self.steps = check.check_steps(steps, where)
+        sample = Sample(stored, mask, self.saturation)
+        self.units, units_note = choose_units(units, stored, sample, mask, where)
+        self._assumed_whole = units == "auto" and stored.dtype.kind == "f"
         self.centre, centre_note = choose_centre(centre, self.units, sample, where)
-        if mask is not None and self.centre == "corner":
-            mask = np.fft.fftshift(mask, axes=(-2, -1))
+        if self.centre == "corner":
+            stored = PreparedFrames(stored, (Centre(),))
+            mask = None if mask is None else prepared_mask(mask, (Centre(),), (N, N))
+        self.frames: FrameSource = stored
         self.valid_mask = mask
         found = [units_note, centre_note, *self._geometry_notes()]
         self._notes = (*notes, *(note for note in found if note))
@@ -112,6 +162,18 @@ class Scan:
         return int(self.frames.shape[1])
 
     @property
+    def positions_m(self) -> np.ndarray | None:
+        """`(M, 2)` [y, x] float64 in metres, or None where the pixel size is not known."""
+        return None if self.pixel_size_m is None else self.positions_px * self.pixel_size_m
+
+    @property
+    def wavelength_m(self) -> float | None:
+        """Of the photons or electrons, or None where the energy is not known."""
+        if self.energy_ev is None:
+            return None
+        return geometry.wavelength_m(self.energy_ev, self.particle)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What was assumed or found; grows when `statistics` has run."""
         return self._notes + (() if self._statistics is None else self._statistics.notes)
@@ -130,11 +192,18 @@ class Scan:
             ScanError: a number outside the scan, or the frames were closed.
         """
         rows = np.asarray(indices, np.int64).reshape(-1)
-        values, valid = self._measure(self.frames.read(rows), rows)
-        amplitude = values if self.units == "amplitude" else np.sqrt(values)
-        if self.photons_per_frame is not None:
-            amplitude = amplitude * np.sqrt(self.statistics().rescale)
-        return amplitude.astype(np.float32, copy=False), valid
+        raw, mask = self.frames.read(rows), mask_rows(self.valid_mask, rows)
+        here = np.arange(len(rows))
+        amplitude, valid = np.empty(raw.shape, np.float32), np.empty(raw.shape, bool)
+        factor = None if self.photons_per_frame is None else np.sqrt(self.statistics().rescale)
+        step = max(1, _CACHED_PIXELS // self.N**2)
+        for first in range(0, len(rows), step):
+            part = slice(first, first + step)
+            values, valid[part] = apply_mask(raw[part], mask, here[part], self.saturation)
+            if self.units != "amplitude":
+                np.sqrt(values, out=values)
+            amplitude[part] = values if factor is None else values * factor
+        return amplitude, valid
 
     def statistics(self) -> ScanStatistics:
         """Dose, exposure factor and bad pixels; one pass over the frames, then remembered.
@@ -145,6 +214,7 @@ class Scan:
         if self._statistics is None:
             found = scan_statistics(
                 self._pass(),
+                saturation=self.saturation,
                 shape=(len(self), self.N, self.N),
                 units=self.units,
                 photons_per_frame=self.photons_per_frame,
@@ -176,24 +246,86 @@ class Scan:
         energy = np.sum(probe.real**2 + probe.imag**2)
         return (probe * (self.N / 2 / np.sqrt(energy))).astype(np.complex64)
 
+    def select(self, rows: np.ndarray | Sequence[int]) -> Scan:
+        """Some of the frames as a scan of their own; nothing is copied.
+
+        Args:
+            rows: `(m,)` numbers of frames, in the order wanted.
+        """
+        rows = np.asarray(rows, np.int64).reshape(-1)
+        if len(rows) and not (rows.min() >= 0 and rows.max() < len(self)):
+            raise ScanError(
+                f"frames {rows.min()} to {rows.max()} of {self._where} were asked for, but there "
+                f"are 0 to {len(self) - 1}"
+            )
+
+        def some(array: np.ndarray | None) -> np.ndarray | None:
+            return None if array is None else array[rows]
+
+        def lazily(source: FrameSource | None) -> FrameSource | None:
+            return None if source is None else DerivedFrames(source, rows=rows)
+
+        mask = self.valid_mask
+        if isinstance(mask, np.ndarray):
+            mask = mask if mask.ndim == 2 else mask[rows]
+        else:
+            mask = lazily(mask)
+        chosen = Scan(
+            DerivedFrames(self.frames, rows=rows),
+            self.positions_px[rows],
+            probe=self.probe if self.probe_variations is None else self.probe_variations,
+            valid_mask=mask,
+            units=self.units,
+            centre="centred",
+            truth=self.truth,
+            truth_origin_px=self.truth_origin_px,
+            photons_per_frame=self.photons_per_frame,
+            scan_index=some(self.scan_index),
+            pixel_size_m=self.pixel_size_m,
+            name=self.name,
+            source=self.source,
+            positions_nominal_px=some(self.positions_nominal_px),
+            notes=self._notes,
+            probe_weights=some(self.probe_weights),
+            label_patches=lazily(self.label_patches),
+            energy_ev=self.energy_ev,
+            distance_m=self.distance_m,
+            detector_pixel_m=self.detector_pixel_m,
+            particle=self.particle,
+            acquisition=self.acquisition,
+            saturation=self.saturation,
+            steps=self.steps,
+        )
+        chosen._assumed_whole = self._assumed_whole
+        return chosen
+
     def close(self) -> None:
         """Give back files and temporary copies; frames cannot be read afterwards."""
         self.frames.close()
+        for other in (self.valid_mask, self.label_patches):
+            if other is not None and not isinstance(other, np.ndarray):
+                other.close()
 
-    def _measure(self, raw: np.ndarray, rows: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
-        if self.centre == "corner":
-            raw = np.fft.fftshift(raw, axes=(-2, -1))
-        return apply_mask(raw, self.valid_mask, rows)
+    def _known(self, given: dict[str, float]) -> dict[str, float]:
+        """What is known of the measurement, by the names of the ptychodus product."""
+        energy = "photon_energy_eV" if self.particle == "photon" else "electron_energy_eV"
+        known = {
+            energy: self.energy_ev,
+            "detector_object_distance_m": self.distance_m,
+            "detector_pixel_m": self.detector_pixel_m,
+        }
+        return {**given, **{name: value for name, value in known.items() if value is not None}}
 
     def _pass(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         size = max(1, _CHUNK_BYTES // (8 * raw_pixels(self.frames)))
         for first, raw in self.frames.chunks(size):
-            yield raw, *self._measure(raw, slice(first, first + len(raw)))
+            rows = np.arange(first, first + len(raw))
+            yield raw, *apply_mask(raw, self.valid_mask, rows, self.saturation)
 
     def _geometry_notes(self) -> list[str]:
         notes = []
         step, low, high = (
-            check.nearest_step(self.positions_px),
+            nearest_step(self.positions_px),
             self.positions_px.min(0) - self.N / 2,
             self.positions_px.max(0) + self.N / 2,
         )
@@ -202,6 +334,7 @@ class Scan:
                 f"neighbouring positions are {step:.4g} px apart, further than the frame is wide "
                 f"({self.N} px): check that they are object pixels"
             )
+        low, high = low - self.truth_origin_px, high - self.truth_origin_px
         if self.truth is not None and (low.min() < 0 or np.any(high > self.truth.shape)):
             notes.append(
                 f"the truth {self.truth.shape} does not cover the scan, which reaches from "

@@ -65,6 +65,7 @@ def scan_statistics(
     units: str,
     photons_per_frame: float | None,
     where: str,
+    saturation: float | None = None,
 ) -> ScanStatistics:
     """One pass over a scan.
 
@@ -75,6 +76,7 @@ def scan_statistics(
         units: of the values.
         photons_per_frame: mean counts per frame to rescale to, or None.
         where: name of the scan, for messages.
+        saturation: stored values from this one on are saturated.
 
     Raises:
         ScanError: no count anywhere.
@@ -93,7 +95,7 @@ def scan_statistics(
         largest = max(largest, float(values.max()))
         used |= valid.any(0)
         valid_pixels += int(np.count_nonzero(valid))
-        bad += _bad_values(raw[~valid])
+        bad += _bad_values(raw[~valid], saturation)
         first += len(raw)
     mean = math.fsum(counts) / M
     if not mean > 0:
@@ -123,9 +125,9 @@ def scan_statistics(
     )
 
 
-def _bad_values(masked: np.ndarray) -> np.ndarray:
+def _bad_values(masked: np.ndarray, saturation: float | None) -> np.ndarray:
     """How many stored values `(n,)` are not finite, negative, or a sentinel."""
-    unusable = masked[~measured(masked)[1]]
+    unusable = masked[~measured(masked, saturation)[1]]
     finite = unusable[np.isfinite(unusable)]
     negative = int(np.count_nonzero(finite < 0))
     return np.array([unusable.size - finite.size, negative, finite.size - negative])

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
-from pinn.data.frames import FrameSource
+from pinn.data.frames import ArrayFrames, FrameSource
+from pinn.data.spread import check_spread
+from pinn.data.subset import frames_text
 from pinn.errors import ScanError
 
 SMALLEST, LARGEST = 16, 1024
 
 
-def check_frames(frames: FrameSource, where: str) -> None:
-    """Frames are `(M, N, N)` of real numbers, N even and from 16 to 1024.
+def check_stack(frames: FrameSource, where: str) -> None:
+    """Frames are `(M, H, W)` of real numbers, at least one.
 
     Raises:
         ScanError: they are not.
     """
     shape, dtype = tuple(frames.shape), frames.dtype
-    if len(shape) != 3:
+    if len(shape) != 3 or not shape[1] or not shape[2]:
         raise ScanError(f"frames of {where} have shape {shape}, but (M, N, N) is required")
-    if shape[1] != shape[2]:
-        raise ScanError(
-            f"frames of {where} are {shape[1]} x {shape[2]} pixels, but must be square with the "
-            "frames on the first axis; crop or pad them around the centre of the pattern"
-        )
-    if shape[1] % 2 or not SMALLEST <= shape[1] <= LARGEST:
-        raise ScanError(
-            f"frames of {where} are {shape[1]} pixels wide, but the side must be even and from "
-            f"{SMALLEST} to {LARGEST}; crop, bin or pad them"
-        )
     if not shape[0]:
         raise ScanError(f"{where} has no frames")
     if dtype.kind == "c":
@@ -43,11 +37,70 @@ def check_frames(frames: FrameSource, where: str) -> None:
         raise ScanError(f"frames of {where} have dtype {dtype}, but numbers are required")
 
 
+def check_frames(frames: FrameSource, where: str) -> None:
+    """Frames are `(M, N, N)` of real numbers, N even and from 16 to 1024.
+
+    Raises:
+        ScanError: they are not.
+    """
+    check_stack(frames, where)
+    shape = tuple(frames.shape)
+    if shape[1] != shape[2]:
+        raise ScanError(
+            f"frames of {where} are {shape[1]} x {shape[2]} pixels, but must be square with the "
+            f"frames on the first axis; crop or pad them: {frame_size_advice(shape[1], shape[2])}"
+        )
+    if shape[1] % 2 or not SMALLEST <= shape[1] <= LARGEST:
+        raise ScanError(
+            f"frames of {where} are {shape[1]} pixels wide, but the side must be even and from "
+            f"{SMALLEST} to {LARGEST}; crop, bin or pad them: "
+            f"{frame_size_advice(shape[1], shape[2])}"
+        )
+
+
+def frame_size_advice(
+    height: int, width: int, beam: tuple[int, int] | None = None, factor: int = 1
+) -> str:
+    """Which `frame_size` to say for frames of this size, as a clause.
+
+    Args:
+        beam: pixel of the zero frequency; default the middle.
+        factor: pixels that are added up each way.
+    """
+    row, column = beam or (height // 2, width // 2)
+    unit = math.lcm(16, 2 * factor)
+    room = min(2 * min(row, height - row, column, width - column), LARGEST * factor)
+    sides = (room // unit * unit, room // (2 * factor) * 2 * factor)
+    crop = next((side for side in sides if side >= SMALLEST * factor), None)
+    pad = -(-max(height, width) // unit) * unit
+    said = [] if crop is None else [f"--frame-size {crop} (crops)"]
+    if pad <= LARGEST * factor and pad != crop:
+        said.append(f"--frame-size {pad} (pads; padded pixels are masked)")
+    return " or ".join(said) or f"no side from {SMALLEST} to {LARGEST} fits"
+
+
 def check_positions(positions: np.ndarray, M: int, where: str) -> np.ndarray:
     """Positions `(M, 2)` [y, x] in pixels as a float64 copy that cannot be written.
 
     Raises:
-        ScanError: shape, length, values that are not finite, all equal, or metres.
+        ScanError: see `check_coordinates`; or all equal, or metres.
+    """
+    found = check_coordinates(positions, M, where)
+    check_spread(found, where)
+    found.flags.writeable = False
+    return found
+
+
+def check_coordinates(
+    positions: np.ndarray, M: int, where: str, rows: np.ndarray | None = None
+) -> np.ndarray:
+    """Positions `(M, 2)` [y, x] in any unit as a float64 copy.
+
+    Args:
+        rows: numbers of the frames whose positions must be finite; default all.
+
+    Raises:
+        ScanError: shape, length, or values that are not finite.
     """
     try:
         given = np.asarray(positions)
@@ -69,46 +122,27 @@ def check_positions(positions: np.ndarray, M: int, where: str) -> np.ndarray:
             f"{where} has {M} frames but {len(positions)} positions; each frame needs one"
         )
     bad = np.flatnonzero(~np.isfinite(positions).all(1))
+    bad = bad if rows is None else np.intersect1d(bad, rows)
     if len(bad):
         raise ScanError(
             f"{len(bad)} positions of {where} are not finite, the first is number {bad[0]} with "
-            f"{positions[bad[0]].tolist()}; leave those frames out"
+            f"{positions[bad[0]].tolist()}; leave those frames out (--drop-frames "
+            f"{frames_text(bad, 20)})"
         )
-    if M > 1:
-        _check_spread(positions, where)
-    positions.flags.writeable = False
     return positions
 
 
-def nearest_step(positions: np.ndarray) -> float:
-    """Median distance in pixels from a position to the nearest different one; 0 for one place."""
-    places = np.unique(positions, axis=0)
-    if len(places) < 2:
-        return 0.0
-    return float(np.median(cKDTree(places).query(places, k=2)[0][:, 1]))
-
-
-def _check_spread(positions: np.ndarray, where: str) -> None:
-    span = np.ptp(positions, axis=0)
-    if not span.any():
-        raise ScanError(
-            f"all {len(positions)} positions of {where} are {positions[0].tolist()}; a scan moves, "
-            "check which columns were read"
-        )
-    step = nearest_step(positions)
-    if step < 1e-3 and span.max() < 1.0:
-        raise ScanError(
-            f"positions of {where} span {span[0]:.3g} x {span[1]:.3g} with a median step of "
-            f"{step:.3g}, which looks like metres; divide them by the object pixel size in metres "
-            "(wavelength x distance / (N x detector pixel))"
-        )
-
-
 def check_probe(probe: np.ndarray | None, N: int, where: str) -> np.ndarray | None:
-    """Probe as complex64 `(P, N, N)` in a copy, or None.
+    """Modes of the probe as complex64 `(P, N, N)` in a copy, or None; see `check_variations`."""
+    found = check_variations(probe, N, where)
+    return None if found is None else found[0]
+
+
+def check_variations(probe: np.ndarray | None, N: int, where: str) -> np.ndarray | None:
+    """Probe as complex64 `(V, P, N, N)` in a copy, or None.
 
     Args:
-        probe: `(N, N)`, `(N, N, 1)` or `(P, N, N)`, square root of counts.
+        probe: `(N, N)`, `(N, N, 1)`, `(P, N, N)` or `(V, P, N, N)`, square root of counts.
 
     Raises:
         ScanError: another shape, not numbers, not finite, or zero.
@@ -119,28 +153,157 @@ def check_probe(probe: np.ndarray | None, N: int, where: str) -> np.ndarray | No
     if probe.dtype.kind not in "iufc":
         raise ScanError(f"probe of {where} has dtype {probe.dtype}, but complex is required")
     modes = probe[..., 0] if probe.shape[2:] == (1,) else probe
-    modes = modes[None] if modes.ndim == 2 else modes
-    if modes.ndim != 3 or modes.shape[1:] != (N, N) or not len(modes):
+    modes = modes.reshape((1,) * max(0, 4 - modes.ndim) + modes.shape)
+    if probe.ndim < 2 or modes.ndim != 4 or modes.shape[2:] != (N, N) or not modes.size:
         raise ScanError(
-            f"probe of {where} has shape {probe.shape}, but ({N}, {N}) or (modes, {N}, {N}) is "
-            "required to match the frames; crop or pad it in real space, or give another with "
-            "--probe"
+            f"probe of {where} has shape {probe.shape}, but ({N}, {N}), (modes, {N}, {N}) or "
+            f"(variations, modes, {N}, {N}) is required to match the frames; crop or pad it in "
+            "real space, or give another with --probe"
         )
+    modes = _single(modes)
     if not np.isfinite(modes).all():
         raise ScanError(f"probe of {where} has values that are not finite; give another --probe")
-    if not modes.any():
+    if not modes[0].any():
         raise ScanError(f"probe of {where} is zero everywhere; give another with --probe")
-    return modes.astype(np.complex64)
+    return modes.copy()
 
 
-def check_mask(mask: np.ndarray | None, shape: tuple[int, ...], where: str) -> np.ndarray | None:
-    """Mask as bool `(N, N)` or `(M, N, N)`, True = use, or None.
+def _single(field: np.ndarray) -> np.ndarray:
+    """The field in single precision; what is too large for that becomes infinite, silently."""
+    with np.errstate(all="ignore"):
+        return field.astype(np.complex64, copy=False)
+
+
+def check_length(array: np.ndarray | None, M: int, what: str, where: str) -> np.ndarray | None:
+    """An array with an entry for each frame, or None.
 
     Raises:
-        ScanError: another shape or dtype, or no pixel left.
+        ScanError: another length.
+    """
+    if array is None:
+        return None
+    array = np.asarray(array)
+    if array.ndim < 1 or len(array) != M:
+        raise ScanError(
+            f"{what} of {where} are {array.shape}, but there are {M} frames; each frame needs one"
+        )
+    return array
+
+
+def check_weights(
+    weights: np.ndarray | None, M: int, variations: np.ndarray | None, where: str
+) -> np.ndarray | None:
+    """Weights of the probe's variations in each frame, float64 `(M, V)`, or None.
+
+    Args:
+        variations: `(V, P, N, N)`, or None.
+
+    Raises:
+        ScanError: another shape, not finite, or there are no variations.
+    """
+    if weights is None:
+        return None
+    found = np.asarray(weights)
+    V = None if variations is None else len(variations)
+    if V is None or found.shape != (M, V) or found.dtype.kind not in "biuf":
+        wanted = "a probe with variations is" if V is None else f"{(M, V)} of real numbers is"
+        raise ScanError(
+            f"probe_weights of {where} are {found.shape} of {found.dtype}, but {wanted} required; "
+            "leave them out or correct them"
+        )
+    if not np.isfinite(found).all():
+        raise ScanError(
+            f"probe_weights of {where} have values that are not finite; leave them out or correct "
+            "them"
+        )
+    return found.astype(np.float64)
+
+
+def check_patches(
+    patches: np.ndarray | FrameSource | None, shape: tuple[int, ...], where: str
+) -> FrameSource | None:
+    """Object patch of each frame, a source of complex `(M, N, N)`, or None.
+
+    Raises:
+        ScanError: another shape or type.
+    """
+    if patches is None:
+        return None
+    source = patches if isinstance(patches, FrameSource) else ArrayFrames(np.asarray(patches))
+    if tuple(source.shape) != tuple(shape) or source.dtype.kind not in "fc":
+        raise ScanError(
+            f"label_patches of {where} are {tuple(source.shape)} of {source.dtype}, but complex "
+            f"{tuple(shape)} is required to match the frames; leave them out or correct them"
+        )
+    return source
+
+
+def check_acquisition(values: Mapping[str, float] | None, where: str) -> dict[str, float]:
+    """Named numbers of the measurement, those that are finite.
+
+    Raises:
+        ScanError: a name that is no text, or a value that is no number.
+    """
+    found = {}
+    for name, value in (values or {}).items():
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise ScanError(
+                f"acquisition {name!r} of {where} is {value!r}, but a number is required"
+            ) from None
+        if math.isfinite(number):
+            found[str(name)] = number
+    return found
+
+
+def check_steps(steps: Sequence[Mapping[str, Any]], where: str) -> tuple[dict[str, Any], ...]:
+    """Records of the preparation: plain dictionaries that JSON can hold, each with its `step`.
+
+    Raises:
+        ScanError: something else.
+    """
+    try:
+        found = json.loads(json.dumps([dict(step) for step in steps], allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ScanError(f"steps of {where} are no plain records ({error})") from None
+    if not all(isinstance(step.get("step"), str) for step in found):
+        raise ScanError(f"steps of {where} hold a record without the name of its 'step'")
+    return tuple(found)
+
+
+def check_origin(origin: Sequence[float], where: str) -> tuple[float, float]:
+    """Two finite numbers (y, x).
+
+    Raises:
+        ScanError: something else.
+    """
+    found = np.asarray(origin)
+    if found.shape != (2,) or found.dtype.kind not in "iuf" or not np.isfinite(found).all():
+        raise ScanError(
+            f"truth_origin_px of {where} is {origin!r}, but two numbers (y, x) are required"
+        )
+    return float(found[0]), float(found[1])
+
+
+def check_mask(
+    mask: np.ndarray | FrameSource | None, shape: tuple[int, ...], where: str
+) -> np.ndarray | FrameSource | None:
+    """Mask as bool `(N, N)` or `(M, N, N)`, or a source of the latter, True = use, or None.
+
+    Raises:
+        ScanError: another shape or dtype, or no pixel left (of a source this is seen later, from
+            the frames: all of them are dark).
     """
     if mask is None:
         return None
+    if isinstance(mask, FrameSource):
+        if tuple(mask.shape) != shape or mask.dtype != np.bool_:
+            raise ScanError(
+                f"valid_mask of {where} is a source {tuple(mask.shape)} of {mask.dtype}, but bool "
+                f"{shape} is required, True = use"
+            )
+        return mask
     mask = np.asarray(mask)
     if mask.shape not in (shape, shape[1:]):
         raise ScanError(
@@ -173,9 +336,10 @@ def check_truth(truth: np.ndarray | None, where: str) -> np.ndarray | None:
         raise ScanError(
             f"truth of {where} is {truth.shape} of {truth.dtype}, but a complex (H, W) is required"
         )
+    truth = _single(truth)
     if not np.isfinite(truth).all():
         raise ScanError(f"truth of {where} has values that are not finite; leave it out")
-    return truth.astype(np.complex64, copy=False)
+    return truth
 
 
 def check_index(scan_index: np.ndarray | None, M: int, where: str) -> np.ndarray | None:

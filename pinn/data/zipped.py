@@ -7,14 +7,19 @@ its dtype and never decoded, so nothing in a file can run.
 from __future__ import annotations
 
 import logging
+import lzma
 import math
 import os
 import shutil
 import struct
 import tempfile
+import tokenize
+import warnings
 import weakref
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -27,7 +32,13 @@ from pinn.errors import ScanError
 _log = logging.getLogger("pinn")
 _SLAB_BYTES = 16 << 20
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, OSError, NotImplementedError)
+_LARGEST_ARRAY = 4 << 30
+# What the zip module, its decompressors and NumPy's parser of headers raise for damaged files.
+_BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError),
+    *(OSError, EOFError, ValueError, TypeError, LookupError, RuntimeError, SyntaxError),
+    *(OverflowError, MemoryError, NotImplementedError),
+)
 
 
 @dataclass(frozen=True)
@@ -90,12 +101,17 @@ def open_zip(path: Path) -> zipfile.ZipFile:
         raise ScanError(f"{path} is a folder; name the scan file in it") from None
     except PermissionError:
         raise ScanError(f"scan file {path} may not be read; change its permissions") from None
-    except _BROKEN:
+    except _BROKEN as error:
         with open(path, "rb") as file:
             start = file.read(4)
-        if start.startswith(b"PK"):
+        if start.startswith(b"PK") and "not a zip" in str(error):
             raise ScanError(
                 f"scan file {path} ends before its zip directory; it is truncated, copy it again"
+            ) from None
+        if start.startswith(b"PK"):
+            raise ScanError(
+                f"scan file {path} has a damaged zip directory ({_reason(error)}); copy or write "
+                "it again"
             ) from None
         raise ScanError(
             f"scan file {path} begins with {start!r} and is no NPZ (zip) file, whatever its name "
@@ -110,11 +126,13 @@ def load_member(path: Path, member: Member) -> np.ndarray:
         ScanError: a member of Python objects, or a damaged one.
     """
     _refuse_objects(path, member)
-    try:
-        with open_zip(path) as archive, archive.open(member.info) as file:
-            return npy.read_array(file, allow_pickle=False)
-    except (*_BROKEN, ValueError) as error:
-        raise _damaged(path, member.key, error) from None
+    if member.nbytes > _LARGEST_ARRAY:
+        raise ScanError(
+            f"{member.key!r} in {path} is {member.shape} of {member.dtype}, which is too large to "
+            "be what its name says; write the file again"
+        )
+    with open_zip(path) as archive, _faults(path, member.key), archive.open(member.info) as file:
+        return npy.read_array(file, allow_pickle=False)
 
 
 class MappedArray:
@@ -151,10 +169,8 @@ def map_member(path: Path, member: Member, frame_axis: int = 0) -> MappedArray:
         shape, axes = shape[::-1], [len(shape) - 1 - axis for axis in axes]
     stored = member.info.compress_type == zipfile.ZIP_STORED
     if stored and axes[0] == 0:
-        try:
+        with _faults(path, member.key):
             mapped = np.memmap(path, member.dtype, "r", _data_offset(path, member), shape)
-        except (*_BROKEN, ValueError) as error:
-            raise _damaged(path, member.key, error) from None
         return MappedArray(mapped.transpose(axes))
     return _copy(path, member, shape, axes)
 
@@ -185,7 +201,10 @@ def _copy(path: Path, member: Member, shape: tuple[int, ...], axes: list[int]) -
                 data = stream.read(slab.size * member.dtype.itemsize)
                 slab[...] = np.frombuffer(data, member.dtype).reshape(slab.shape)
         frames.flush()
-    except (*_BROKEN, ValueError) as error:
+    except ScanError:
+        file.close()
+        raise
+    except _BROKEN as error:
         file.close()
         raise _damaged(path, member.key, error) from None
     except BaseException:
@@ -218,14 +237,11 @@ def _data_offset(path: Path, member: Member) -> int:
 def _read_header(path: Path, archive: zipfile.ZipFile, key: str, info: zipfile.ZipInfo) -> Member:
     if info.flag_bits & 0x1:
         raise ScanError(f"{key!r} in {path} is encrypted; write the file without a password")
-    try:
-        with archive.open(info) as file:
-            version = npy.read_magic(file)
-            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, fortran, dtype = read(file)
-            header_bytes = file.tell()
-    except (*_BROKEN, ValueError, RuntimeError) as error:
-        raise _damaged(path, key, error) from None
+    with _faults(path, key), archive.open(info) as file:
+        version = npy.read_magic(file)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran, dtype = read(file)
+        header_bytes = file.tell()
     member = Member(key, tuple(shape), dtype, bool(fortran), header_bytes, info)
     bad = min(shape, default=0) < 0
     if bad or (not member.objects and header_bytes + member.nbytes != info.file_size):
@@ -244,6 +260,23 @@ def _refuse_objects(path: Path, member: Member) -> None:
         )
 
 
+@contextmanager
+def _faults(path: Path, key: str) -> Iterator[None]:
+    """Faults inside become sentences, and NumPy's remarks about old headers are not passed on."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except ScanError:
+        raise
+    except _BROKEN as error:
+        raise _damaged(path, key, error) from None
+
+
 def _damaged(path: Path, key: str, error: Exception) -> ScanError:
-    reason: Any = getattr(error, "strerror", None) or error or type(error).__name__
-    return ScanError(f"{key!r} in {path} cannot be read ({reason}); write the file again")
+    return ScanError(f"{key!r} in {path} cannot be read ({_reason(error)}); write the file again")
+
+
+def _reason(error: Exception) -> str:
+    said: Any = getattr(error, "strerror", None) or error
+    return (str(said).strip() or type(error).__name__).splitlines()[0][:200]

@@ -2,6 +2,7 @@
 
 Needed are frames (`diff3d` or `diffraction`) and positions (`xcoords`, `ycoords`). Frames are
 never loaded here, arrays that are not used cost nothing, and pickled ones are never decoded.
+Frames of any size are taken: what to do with those that are not square is for `pinn.io.load`.
 The writer lives in `pinn.io.npz_writer` and is offered here too.
 """
 
@@ -14,26 +15,28 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from pinn.data.frames import NpyInZipFrames
+from pinn.config import ScanConfig
+from pinn.data.frames import FrameSource, NpyInZipFrames, OnDemandFrames
+from pinn.data.geometry import PARTICLES
 from pinn.data.interpret import CENTRES, UNITS
-from pinn.data.validation import LARGEST, SMALLEST
 from pinn.data.zipped import Member, load_member, read_members
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
-from pinn.io.npz_writer import NpzScanWriter, scan_arrays, write_npz
+from pinn.io.npz_writer import NpzScanWriter, scan_arrays, write_npz, write_scan_npz
 
-__all__ = ["NpzScanWriter", "is_npz", "read_npz", "scan_arrays", "write_npz"]
+__all__ = ["NpzScanWriter", "is_npz", "read_npz", "scan_arrays", "write_npz", "write_scan_npz"]
 
 FRAME_KEYS = ("diff3d", "diffraction")
+PATCH_KEYS = ("Y", "ground_truth_patches")
 UNITS_KEY = "frames_units"
 METADATA_KEYS = ("metadata", "_metadata")
-# Known, and of no use here: patches of the truth, true positions of a simulation.
-_PASSED_OVER = ("Y", "ground_truth_patches", "norm_Y_I", "positions_true")
+# Known, and of no use here: the scale of the patches, true positions of a simulation.
+_PASSED_OVER = (*PATCH_KEYS, "norm_Y_I", "positions_true")
 _USED = (
     *FRAME_KEYS,
     *METADATA_KEYS,
     *("xcoords", "ycoords", "xcoords_start", "ycoords_start", "scan_index"),
-    *("probeGuess", "objectGuess", "bad_pixels", UNITS_KEY),
+    *("probeGuess", "probe_weights", "objectGuess", "bad_pixels", UNITS_KEY),
 )
 
 
@@ -42,7 +45,7 @@ def is_npz(path: Path, head: bytes) -> bool:
     return head.startswith(b"PK")
 
 
-def read_npz(path: Path) -> Contents:
+def read_npz(path: Path, config: ScanConfig) -> Contents:
     """Read a scan.
 
     Raises:
@@ -50,15 +53,18 @@ def read_npz(path: Path) -> Contents:
     """
     members = read_members(path)
     read = _Reader(path, members)
-    frames, M = read.frames()
-    found = Contents(frames, positions_px=read.positions("", M))
+    key, frames, M = read.frames()
+    positions = read.positions("", M)
+    found = Contents(frames, frames_key=key, positions_px=positions)
     if "xcoords_start" in members and "ycoords_start" in members:
         nominal = read.positions("_start", M)
-        if not np.array_equal(nominal, found.positions_px):
+        if not np.array_equal(nominal, positions):
             found.positions_nominal_px = nominal
-    found.probe = read.complex_array("probeGuess", 3)
+    found.probe = read.complex_array("probeGuess", 4)
+    found.probe_weights = read.array("probe_weights")
     found.truth = read.truth(found.notes)
-    found.bad_pixels = read.array("bad_pixels")
+    found.bad_pixels = read.bad_pixels()
+    found.label_patches = read.patches(found.notes)
     found.scan_index = read.line("scan_index", M)
     metadata = read.metadata(found.notes)
     found.units = read.units(metadata)
@@ -77,8 +83,8 @@ class _Reader:
     def __init__(self, path: Path, members: Mapping[str, Member]) -> None:
         self._path, self._members = path, members
 
-    def frames(self) -> tuple[NpyInZipFrames, int]:
-        """The frames, first axis M, and M, which the positions tell."""
+    def frames(self) -> tuple[str, FrameSource, int]:
+        """Key of the frames, the frames, first axis M, and M, which the positions tell."""
         key = next((key for key in FRAME_KEYS if key in self._members), None)
         if key is None:
             self._missing(*FRAME_KEYS)
@@ -98,19 +104,20 @@ class _Reader:
                 "positions; one of its outer axes must count the frames"
             )
         axis = 0 if shape[0] == M else 2
-        height, width = (shape[1], shape[2]) if axis == 0 else (shape[0], shape[1])
-        # Before anything is unpacked: what `Scan` would refuse afterwards.
-        if height != width or height % 2 or not SMALLEST <= height <= LARGEST:
-            raise ScanError(
-                f"{key!r} in {self._path} has frames of {height} x {width} pixels, but they must "
-                f"be square with an even side from {SMALLEST} to {LARGEST}; crop or pad them"
-            )
         if member.dtype.kind not in "biuf" and not member.objects:
             raise ScanError(
                 f"{key!r} in {self._path} has dtype {member.dtype}, but real numbers are required; "
                 "store counts, or amplitudes as absolute values"
             )
-        return NpyInZipFrames(self._path, member, axis), M
+        image = shape[1:] if axis == 0 else shape[:2]
+        path = self._path
+        if member.objects:
+            NpyInZipFrames(path, member, axis)  # says why that is never read
+        # Not unpacked before it is known that its size can be used.
+        source = OnDemandFrames(
+            (M, *image), member.dtype, lambda: NpyInZipFrames(path, member, axis)
+        )
+        return key, source, M
 
     def positions(self, suffix: str, M: int) -> np.ndarray:
         """`(M, 2)` [y, x] float64."""
@@ -141,6 +148,26 @@ class _Reader:
     def array(self, key: str) -> np.ndarray | None:
         """An array as it is, or None."""
         return load_member(self._path, self._members[key]) if key in self._members else None
+
+    def bad_pixels(self) -> np.ndarray | FrameSource | None:
+        """`bad_pixels`; one for each frame stays in the file."""
+        member = self._members.get("bad_pixels")
+        if member is None or len(member.shape) != 3:
+            return self.array("bad_pixels")
+        return NpyInZipFrames(self._path, member)
+
+    def patches(self, notes: list[str]) -> FrameSource | None:
+        """The object under each frame, left in the file; nothing where it is of no use."""
+        key = next((key for key in PATCH_KEYS if key in self._members), None)
+        if key is None:
+            return None
+        member = self._members[key]
+        shape = member.shape[:-1] if member.shape[3:] == (1,) else member.shape
+        if len(shape) != 3 or member.dtype.kind not in "fc":
+            notes.append(f"{key!r} is {member.shape} of {member.dtype}: not taken as label patches")
+            return None
+        path = self._path
+        return OnDemandFrames(shape, member.dtype, lambda: NpyInZipFrames(path, member))
 
     def complex_array(self, key: str, most: int) -> np.ndarray | None:
         """An image, or a stack of at most `most` axes, of numbers; or None."""
@@ -228,19 +255,57 @@ class _Reader:
 
 
 def _apply_metadata(found: Contents, metadata: dict[str, Any], path: Path) -> None:
-    centre = metadata.get("frames_centre")
-    if centre is not None and centre not in CENTRES:
-        raise ScanError(
-            f"'frames_centre' in the metadata of {path} is {centre!r}, but one of "
-            f"{', '.join(CENTRES)} is required; correct the file"
-        )
-    found.centre = centre
-    found.pixel_size_m = _number(metadata.get("pixel_size_m"))
+    found.centre = _word(metadata, "frames_centre", CENTRES, path)
+    found.particle = _word(metadata, "particle", PARTICLES, path) or "photon"
+    for name in ("pixel_size_m", "energy_ev", "distance_m", "detector_pixel_m", "saturation"):
+        setattr(found, name, _number(metadata.get(name)))
     physics = metadata.get("physics_parameters")
     photons = physics.get("nphotons") if isinstance(physics, dict) else metadata.get("nphotons")
     found.photons_per_frame = _number(photons)
+    acquisition = metadata.get("acquisition")
+    if isinstance(acquisition, dict):
+        numbers = {str(name): _number(value, signed=True) for name, value in acquisition.items()}
+        found.acquisition = {name: value for name, value in numbers.items() if value is not None}
+    steps = metadata.get("steps")
+    if isinstance(steps, list) and all(isinstance(s, dict) and "step" in s for s in steps):
+        found.steps = [{**step, "step": str(step["step"])} for step in steps]
+    offset = _offset(metadata)
+    if offset != (0.0, 0.0) and found.positions_px is not None:
+        found.positions_px = found.positions_px + offset
+        found.truth_origin_px = offset
+        if found.positions_nominal_px is not None:
+            found.positions_nominal_px = found.positions_nominal_px + offset
 
 
-def _number(value: Any) -> float | None:
+def positions_offset(path: Path, members: Mapping[str, Member]) -> tuple[float, float]:
+    """How far (y, x) the positions of a file were moved for the object to begin at (0, 0).
+
+    The contract wants it there; our writer keeps in the metadata where it was.
+    """
+    return _offset(_Reader(path, members).metadata([]))
+
+
+def _offset(metadata: dict[str, Any]) -> tuple[float, float]:
+    said = metadata.get("positions_offset_px")
+    if isinstance(said, list) and len(said) == 2:
+        y, x = (_number(value, signed=True) for value in said)
+        if y is not None and x is not None:
+            return y, x
+    return 0.0, 0.0
+
+
+def _word(metadata: dict[str, Any], name: str, known: tuple[str, ...], path: Path) -> str | None:
+    said = metadata.get(name)
+    if said is not None and said not in known:
+        raise ScanError(
+            f"{name!r} in the metadata of {path} is {said!r}, but one of {', '.join(known)} is "
+            "required; correct the file"
+        )
+    return said
+
+
+def _number(value: Any, signed: bool = False) -> float | None:
+    """A finite number, above zero unless `signed`; or None."""
     usable = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if usable and 0 < value < float("inf") else None
+    low = -float("inf") if signed else 0
+    return float(value) if usable and low < value < float("inf") else None

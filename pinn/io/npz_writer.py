@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.lib import format as npy
 
-from pinn.data.frames import ArrayFrames, FrameSource
+from pinn.data.frames import ArrayFrames, DerivedFrames, FrameSource, pieces
 from pinn.data.interpret import UNITS
 from pinn.errors import OutputError, ScanError
 from pinn.io.atomic import atomic_path
+from pinn.progress import Progress
+
+if TYPE_CHECKING:
+    from pinn.data.scan import Scan
 
 _PIECE_BYTES = 8 << 20
 
@@ -33,7 +37,8 @@ class NpzScanWriter:
         M: number of frames.
         N: side of a frame.
         dtype: of the stored frames.
-        arrays: everything else by key, see `scan_arrays`; no objects.
+        arrays: everything else by key, see `scan_arrays`; no objects. A source is written in
+            pieces.
         metadata: JSON-ready dictionary, stored as text under `metadata`.
         frames_units: what the frames are; stored under `frames_units`, unless `arrays` has it.
         compress: deflate the arrays: smaller, but unpacked to disk at every load.
@@ -49,14 +54,17 @@ class NpzScanWriter:
         M: int,
         N: int,
         dtype: np.dtype | type | str,
-        arrays: Mapping[str, np.ndarray] | None = None,
+        arrays: Mapping[str, np.ndarray | FrameSource] | None = None,
         metadata: Mapping[str, Any] | None = None,
         *,
         frames_units: str | None = None,
         compress: bool = False,
     ) -> None:
         self._path, self._shape, self._dtype = Path(path), (M, N, N), np.dtype(dtype)
-        self._arrays = {key: np.asarray(value) for key, value in (arrays or {}).items()}
+        self._arrays: dict[str, np.ndarray | FrameSource] = {
+            key: value if isinstance(value, FrameSource) else np.asarray(value)
+            for key, value in (arrays or {}).items()
+        }
         if frames_units is not None:
             self._arrays["frames_units"] = np.asarray(frames_units)
         said = str(self._arrays.get("frames_units"))
@@ -78,12 +86,7 @@ class NpzScanWriter:
         try:
             self._zip = zipfile.ZipFile(temporary, "w", allowZip64=True)
             self._member = self._open("diff3d")
-            header = {
-                "descr": npy.dtype_to_descr(self._dtype),
-                "fortran_order": False,
-                "shape": self._shape,
-            }
-            npy.write_array_header_1_0(self._member, header)
+            _write_header(self._member, self._shape, self._dtype)
         except BaseException as error:
             # Removes the temporary file, and turns what the system said into an OutputError.
             self._stack.__exit__(type(error), error, error.__traceback__)
@@ -134,7 +137,12 @@ class NpzScanWriter:
             )
         for key, value in self._arrays.items():
             with self._open(key) as member:
-                npy.write_array(member, value, allow_pickle=False)
+                if isinstance(value, np.ndarray):
+                    npy.write_array(member, value, allow_pickle=False)
+                    continue
+                _write_header(member, value.shape, value.dtype)
+                for _, block in pieces(value):
+                    member.write(np.ascontiguousarray(block, value.dtype).data.cast("B"))
         self._zip.close()
 
     def _open(self, key: str) -> IO[bytes]:
@@ -163,28 +171,38 @@ class NpzScanWriter:
             )
 
 
+def _write_header(member: IO[bytes], shape: tuple[int, ...], dtype: np.dtype) -> None:
+    header = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": tuple(shape)}
+    npy.write_array_header_1_0(member, header)
+
+
 def scan_arrays(
     positions_px: np.ndarray,
     *,
     probe: np.ndarray | None = None,
     truth: np.ndarray | None = None,
-    valid_mask: np.ndarray | None = None,
+    valid_mask: np.ndarray | FrameSource | None = None,
     scan_index: np.ndarray | None = None,
     positions_nominal_px: np.ndarray | None = None,
-) -> dict[str, np.ndarray]:
+    probe_weights: np.ndarray | None = None,
+    label_patches: FrameSource | None = None,
+) -> dict[str, Any]:
     """Everything but the frames, under the keys of the contract.
 
     Args:
         positions_px: `(M, 2)` [y, x].
-        probe: `(N, N)` or `(P, N, N)`; a single mode is stored as `(N, N)`.
+        probe: `(N, N)`, `(P, N, N)` or `(V, P, N, N)`; a single mode is stored as `(N, N)`.
         truth: `(H, W)`.
-        valid_mask: `(N, N)` or `(M, N, N)`, True = use; stored inverted as `bad_pixels`.
+        valid_mask: `(N, N)` or `(M, N, N)`, or a source of the latter, True = use; stored inverted
+            as `bad_pixels`.
         scan_index: `(M,)`.
         positions_nominal_px: `(M, 2)`; default the positions.
+        probe_weights: `(M, V)`.
+        label_patches: `(M, N, N)` complex, stored as `Y`.
     """
     positions = np.asarray(positions_px, np.float64)
     nominal = positions if positions_nominal_px is None else np.asarray(positions_nominal_px)
-    arrays = {
+    arrays: dict[str, Any] = {
         "xcoords": positions[:, 1],
         "ycoords": positions[:, 0],
         "xcoords_start": nominal[:, 1].astype(np.float64),
@@ -193,12 +211,67 @@ def scan_arrays(
     }
     if probe is not None:
         probe = np.asarray(probe, np.complex64)
+        probe = probe[0] if probe.ndim == 4 and len(probe) == 1 else probe
         arrays["probeGuess"] = probe[0] if probe.ndim == 3 and len(probe) == 1 else probe
     if truth is not None:
         arrays["objectGuess"] = np.asarray(truth, np.complex64)
-    if valid_mask is not None:
+    if isinstance(valid_mask, FrameSource):
+        arrays["bad_pixels"] = DerivedFrames(valid_mask, lambda valid, rows: ~valid)
+    elif valid_mask is not None:
         arrays["bad_pixels"] = ~np.asarray(valid_mask, bool)
+    if probe_weights is not None:
+        arrays["probe_weights"] = np.asarray(probe_weights, np.float64)
+    if label_patches is not None:
+        arrays["Y"] = label_patches
     return arrays
+
+
+def write_scan_npz(
+    path: str | Path, scan: Scan, *, progress: Callable[[Progress], None] | None = None
+) -> None:
+    """Write a scan with all that is known of it; frames are read and written in pieces.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
+    origin = np.asarray(scan.truth_origin_px)
+    nominal = scan.positions_nominal_px
+    arrays = scan_arrays(
+        scan.positions_px - origin,
+        probe=scan.probe if scan.probe_variations is None else scan.probe_variations,
+        truth=scan.truth,
+        valid_mask=scan.valid_mask,
+        scan_index=scan.scan_index,
+        positions_nominal_px=None if nominal is None else nominal - origin,
+        probe_weights=scan.probe_weights,
+        label_patches=scan.label_patches,
+    )
+    known = {
+        "frames_centre": "centred",
+        "pixel_size_m": scan.pixel_size_m,
+        "energy_ev": scan.energy_ev,
+        "distance_m": scan.distance_m,
+        "detector_pixel_m": scan.detector_pixel_m,
+        "particle": scan.particle,
+        "saturation": scan.saturation,
+        "nphotons": scan.photons_per_frame,
+        "positions_offset_px": origin.tolist() if origin.any() else None,
+        "acquisition": scan.acquisition or None,
+        "steps": list(scan.steps) or None,
+    }
+    # Counts that were rescaled are counts no more: the file says what they are proportional to.
+    rescaled = scan.units == "counts" and scan.photons_per_frame is not None
+    with NpzScanWriter(
+        path,
+        len(scan),
+        scan.N,
+        scan.frames.dtype,
+        arrays,
+        {key: value for key, value in known.items() if value is not None},
+        frames_units="intensity" if rescaled else scan.units,
+    ) as writer:
+        for _, block in pieces(scan.frames, progress=progress):
+            writer.write(block)
 
 
 def write_npz(
@@ -209,7 +282,7 @@ def write_npz(
     frames_units: str,
     metadata: Mapping[str, Any] | None = None,
     compress: bool = False,
-    **arrays: np.ndarray | None,
+    **arrays: Any,
 ) -> Path:
     """Write a whole scan; frames are read and written in pieces. Returns the path.
 

@@ -39,6 +39,7 @@ def recorded(monkeypatch):
 
     class Loaded:
         notes = ("a remark",)
+        steps = ({"step": "bin", "factor": 2},)
 
     def load(path, config):
         calls["load"] = (path, config)
@@ -173,6 +174,7 @@ def test_run_folder_keeps_the_resolved_options_with_their_sources(recorded, tmp_
     kept = json.loads((tmp_path / "config.json").read_text())
     assert kept["train"] == {"epochs": 4}
     assert kept["scan"]["centre"] == "corner" and kept["scans"] == ["a.npz"]
+    assert kept["preparation"] == [[{"step": "bin", "factor": 2}]]
     assert kept["sources"]["epochs"] == "command line"
     assert kept["sources"]["gridsize"] == "default"
     recorded["fail"] = ScanError("refused")  # a refused run leaves the file of another alone
@@ -202,6 +204,7 @@ def test_unknown_name_in_the_file_lists_the_known_ones(tmp_path, capsys):
     [
         ("epochs = 3.7", "option 'epochs'"),
         ("epochs = 0", "greater than or equal to 1"),
+        ("epochs = true", "true and false are no value of this option"),
         ('loss = "mse"', "'mse' is not one of"),
         ("epochs = ", "not valid TOML"),
         ("epochs = [1, 2]", "option 'epochs' in"),

@@ -127,7 +127,7 @@ def test_oversampling_can_take_every_combination_once():
 
 
 def test_more_groups_than_combinations_is_an_error():
-    with pytest.raises(ConfigError, match=r"21 groups per frame .* 6 neighbours give only 20"):
+    with pytest.raises(ConfigError, match=r"201 groups .* 6 neighbours give only 200 different"):
         make_groups(spread(10), 2, 201, neighbours=6)
     with pytest.raises(ConfigError, match="gridsize 1 there are only 10 different"):
         make_groups(spread(10), 1, 11)

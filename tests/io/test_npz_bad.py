@@ -44,7 +44,10 @@ CONTENT = {
         dict(diff3d=np.zeros((M, N, N), [("a", "f4"), ("b", "f4")])),
         "'diff3d' .* but real numbers",
     ),
-    "probe rank": (dict(probeGuess=PROBE[None, None]), r"'probeGuess' .* \(1, 1, 16, 16\).*2 to 3"),
+    "probe rank": (
+        dict(probeGuess=PROBE[None, None, None]),
+        r"'probeGuess' .* \(1, 1, 1, 16, 16\).*2 to 4",
+    ),
     "probe size": (dict(probeGuess=PROBE[:8, :8]), r"probe of .* \(8, 8\), but \(16, 16\)"),
     "object rank": (dict(objectGuess=np.ones((2, 9, 9))), r"'objectGuess' .* \(2, 9, 9\)"),
     "bad pixels shape": (dict(bad_pixels=np.zeros((8, 8), bool)), r"'bad_pixels' .* \(8, 8\)"),

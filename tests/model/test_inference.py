@@ -1,5 +1,6 @@
 """Reconstruction: whole scan, replay in any order, lost frames, options, NumPy oracle."""
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -164,6 +165,30 @@ def test_masked_values_change_nothing(scan, model2):
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
     assert np.abs(results[0] - pinn.reconstruct(scan, model2).object).max() > 0
+
+
+def test_what_is_known_of_the_measurement_reaches_the_result_file(scan, model2, tmp_path):
+    known = pinn.Scan(
+        _counts(scan),
+        scan.positions_px,
+        probe=scan.probe,
+        units="counts",
+        pixel_size_m=2e-8,
+        energy_ev=7.1e3,
+        distance_m=1.9,
+        acquisition={"exposure_time_s": 0.25},
+        steps=[{"step": "bin", "factor": 2, "units": "counts"}],
+    )
+    recon = pinn.reconstruct(known, model2)
+    again = pinn.load_reconstruction(recon.save(tmp_path / "recon.h5"))
+    for result in (recon, again):
+        assert result.acquisition["photon_energy_eV"] == 7.1e3
+        assert result.acquisition["detector_object_distance_m"] == 1.9
+        assert result.acquisition["exposure_time_s"] == 0.25
+        assert result.statistics["preparation"] == list(known.steps)
+    with h5py.File(tmp_path / "recon.h5") as h5:
+        assert h5.attrs["photon_energy_eV"] == 7.1e3
+        assert h5["object"].attrs["pixel_width_m"] == 2e-8
 
 
 def test_every_option_has_an_effect(scan, model2):

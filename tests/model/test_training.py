@@ -85,6 +85,12 @@ def test_every_training_option_has_an_effect(scan):
         dict(n_groups=16),
         dict(neighbours=8),
         dict(grouping="legacy"),
+        dict(grouping="quadrants"),
+        dict(min_distance=2.0),
+        dict(max_distance=2.0),
+        dict(bounds="8,8,15,15"),
+        dict(subsample=30),
+        dict(sequential=True),
         dict(learning_rate=1e-4),
         dict(schedule="constant"),
         dict(clip_norm=1e-3),
@@ -94,6 +100,7 @@ def test_every_training_option_has_an_effect(scan):
         dict(input_transform="standard"),
     ):
         assert abs(loss(**options) - base) > 1e-7, options
+    assert abs(loss(subsample=30) - loss(subsample=30, subsample_seed=8)) > 1e-7
 
 
 def test_two_scans_train_together(scan):
@@ -181,3 +188,31 @@ def test_pixels_no_training_frame_has_are_not_shown_to_the_network(scan):
     changed[:, 7:9, 7:9] += 5
     one, two = (keras.ops.convert_to_numpy(model.network.normalise(f)) for f in (frames, changed))
     np.testing.assert_array_equal(one, two)
+
+
+def test_sample_pictures_come_as_often_as_asked(scan, tmp_path):
+    times: dict[int, int] = {}
+
+    def watch(report):
+        picture = tmp_path / "samples.png"
+        times[report.done] = picture.stat().st_mtime_ns if picture.exists() else 0
+
+    small_model(scan, epochs=4, output=tmp_path, sample_every=2, progress=watch)
+    seen = list(times.values())
+    assert seen[0] == 0 and len({when for when in seen if when}) >= 1
+    assert any(seen), "the picture of the second epoch is there before the end"
+    rare = tmp_path / "rare"
+    seen.clear()
+    small_model(
+        scan,
+        epochs=4,
+        output=rare,
+        progress=lambda report: seen.append((rare / "samples.png").exists()),
+    )
+    assert not any(seen) and (rare / "samples.png").exists()
+
+
+def test_deterministic_runs_repeat_bit_for_bit(scan):
+    first, second = (_weights(small_model(scan, epochs=2, deterministic=True)) for _ in range(2))
+    for name, array in first.items():
+        np.testing.assert_array_equal(second[name], array, err_msg=name)

@@ -1,0 +1,137 @@
+"""Is this scan what it seems to be? Facts, findings and what to change: `check` and `quick`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pinn.check.cost import costs
+from pinn.check.exposures import frame_findings, repeated
+from pinn.check.facts import facts, truth_findings
+from pinn.check.geometry import orientation_findings
+from pinn.check.light import probe_findings
+from pinn.check.look import QUICK_FRAMES, Look, look
+from pinn.check.numbers import dose_findings, unit_findings
+from pinn.check.orientation import Orientation, rank_orientations
+from pinn.check.pixels import Bad, find_bad, pattern_findings, pixel_findings
+from pinn.check.places import Layout, layout, position_findings
+from pinn.check.report import Fact, Finding, Report, options_text, ranked, said
+from pinn.config import ScanConfig
+from pinn.data.scan import Scan
+
+__all__ = [
+    "Fact",
+    "Finding",
+    "Orientation",
+    "Report",
+    "check",
+    "options_text",
+    "quick",
+    "rank_orientations",
+    "said",
+]
+
+Progress = Callable[[str], None]
+
+
+def check(
+    scan: Scan | str | Path,
+    config: ScanConfig | None = None,
+    *,
+    orientation: bool = True,
+    thorough: bool = False,
+    backend: str = "jax",
+    progress: Progress | None = None,
+    **options: Any,
+) -> Report:
+    """Examine a scan.
+
+    Args:
+        scan: as loaded, or the file.
+        config: how it was, or is to be, read; proposals are made on top of it.
+        orientation: also test how positions lie against frames, which takes seconds to a minute.
+        thorough: look at every frame, and give the orientation test twice the data.
+        backend: whose rates to estimate costs from.
+        progress: told in a word what is being done.
+        options: single fields of `ScanConfig`.
+
+    Raises:
+        ScanError: the file cannot be read as a scan at all.
+        ConfigError: an unknown option.
+    """
+    begun = time.monotonic()
+    tell = progress or (lambda text: None)
+    config = (config or ScanConfig()).replace(**options)
+    if not isinstance(scan, Scan):
+        from pinn.io.load import load
+
+        opened = load(scan, config)
+        try:
+            return check(
+                opened,
+                config,
+                orientation=orientation,
+                thorough=thorough,
+                backend=backend,
+                progress=progress,
+            )
+        finally:
+            opened.close()
+    tell("counting")
+    scan.statistics()
+    tell("looking at frames")
+    seen, found = look(scan, None) if thorough else look(scan), layout(scan)
+    bad, findings = _findings(scan, config, seen, found)
+    findings += repeated(scan, config)
+    turned = None
+    if orientation:
+        tell("trying orientations")
+        turned = rank_orientations(scan, thorough=thorough)
+        findings += orientation_findings(turned, scan, config)
+    tell("estimating costs")
+    estimates, memory = costs(scan, found, backend)
+    return Report(
+        name=scan.name,
+        facts=tuple(facts(scan, config, seen, found)),
+        findings=ranked(findings + memory),
+        orientation=turned,
+        costs=tuple(estimates),
+        bad_pixels=bad.any,
+        seconds=time.monotonic() - begun,
+    )
+
+
+def quick(scan: Scan, config: ScanConfig | None = None) -> tuple[Finding, ...]:
+    """The cheap part of a check, which training and reconstruction run first.
+
+    It costs a second besides `scan.statistics()`, which they need anyway.
+
+    Args:
+        scan: as loaded.
+        config: how it was read.
+
+    Returns:
+        Most severe first.
+    """
+    config = config or ScanConfig()
+    scan.statistics()
+    return ranked(_findings(scan, config, look(scan, QUICK_FRAMES), layout(scan))[1])
+
+
+def _findings(
+    scan: Scan, config: ScanConfig, seen: Look, found: Layout
+) -> tuple[Bad, list[Finding]]:
+    bad = find_bad(seen, scan.statistics().photons_known)
+    findings = [
+        *position_findings(scan, config, found),
+        *unit_findings(scan, config, seen),
+        *dose_findings(scan),
+        *pixel_findings(scan, config, seen, bad),
+        *pattern_findings(scan, config, seen),
+        *frame_findings(scan, config),
+        *probe_findings(scan, found),
+        *truth_findings(scan),
+    ]
+    return bad, findings

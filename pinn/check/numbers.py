@@ -1,0 +1,149 @@
+"""What frame values are: counts, amplitudes, or something scaled; and whether there is light."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from pinn.check.look import Look
+from pinn.check.report import Finding
+from pinn.config import ScanConfig
+from pinn.data.scan import Scan
+
+_STEPS = 60.0  # quanta up to which values must be whole multiples
+_ENOUGH = 30  # values that must be there to tell
+_SHARE = 0.995
+_TOLERANCE = 0.02  # of a quantum
+_BRIGHT = 1e7  # counts in one pixel that no frame of a counting detector has
+_LOW, _TOO_LOW = 1e4, 300.0  # counts per frame
+
+
+def quantum(values: np.ndarray) -> float | None:
+    """The number all small values are whole multiples of, or None.
+
+    Args:
+        values: `(k,)`, of which those above zero are looked at.
+    """
+    positive = np.sort(values[values > 0])
+    if len(positive) < _ENOUGH:
+        return None
+    # The smallest value may be two or three quanta, and a single odd one must not spoil it.
+    smallest = float(positive[min(2, len(positive) - 1)])
+    for divisor in (1, 2, 3):
+        step = smallest / divisor
+        small = positive[(positive > step / 2) & (positive < _STEPS * step)]
+        if len(small) < _ENOUGH or len(np.unique(np.rint(small / step))) < 3:
+            continue
+        multiples = small / step
+        whole = np.abs(multiples - np.rint(multiples)) < _TOLERANCE
+        if whole.mean() >= _SHARE:
+            # More exactly: from all of them at once.
+            number = np.rint(multiples[whole])
+            return float((small[whole] @ number) / (number @ number))
+    return None
+
+
+def unit_findings(scan: Scan, config: ScanConfig, seen: Look) -> list[Finding]:
+    """Whether the values are what they are taken for."""
+    values = seen.values
+    if scan.units == "counts":
+        return _of_counts(scan, values)
+    powers = values**2 if scan.units == "amplitude" else values
+    stats = scan.statistics()
+    found = []
+    largest = float(powers.max(initial=0.0))
+    whole = bool(np.all(values == np.rint(values))) and float(values.max(initial=0.0)) > 1
+    if whole and scan.units == "amplitude":
+        found.append(
+            Finding(
+                "warning",
+                "units",
+                f"the frames are read as amplitude, but hold whole numbers up to "
+                f"{values.max():g} as counts do",
+                {"frames": "counts"},
+            )
+        )
+        return found
+    step = quantum(powers)
+    if step is not None and config.photons_per_frame is None:
+        photons = stats.mean_counts / stats.rescale / step
+        what = "squares of the amplitudes" if scan.units == "amplitude" else "intensities"
+        exact = "whole numbers" if abs(step - 1) < 1e-3 else f"whole multiples of {step:.4g}"
+        found.append(
+            Finding(
+                "remark",
+                "dose-found",
+                f"the {what} are {exact}, so photons were counted: {photons:.3g} per frame",
+                {"photons_per_frame": float(f"{photons:.4g}")},
+            )
+        )
+    elif not stats.photons_known:
+        found.append(
+            Finding(
+                "remark",
+                "dose-unknown",
+                "the numbers do not tell how many photons were counted; the likelihood takes "
+                f"{stats.mean_counts:.3g} per frame; give --photons-per-frame if you know better",
+            )
+        )
+    if scan.units == "amplitude" and largest > _BRIGHT:
+        found.append(
+            Finding(
+                "warning",
+                "units",
+                f"the frames are read as amplitude, but the largest of them would mean "
+                f"{largest:.1e} counts in one pixel; they look like intensities",
+                {"frames": "intensity"},
+            )
+        )
+    return found
+
+
+def _of_counts(scan: Scan, values: np.ndarray) -> list[Finding]:
+    found = []
+    if not scan.statistics().integer_valued:
+        found.append(
+            Finding(
+                "warning",
+                "units",
+                "the frames are read as counts, but hold values that are not whole; if they are "
+                "proportional to counts, say so",
+                {"frames": "intensity"},
+            )
+        )
+        return found
+    positive = values[values > 0].astype(np.int64)
+    common = int(np.gcd.reduce(positive)) if len(positive) else 1
+    if common > 1 and len(np.unique(positive)) > 5:
+        found.append(
+            Finding(
+                "warning",
+                "gain",
+                f"all counts are multiples of {common}: a photon is {common} units, and the noise "
+                "is larger than the numbers say",
+                {
+                    "frames": "intensity",
+                    "photons_per_frame": float(f"{scan.statistics().mean_counts / common:.4g}"),
+                },
+            )
+        )
+    return found
+
+
+def dose_findings(scan: Scan) -> list[Finding]:
+    """Whether there is light enough."""
+    stats = scan.statistics()
+    if not stats.photons_known or stats.mean_counts >= _LOW:
+        return []
+    root = math.sqrt(stats.mean_counts)
+    severe = stats.mean_counts < _TOO_LOW
+    return [
+        Finding(
+            "warning" if severe else "remark",
+            "dose-low",
+            f"{stats.mean_counts:.3g} photons per frame are few: the noise of a frame is "
+            f"{1 / root:.1%} of its power; "
+            + ("expect little but noise" if severe else "expect a coarser picture"),
+        )
+    ]

@@ -1,0 +1,255 @@
+"""Detector pixels that are dead, hot or saturated, and the place and reach of the pattern."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from pinn.check.look import Look
+from pinn.check.report import Finding
+from pinn.config import ScanConfig
+from pinn.data.interpret import raw_pixels
+from pinn.data.scan import Scan
+
+_HOT = 4.0  # times its second brightest neighbour
+_SURE = 25.0  # counts in all frames looked at
+_FAINT = 1e-5  # of the power of a frame, where counts are not known
+_LIT = 20.0
+_TIES, _FULL = 5, 255
+_OFF_PX, _FAR_OFF_PX = 1.0, 2.5
+
+
+@dataclass(frozen=True, eq=False)
+class Bad:
+    """Pixels that no mask covers yet: bool `(N, N)` each."""
+
+    dead: np.ndarray
+    hot: np.ndarray
+
+    @property
+    def any(self) -> np.ndarray | None:
+        """Both, or None if there are none."""
+        both = self.dead | self.hot
+        return both if both.any() else None
+
+
+def find_bad(seen: Look, photons: bool) -> Bad:
+    """Dead and hot pixels, by their neighbours in the mean frame.
+
+    A hot pixel is brighter than four times the second brightest of its eight neighbours, which
+    even a single wild neighbour does not hide and no sampled diffraction pattern does; the middle
+    of the frame is left out. A dead region has no count although nearly all its rim is lit.
+
+    Args:
+        seen: the look at the frames.
+        photons: the numbers are counts, so that their noise is known.
+    """
+    total = float(seen.mean.sum())
+    number = np.maximum(seen.used, 1)
+    sure = _SURE / number if photons else np.full(seen.mean.shape, _FAINT * total)
+    lit = _LIT / number if photons else np.full(seen.mean.shape, _FAINT * total)
+    second = _second_neighbour(np.where(seen.valid, seen.mean, 0.0))
+    hot = seen.valid & (seen.mean > _HOT * second + sure)
+    half = len(hot) // 2
+    hot[half - 1 : half + 2, half - 1 : half + 2] = False
+    dead = np.zeros_like(hot)
+    labels, _ = ndimage.label(seen.valid & (seen.mean == 0), np.ones((3, 3)))
+    for label, place in enumerate(ndimage.find_objects(labels), 1):
+        around = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in place)
+        inside = labels[around] == label
+        rim = ndimage.binary_dilation(inside, np.ones((3, 3))) & ~inside & seen.valid[around]
+        if not rim.any():
+            continue
+        if float(np.quantile(seen.mean[around][rim] - lit[around][rim], 0.25)) > 0:
+            dead[around] |= inside
+    return Bad(dead, hot)
+
+
+def _second_neighbour(image: np.ndarray) -> np.ndarray:
+    """Second largest of the eight neighbours of each pixel; 0 beyond the frame."""
+    padded = np.pad(image, 1)
+    n, m = image.shape
+    around = [
+        padded[1 + i : 1 + i + n, 1 + j : 1 + j + m]
+        for i in (-1, 0, 1)
+        for j in (-1, 0, 1)
+        if (i, j) != (0, 0)
+    ]
+    return np.asarray(np.partition(np.stack(around), -2, axis=0)[-2])
+
+
+def pixel_findings(scan: Scan, config: ScanConfig, seen: Look, bad: Bad) -> list[Finding]:
+    """What is wrong with single pixels."""
+    found = []
+    if bad.hot.any():
+        share = float(seen.mean[bad.hot].sum() / seen.mean.sum())
+        found.append(
+            Finding(
+                "warning",
+                "hot-pixels",
+                f"{_pixels(bad.hot)} far brighter than all around in the mean frame and hold "
+                f"{share:.1%} of the counts: mask them (--write-bad-pixels FILE writes the mask, "
+                "--bad-pixels FILE uses it, --fix does both)",
+            )
+        )
+    if bad.dead.any():
+        found.append(
+            Finding(
+                "warning",
+                "dead-pixels",
+                f"{_pixels(bad.dead)} without a count although the pattern is lit around: mask "
+                "them, or they are taken for darkness (--write-bad-pixels FILE writes the mask, "
+                "--bad-pixels FILE uses it, --fix does both)",
+            )
+        )
+    count, places = seen.ties, int(np.count_nonzero(seen.tied & ~bad.hot))
+    if config.saturation is None and count >= _TIES and places > 1 and seen.largest >= _FULL:
+        found.append(
+            Finding(
+                "warning",
+                "saturated",
+                f"the largest value {seen.largest:g} occurs {count} times in {places} pixels of "
+                f"{len(seen.rows)} frames, as if the detector was saturated",
+                {"saturation": seen.largest},
+            )
+        )
+    stats = scan.statistics()
+    kinds = {
+        "not finite": stats.nonfinite_pixels,
+        "negative": stats.negative_pixels,
+        "sentinels or saturated": stats.sentinel_pixels,
+    }
+    told = ", ".join(f"{number} {kind}" for kind, number in kinds.items() if number)
+    if told:
+        found.append(
+            Finding("remark", "unusable-values", f"stored values that are not used: {told}")
+        )
+    share = stats.masked_pixels / (len(scan) * raw_pixels(scan.frames))
+    if share > 0.5:
+        found.append(
+            Finding(
+                "warning",
+                "mask-large",
+                f"{share:.0%} of all pixels are masked; if that is the wrong way round, say so",
+                {} if config.bad_pixels is None else {"bad_pixels_polarity": _other(config)},
+            )
+        )
+    return found
+
+
+def _other(config: ScanConfig) -> str:
+    return "good" if config.bad_pixels_polarity == "bad" else "bad"
+
+
+def _pixels(mask: np.ndarray) -> str:
+    places = np.argwhere(mask)
+    first = ", ".join(f"[{y}, {x}]" for y, x in places[:3])
+    more = ", ..." if len(places) > 3 else ""
+    return (
+        f"pixel {first} is"
+        if len(places) == 1
+        else f"{len(places)} pixels ({first}{more}, row and column of the centred frame) are"
+    )
+
+
+def centre_of_mass(seen: Look) -> tuple[float, float]:
+    """Offset (y, x) of the mean pattern's centre of intensity from `[N/2, N/2]` in pixels.
+
+    Only pixels whose image through the centre is used too: a gap on one side draws nothing.
+    """
+    N = len(seen.mean)
+    index = np.arange(N) - N // 2
+    centre = np.zeros(2)
+    for _ in range(3):
+        # Weights symmetric about the estimate: the fold by whole pixels, the rest by the mean.
+        whole = np.rint(centre).astype(int)
+        here = np.roll(seen.mean * seen.valid, -whole, (0, 1))
+        fine = np.roll(seen.valid, -whole, (0, 1))
+        both = fine & np.roll(fine[::-1, ::-1], 1, (0, 1))
+        light = here * both
+        light = np.maximum(light - np.median(light[both]), 0.0) if both.any() else light
+        total = light.sum()
+        if total <= 0:
+            return 0.0, 0.0
+        found = whole + np.array([light.sum(1) @ index, light.sum(0) @ index]) / total
+        if np.all(np.rint(found) == whole):
+            centre = found
+            break
+        centre = found
+    return float(centre[0]), float(centre[1])
+
+
+def pattern_findings(scan: Scan, config: ScanConfig, seen: Look) -> list[Finding]:
+    """Whether the pattern lies in the middle of the frame and ends before its edge."""
+    found = []
+    off = centre_of_mass(seen)
+    distance = math.hypot(*off)
+    if distance > _OFF_PX:
+        options = _beam(scan, config, off)
+        found.append(
+            Finding(
+                "warning" if distance > max(_FAR_OFF_PX, scan.N / 32) else "remark",
+                "off-centre",
+                f"the centre of the mean pattern is {_signed(off[0])} rows and {_signed(off[1])} "
+                f"columns off [{scan.N // 2}, {scan.N // 2}], which puts a phase ramp of "
+                f"{2 * math.pi * distance / scan.N:.2g} rad per pixel on the object",
+                options,
+            )
+        )
+    edge = edge_level(seen)
+    if edge > 0.1:
+        found.append(
+            Finding(
+                "warning" if edge > 0.4 else "remark",
+                "pattern-cut",
+                f"the outermost pixels of the frame are {edge:.0%} as bright as the average "
+                "pixel: the pattern is cut off by the detector, or there is background; "
+                "detail finer than a pixel is lost either way",
+            )
+        )
+    return found
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 1) + 0.0:+.1f}"
+
+
+def edge_level(seen: Look) -> float:
+    """Mean of the outermost ring of used pixels over the mean of all; the median side of four."""
+    N = len(seen.mean)
+    width = max(1, N // 64)
+    mean = float(seen.mean[seen.valid].mean())
+    sides = []
+    for rows, columns in (
+        (slice(0, width), slice(None)),
+        (slice(N - width, N), slice(None)),
+        (slice(None), slice(0, width)),
+        (slice(None), slice(N - width, N)),
+    ):
+        use = seen.valid[rows, columns]
+        if use.any():
+            sides.append(float(seen.mean[rows, columns][use].mean()))
+    return float(np.median(sides)) / mean if sides and mean > 0 else 0.0
+
+
+def _beam(scan: Scan, config: ScanConfig, off: tuple[float, float]) -> dict[str, Any]:
+    """The pixel of the stored frames that the beam hits, or nothing if it does not move."""
+    records = {str(step["step"]): step for step in scan.steps}
+    if scan.centre == "corner" or config.centre == "corner":
+        return {}
+    crop = records.get("crop")
+    if crop is not None and config.frame_size is None and config.beam_row is None:
+        return {}  # made when the file was written, or by the file's own beam centre
+    factor = config.bin_frames
+    side = scan.N * factor
+    before = (side // 2, side // 2) if crop is None else (int(crop["row"]), int(crop["column"]))
+    signs = {"none": (1, 1), "ud": (-1, 1), "lr": (1, -1), "both": (-1, -1)}[config.flip_frames]
+    beam = [b + s * factor * o for b, s, o in zip(before, signs, off, strict=True)]
+    pixel = [int(np.rint(value)) for value in beam]
+    if pixel == list(before) or min(pixel) < 0:
+        return {}
+    return {"beam_row": pixel[0], "beam_column": pixel[1]}

@@ -1,0 +1,116 @@
+"""A few small regions of a scan, with frames cut down to where the signal is."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import fft
+from scipy.spatial import cKDTree
+
+from pinn.check.fit import Region, make_region
+from pinn.data.scan import Scan
+
+SMALLEST_SIDE, LARGEST_SIDE = 32, 192
+_SHARE = 0.998  # of the power, within the central square that is kept
+_CANDIDATES = 6
+_PROBED = 16  # frames that tell how much structure a candidate has
+_HELD = 0.25
+_COMPACT = 0.7  # held-out frames lie within this share of the region, nearest to its middle
+
+
+def central_side(mean: np.ndarray, smallest: int = SMALLEST_SIDE) -> int:
+    """Side of the central square of a mean pattern `(N, N)` that holds nearly all its power.
+
+    Even, and of small prime factors. Weak surroundings cost time and tell little; leaving them
+    out makes the object's pixels larger in proportion.
+    """
+    N = len(mean)
+    for side in range(min(smallest, N), N + 1, 2):
+        if central(mean, side).sum() >= _SHARE * mean.sum():
+            break
+    while side < N and fft.next_fast_len(side) != side:
+        side += 2
+    return min(side, N, LARGEST_SIDE)
+
+
+def central(images: np.ndarray, side: int) -> np.ndarray:
+    """The square of this side around index `[N/2, N/2]` of images `(..., N, N)`."""
+    low = images.shape[-1] // 2 - side // 2
+    return images[..., low : low + side, low : low + side]
+
+
+def coarser(probe: np.ndarray, side: int) -> np.ndarray:
+    """A probe `(P, N, N)` on the larger pixels that belong to frames cropped to this side."""
+    axes = (-2, -1)
+    far = fft.fftshift(fft.fft2(fft.ifftshift(probe, axes), norm="ortho"), axes)
+    far = central(far, side).copy()
+    far[..., 0, :] = far[..., :, 0] = 0.0  # has no partner at +side/2: a shift would break symmetry
+    near = fft.ifft2(fft.ifftshift(far, axes), norm="ortho")
+    return np.asarray(fft.fftshift(near, axes))
+
+
+def choose_frames(scan: Scan, usable: np.ndarray, count: int, regions: int) -> list[np.ndarray]:
+    """Numbers of neighbouring frames, where the patterns differ most from each other.
+
+    Args:
+        scan: the scan.
+        usable: `(n,)`, frames to choose from, of one scan index.
+        count: frames in a region.
+        regions: wanted; fewer if the scan is small.
+
+    Returns:
+        Arrays of at most `count` numbers; the first frames of each lie nearest to its middle.
+    """
+    places = scan.positions_px[usable]
+    tree = cKDTree(places)
+    count = min(count, len(usable))
+    rng = np.random.default_rng(0)
+    if len(usable) < 2 * count:
+        middle = np.median(places, axis=0)
+        return [usable[np.argsort(((places - middle) ** 2).sum(1), kind="stable")[:count]]]
+    seeds = rng.choice(len(usable), min(len(usable), 4 * _CANDIDATES), replace=False)
+    reach = tree.query(places[seeds], k=[count])[0][:, 0]
+    # Those in the thick of the scan rather than at its rim.
+    seeds = seeds[np.argsort(reach, kind="stable")[:_CANDIDATES]]
+    found = [usable[tree.query(places[seed], k=count)[1]] for seed in seeds]
+    order = np.argsort([-_structure(scan, rows) for rows in found], kind="stable")
+    chosen: list[np.ndarray] = []
+    for number in order:
+        rows = found[number]
+        if all(len(np.intersect1d(rows, other)) < count // 2 for other in chosen):
+            chosen.append(rows)
+        if len(chosen) == regions:
+            break
+    return chosen
+
+
+def _structure(scan: Scan, rows: np.ndarray) -> float:
+    """Variance of the amplitudes between frames relative to their power, less that of noise."""
+    amplitude, valid = scan.read(rows[:: max(1, len(rows) // _PROBED)])
+    amplitude = amplitude.astype(np.float64)
+    noise = 0.25 * np.minimum(1.0, 4 * (amplitude**2).mean(0)) if scan_counts(scan) else 0.0
+    varying = np.where(valid.all(0), amplitude.var(0) - noise, 0.0)
+    power = float((amplitude**2).mean(0).sum())
+    return float(varying.sum()) / power if power > 0 else 0.0
+
+
+def scan_counts(scan: Scan) -> bool:
+    """True if the numbers of a scan are photons, so that their noise is known."""
+    return scan.units == "counts" or scan.photons_per_frame is not None
+
+
+def read_region(scan: Scan, rows: np.ndarray, side: int, seed: int) -> Region:
+    """Read a region, cropped to `side`, and draw the frames to hold out."""
+    rng = np.random.default_rng(seed)
+    inner = max(1, int(_COMPACT * len(rows)))
+    held = np.zeros(len(rows), bool)
+    held[rng.choice(inner, max(1, int(_HELD * len(rows))), replace=False)] = True
+    order = np.argsort(rows, kind="stable")  # in the order of the file
+    rows, held = rows[order], held[order]
+    amplitude, valid = scan.read(rows)
+    return make_region(
+        central(amplitude, side),
+        central(valid, side),
+        scan.positions_px[rows] * (side / scan.N),
+        held,
+        rows,
+    )

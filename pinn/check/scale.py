@@ -1,0 +1,97 @@
+"""Whether the positions are off by a factor: a wrong pixel size, a wrong unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pinn.check.fit import Region, fit
+from pinn.check.spread import sigmas
+
+FACTORS = (0.5, 0.71, 0.84, 1.0, 1.19, 1.41, 2.0)
+_CLOSER = ((0.84, 1.0, 1.19), (0.92, 1.0, 1.09))  # around the best so far
+_FRAMES, _SWEEPS = 50, 20
+_BETTER = 0.9  # of the error as given; a smaller gain may be the probe's curvature
+_SIGMAS = 4.0
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Outcome of the test.
+
+    Attributes:
+        factor: that the positions should be multiplied by; 1 unless another is clearly better.
+        r_factor, given_r_factor: with this factor, and as given; None if no other was in sight.
+        margin: between the two in standard errors.
+    """
+
+    factor: float
+    r_factor: float | None
+    given_r_factor: float | None
+    margin: float | None
+
+
+def scaled(region: Region, factor: float) -> Region:
+    """The region with its positions multiplied."""
+    places = (region.corners + region.fractions) * factor
+    places -= places.min(0)
+    corners = np.rint(places).astype(np.int64)
+    return replace(region, corners=corners, fractions=places - corners)
+
+
+def compact(region: Region, count: int) -> Region:
+    """The frames of a region that lie nearest to its middle."""
+    places = region.corners + region.fractions
+    distance = ((places - places.mean(0)) ** 2).sum(1)
+    kept = np.sort(np.argsort(distance, kind="stable")[:count])
+    return replace(
+        region,
+        amplitude=region.amplitude[:, kept],
+        valid=region.valid[:, kept],
+        corners=region.corners[kept],
+        fractions=region.fractions[kept],
+        held=region.held[kept],
+        rows=region.rows[kept],
+    )
+
+
+def rank_scales(regions: list[Region], number: int, probe: np.ndarray) -> Scale:
+    """Try positions that are larger and smaller.
+
+    Fit and prediction count equally. Prediction alone favours small factors, for frames that
+    overlap more are easier to predict; the fit alone favours large ones, for frames that overlap
+    less are easier to fit. Factors are tried on few frames, and the best of them is compared with
+    1 on all.
+
+    Args:
+        regions: of the orientation test.
+        number: class the frames belong to.
+        probe: to start from, `(P, n, n)`.
+    """
+    classes = np.array([number])
+    few = compact(regions[0], _FRAMES)
+
+    def errors(region: Region, factor: float, seed: int) -> np.ndarray:
+        found = fit(scaled(region, factor), classes, probe[None], _SWEEPS, seed=seed).errors[0]
+        share = float(region.held.mean())
+        return found * np.where(region.held, 0.5 / share, 0.5 / (1 - share))
+
+    def best_of(factors: list[float]) -> float:
+        return factors[int(np.argmin([errors(few, f, 0).mean() for f in factors]))]
+
+    factor = best_of(list(FACTORS))
+    if factor == 1.0:
+        return Scale(1.0, None, None, None)
+    for closer in _CLOSER:
+        factor = best_of([factor * f for f in closer])
+    given, other = (
+        np.concatenate([errors(region, f, seed) for seed, region in enumerate(regions)])
+        for f in (1.0, factor)
+    )
+    energy = sum(float(region.energy.sum()) for region in regions)
+    here, there = (float(np.sqrt(e.sum() / energy)) for e in (given, other))
+    margin = sigmas(given - other)
+    if margin < _SIGMAS or there > _BETTER * here:
+        return Scale(1.0, here, here, margin)
+    return Scale(factor, there, here, margin)

@@ -1,0 +1,134 @@
+"""`pinn check SCAN`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pinn.cli.common import Common, backend_options
+from pinn.cli.options import ConfigCommand, Resolved
+from pinn.cli.progress import Reporter
+from pinn.config import ScanConfig
+from pinn.io.atomic import atomic_path, atomic_write_json
+
+
+@click.command("check", cls=ConfigCommand, configs=(ScanConfig,), needed=("scan",))
+@click.argument("scan", required=False, metavar="SCAN", type=click.Path(path_type=Path))
+@click.option(
+    "--fix",
+    type=click.Path(path_type=Path),
+    metavar="OUT",
+    help="Write the scan to OUT as the errors and warnings propose.",
+)
+@click.option(
+    "--json", "as_json", type=click.Path(path_type=Path), help="Write everything to this file."
+)
+@click.option(
+    "--write-bad-pixels",
+    type=click.Path(path_type=Path),
+    metavar="FILE.npy",
+    help="Write dead and hot pixels that were found, for --bad-pixels.",
+)
+@click.option(
+    "--orientations/--no-orientations",
+    default=True,
+    show_default=True,
+    help="Test how positions lie against frames: seconds, up to a minute.",
+)
+@click.option(
+    "--thorough",
+    is_flag=True,
+    help="Minutes instead of seconds: every frame is looked at, orientations get twice the data, "
+    "and a few training steps are timed on the device.",
+)
+@backend_options
+@click.pass_obj
+def command(
+    common: Common,
+    scan: Path,
+    fix: Path | None,
+    as_json: Path | None,
+    write_bad_pixels: Path | None,
+    orientations: bool,
+    thorough: bool,
+    resolved: Resolved,
+) -> int:
+    """Say what is in SCAN, what is wrong with it, and which options would mend it.
+
+    Exit code 2 if there are errors, also when --fix mends them.
+    """
+    import pinn
+    from pinn.check import check
+    from pinn.cli.check_report import show
+
+    backend = _backend(common, thorough)
+    config = resolved.build(ScanConfig)
+    loaded = pinn.load(scan, config)
+    report = check(
+        loaded,
+        config,
+        orientation=orientations,
+        thorough=thorough,
+        backend=backend,
+        progress=lambda text: common.say(f"{text} ..."),
+    )
+    measured: list[Any] = []
+    if thorough:
+        from pinn.cli.measure import measure
+
+        measured = measure(common, loaded)
+    notes = loaded.notes
+    if write_bad_pixels is not None:
+        _write_mask(common, report, loaded, config, write_bad_pixels)
+    loaded.close()
+    show(report, config, notes, measured)
+    if as_json is not None:
+        extra = {"notes": list(notes), "measured": {f.name: f.value for f in measured}}
+        atomic_write_json(as_json, {**report.to_dict(), **extra})
+    if fix is not None:
+        _fix(common, report, scan, config, fix)
+    return 2 if report.errors else 0
+
+
+def _backend(common: Common, needed: bool) -> str:
+    """The backend whose rates are told; a check itself computes with none, so none is required."""
+    from pinn.check.cost import MEASURED
+    from pinn.errors import BackendError
+    from pinn.selection import select
+
+    try:
+        if needed or common.backend is not None:
+            common.select_backend()
+        return select().backend
+    except BackendError:
+        if needed or common.backend is not None:
+            raise
+        return next(iter(MEASURED))
+
+
+def _write_mask(common: Common, report: Any, scan: Any, config: ScanConfig, path: Path) -> None:
+    import numpy as np
+
+    from pinn.check.mend import stored_bad_pixels
+
+    bad = stored_bad_pixels(report, scan, config)
+    with atomic_path(path) as aside, open(aside, "wb") as file:
+        np.save(file, bad)
+    common.say(f"wrote {path}: {int(bad.sum())} bad pixels; read it with --bad-pixels {path}")
+
+
+def _fix(common: Common, report: Any, scan: Path, config: ScanConfig, target: Path) -> None:
+    from pinn.check import options_text
+    from pinn.check.mend import write_fixed
+
+    if not report.options and report.bad_pixels is None:
+        common.say(f"nothing to correct, so {target} was not written")
+        return
+    with Reporter(common.quiet) as progress:
+        write_fixed(report, scan, config, target, progress)
+    done = [options_text(report.options)] if report.options else []
+    if report.bad_pixels is not None:
+        done.append(f"{int(report.bad_pixels.sum())} bad pixels masked")
+    common.say(f"wrote {target}: {', '.join(done)}")

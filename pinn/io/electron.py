@@ -1,0 +1,348 @@
+"""Reader of 4D-STEM data through RosettaSciIO: EMD, HyperSpy, Merlin, Gatan, blockfile, EMPAD.
+
+A scan is a raster without coordinates: positions are its indices times the step of the scan axes.
+The object pixel comes from the calibration of the detector axes, reciprocal or angular. Frames
+stay in the file, behind the lazy arrays of the library.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pinn.config import ScanConfig
+from pinn.data.geometry import electron_wavelength_m
+from pinn.errors import ScanError
+from pinn.io.contents import Contents
+from pinn.io.physical_units import metres
+from pinn.io.shared import above_zero, counting_units, holds
+
+NEEDS_LIBRARY = "needs rosettasciio: pip install 'pinn-ptycho[formats]'"
+
+# Modules of the library whose files are told by their content, see `_sniff`; those that are not
+# are read when the format is named, by the suffix of the file.
+_BY_SUFFIX = {".tvips": "tvips", ".app5": "topspin", ".ser": "tia", ".emi": "tia", ".h5": "arina"}
+_NOT_LAZY = ("arina",)
+_RADIANS = {"rad": 1.0, "mrad": 1e-3, "urad": 1e-6, "µrad": 1e-6, "deg": math.pi / 180}
+_RECIPROCAL = re.compile(r"^(?:1/(?P<a>.+)|(?P<b>.+?)(?:\^-1|\*\*-1|\^\(-1\)|⁻¹|-1))$")
+
+
+def is_electron(path: Path, head: bytes) -> bool:
+    """True for a file of an electron microscopy format that says so by its first bytes or names."""
+    return _sniff(path, head) is not None
+
+
+def read_electron(path: Path, config: ScanConfig) -> Contents:
+    """Read a raster of diffraction patterns, `(scan y, scan x, H, W)`.
+
+    The energy is taken from the file, or from `energy_ev`; the step from the scan axes, or from
+    `step_m`.
+
+    Raises:
+        ScanError: the library is missing or cannot read the file, there is no raster of images in
+            it, or the step or the calibration is not known.
+    """
+    with open(path, "rb") as file:
+        module = _sniff(path, file.read(16)) or _BY_SUFFIX.get(path.suffix.lower())
+    if module is None:
+        raise ScanError(
+            f"{path} is of no electron microscopy format that is known by its content (EMD, "
+            "HyperSpy, Merlin, Gatan, blockfile, EMPAD); convert it with RosettaSciIO to .hspy"
+        )
+    signal = _raster(path, _signals(path, module))
+    axes = signal["axes"]
+    frames = LazyFrames(signal["data"], path)
+    found = Contents(frames, particle="electron", units=counting_units(frames.dtype, config))
+    microscope = _part(signal.get("metadata"), "Acquisition_instrument", "TEM")
+    energy = above_zero(_number(microscope.get("beam_energy")))
+    found.energy_ev = config.energy_ev or (energy * 1e3 if energy else None)
+    length = above_zero(_number(microscope.get("camera_length")))
+    found.distance_m = length * 1e-3 if length else None
+    found.positions_m = _positions(axes[:2], path, config, found.notes)
+    _calibrate(axes[2:], found, path, config)
+    angle = above_zero(_number(microscope.get("convergence_angle")))
+    if angle:
+        found.notes.append(f"the file says that the convergence semi-angle is {angle:g} mrad")
+    found.notes.append(
+        "a raster says nothing about its rotation against the detector: see --rotation-deg and "
+        "--orientation"
+    )
+    return found
+
+
+# ------------------------------------------------------------------------- which file it is
+
+
+def _sniff(path: Path, head: bytes) -> str | None:
+    """The module of the library for this content."""
+    if head.startswith(b"IMGBLO"):
+        return "blockfile"
+    if head.startswith(b"HDR,"):
+        return "quantumdetector"
+    if head[:4] in (b"\0\0\0\3", b"\0\0\0\4") and _is_gatan(head):
+        return "digitalmicrograph"
+    if head.lstrip().startswith(b"<"):
+        try:
+            with open(path, "rb") as file:
+                start = file.read(1 << 16)
+        except OSError:
+            return None
+        return "empad" if b"<raw_file" in start else None
+    if holds(path, head, "Experiments", if_so=lambda h5: "file_format" in h5.attrs):
+        return "hspy"
+    if holds(path, head, if_so=_is_emd):
+        return "emd"
+    return None
+
+
+def _is_gatan(head: bytes) -> bool:
+    """Version, size of the tags (4 or 8 bytes), byte order (0 or 1)."""
+    wide = head[3] == 4
+    order = head[12:16] if wide else head[8:12]
+    return order in (b"\0\0\0\0", b"\0\0\0\1")
+
+
+def _is_emd(h5: Any) -> bool:
+    """Version attributes of the Berkeley EMD format, at the root or one level below."""
+    groups = [h5, *(h5[name] for name in list(h5)[:20] if hasattr(h5.get(name), "keys"))]
+    return any({"version_major", "version_minor"} <= set(group.attrs) for group in groups)
+
+
+# ---------------------------------------------------------------------------- the library
+
+
+def _signals(path: Path, module: str) -> list[dict[str, Any]]:
+    try:
+        reader = import_module(f"rsciio.{module}")
+    except ImportError as error:
+        raise ScanError(f"{path} {NEEDS_LIBRARY} ({error})") from None
+    # The library warns, and logs, about metadata; what matters here is checked by the caller.
+    log = logging.getLogger("rsciio")
+    level = log.level
+    try:
+        log.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = reader.file_reader(str(path), lazy=module not in _NOT_LAZY)
+    # Parsers of other people's formats fail in every way there is.
+    except Exception as error:
+        raise ScanError(
+            f"RosettaSciIO cannot read {path} as {module} ({_first_line(error)}); copy the file "
+            "again, or convert it with the program it came from"
+        ) from None
+    finally:
+        log.setLevel(level)
+    return list(found)
+
+
+def _raster(path: Path, signals: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The first signal that is a raster of images, its scan axes first."""
+    shapes = []
+    for signal in signals:
+        data, axes = signal["data"], list(signal["axes"])
+        shapes.append(str(tuple(data.shape)))
+        if data.ndim != 4 or len(axes) != 4:
+            continue
+        moving = [i for i, axis in enumerate(axes) if axis.get("navigate")]
+        if len(moving) != 2:
+            moving = [0, 1]
+        order = [*moving, *(i for i in range(4) if i not in moving)]
+        if order != [0, 1, 2, 3]:
+            data = data.transpose(order)
+        return {**signal, "data": data, "axes": [axes[i] for i in order]}
+    raise ScanError(
+        f"{path} holds {', '.join(shapes) or 'no data'}, but a raster of images (scan y, scan x, "
+        "H, W) is required; if the shape of the scan was lost, set it in HyperSpy and save as .hspy"
+    )
+
+
+def _part(tree: Any, *names: str) -> Mapping[str, Any]:
+    for name in names:
+        tree = tree.get(name) if isinstance(tree, Mapping) else None
+    return tree if isinstance(tree, Mapping) else {}
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+# ---------------------------------------------------------------------------- calibration
+
+
+def _positions(
+    axes: Sequence[Mapping[str, Any]], path: Path, config: ScanConfig, notes: list[str]
+) -> np.ndarray:
+    """`(M, 2)` [y, x] in metres, row by row."""
+    steps = [_step(axis) for axis in axes]
+    if config.step_m is not None:
+        if None not in steps:
+            notes.append("step_m replaces the step that the file states")
+        steps = [config.step_m, config.step_m]
+    if None in steps:
+        said = ", ".join(f"{a.get('scale')} {_unit(a) or '(no unit)'}" for a in axes)
+        raise ScanError(
+            f"the scan axes of {path} have no step in a unit of length ({said}); say the step of "
+            "the raster with --step-m"
+        )
+    ny, nx = (int(axis["size"]) for axis in axes)
+    y, x = np.divmod(np.arange(ny * nx, dtype=np.float64), nx)
+    return np.stack([y, x], axis=1) * np.array(steps, np.float64)
+
+
+def _step(axis: Mapping[str, Any]) -> float | None:
+    """Metres of one step, or None if the unit is none of length."""
+    scale, unit = _number(axis.get("scale")), _unit(axis)
+    if not scale or not unit:
+        return None
+    try:
+        return abs(scale) * metres(unit, "scan axis", "")
+    except ScanError:
+        return None
+
+
+def _calibrate(
+    axes: Sequence[Mapping[str, Any]], found: Contents, path: Path, config: ScanConfig
+) -> None:
+    """Object pixel from the detector axes, or the detector pixel if those are in lengths."""
+    scales = [abs(_number(axis.get("scale")) or 0.0) for axis in axes]
+    unit = _unit(axes[1])
+    width = found.frames.shape[2]
+    if not all(scales) or not unit or unit != _unit(axes[0]):
+        return
+    frequency = _per_metre(unit)
+    angle = _RADIANS.get(unit.casefold())
+    if frequency is None and angle is None:
+        pixel = _step(axes[1])
+        if pixel is not None:
+            _check_square(scales, unit, path)
+            found.detector_pixel_m = pixel
+        return
+    _check_square(scales, unit, path)
+    if frequency is not None:
+        found.pixel_size_m = 1.0 / (width * scales[1] * frequency)
+    elif found.energy_ev is not None:
+        wavelength = electron_wavelength_m(found.energy_ev)
+        found.pixel_size_m = wavelength / (width * scales[1] * float(angle or 0.0))
+    elif config.pixel_size_m is None:
+        raise ScanError(
+            f"{path} states {scales[1]:g} {unit} per detector pixel but not the energy of the "
+            "electrons; say it with --energy-ev, for instance 300e3"
+        )
+
+
+def _check_square(scales: Sequence[float], unit: str, path: Path) -> None:
+    if max(scales) > 1.01 * min(scales):
+        raise ScanError(
+            f"detector pixels of {path} are {scales[0]:g} x {scales[1]:g} {unit}, but only square "
+            "ones can be used; resample the frames"
+        )
+
+
+def _unit(axis: Mapping[str, Any]) -> str:
+    unit = axis.get("units")
+    return unit.replace(" ", "").strip("$") if isinstance(unit, str) else ""
+
+
+def _per_metre(unit: str) -> float | None:
+    """Cycles per metre in one reciprocal unit such as `1/nm` or `A^-1`, or None."""
+    match = _RECIPROCAL.match(unit)
+    if match is None:
+        return None
+    try:
+        return 1.0 / metres(match["a"] or match["b"], "detector axis", "")
+    except ScanError:
+        return None
+
+
+# --------------------------------------------------------------------------------- frames
+
+
+class LazyFrames:
+    """Frames of a lazy array (dask) or an array in memory, `(ny, nx, H, W)` as `(ny*nx, H, W)`.
+
+    Args:
+        data: the array.
+        path: the file, for messages.
+    """
+
+    def __init__(self, data: Any, path: Path) -> None:
+        self._data, self._path = data, path
+        ny, self._nx, H, W = (int(n) for n in data.shape)
+        self._shape = (ny * self._nx, H, W)
+        self._dtype = np.dtype(data.dtype).newbyteorder("=")
+        if self._dtype.kind not in "biuf" or 0 in self._shape:
+            raise ScanError(
+                f"{path} holds {self._shape} of {self._dtype}, but frames of real numbers are "
+                "required"
+            )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(M, H, W)`."""
+        return self._shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the stored values, in the byte order of this machine."""
+        return self._dtype
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        """Frames `(n, H, W)` by index `(n,)`, in any order, repeated or not.
+
+        Raises:
+            ScanError: an index outside the scan, the file is damaged, or the source is closed.
+        """
+        indices = np.asarray(indices, np.int64).reshape(-1)
+        M = self._shape[0]
+        if len(indices) and not (indices.min() >= 0 and indices.max() < M):
+            wrong = indices.min() if indices.min() < 0 else indices.max()
+            raise ScanError(f"frame {wrong} was asked for, but the scan has frames 0 to {M - 1}")
+        unique, inverse = np.unique(indices, return_inverse=True)
+        found = np.empty((len(unique), *self._shape[1:]), self._dtype)
+        rows, columns = np.divmod(unique, self._nx)
+        # One run: neighbours in a row of the raster.
+        breaks = (np.diff(unique) != 1) | (np.diff(rows) != 0)
+        ends = [*(np.flatnonzero(breaks) + 1).tolist(), len(unique)] if len(unique) else []
+        start = 0
+        for stop in ends:
+            span = slice(int(columns[start]), int(columns[stop - 1]) + 1)
+            found[start:stop] = self._compute(int(rows[start]), span)
+            start = stop
+        return found[inverse]
+
+    def chunks(self, size: int) -> Iterator[tuple[int, np.ndarray]]:
+        """All frames in order: pairs of the first index and `(up to size, H, W)` frames."""
+        for first in range(0, self._shape[0], size):
+            yield first, self.read(np.arange(first, min(first + size, self._shape[0])))
+
+    def close(self) -> None:
+        """Drop the array; reading afterwards is an error."""
+        self._data = None
+
+    def _compute(self, row: int, columns: slice) -> np.ndarray:
+        if self._data is None:
+            raise ScanError("the frames of this scan were closed; load it again")
+        part = self._data[row, columns]
+        try:
+            # In this thread: the feed has threads of its own.
+            return part if isinstance(part, np.ndarray) else part.compute(scheduler="synchronous")
+        except Exception as error:
+            raise ScanError(
+                f"frames of {self._path} cannot be read ({_first_line(error)}); copy the file again"
+            ) from None

@@ -1,0 +1,219 @@
+"""What our CXI and ptychodus files hold besides: the group `pinn_scan`.
+
+Other formats have no place for exact pixel coordinates, several scans in one file, masks of single
+frames, or the statement that a length is nominal. This group has, so that a scan reopens as it
+was; programs that do not know it lose nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pinn.data.frames import pieces
+from pinn.data.geometry import photon_energy_ev, photon_wavelength_m
+from pinn.data.scan import Scan
+from pinn.errors import ScanError
+from pinn.io.contents import Contents
+from pinn.io.hdf5 import Hdf5Frames, array, attribute, has, numbers, text
+from pinn.io.stored import Intensities
+from pinn.io.text import json_text
+
+GROUP = "pinn_scan"
+FORMAT_NAME = "pinn-scan"
+FORMAT_VERSION = 1
+NOMINAL_PIXEL_M = 1e-8
+NOMINAL_ENERGY_EV = 1e4
+NOMINAL_DISTANCE_M = 1.0
+
+_LENGTHS = ("pixel_size_m", "energy_ev", "distance_m", "detector_pixel_m")
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A full set of lengths for a file that demands one.
+
+    Attributes:
+        pixel_size_m: of the object.
+        wavelength_m: of the photons or electrons.
+        distance_m: from sample to detector.
+        detector_pixel_m: of the frames as written.
+        nominal: names of those that are not known; a file states them.
+    """
+
+    pixel_size_m: float
+    wavelength_m: float
+    distance_m: float
+    detector_pixel_m: float
+    nominal: tuple[str, ...]
+
+    @property
+    def photon_energy_ev(self) -> float:
+        """Energy of a photon of this wavelength: what stands for the energy of an electron too."""
+        return photon_energy_ev(self.wavelength_m)
+
+    def sentence(self) -> str:
+        """What is nominal, or an empty text."""
+        if not self.nominal:
+            return ""
+        named = ", ".join(f"{name} = {getattr(self, name):.6g}" for name in self.nominal)
+        return f"Not known and therefore nominal: {named}."
+
+
+def complete_geometry(scan: Scan) -> Geometry:
+    """The lengths of a scan: what is missing follows from the others, or is nominal.
+
+    They satisfy `pixel size * detector pixel * N = wavelength * distance`, unless all four are
+    given and do not.
+    """
+    given = {
+        "pixel_size_m": scan.pixel_size_m,
+        "wavelength_m": scan.wavelength_m,
+        "distance_m": scan.distance_m,
+        "detector_pixel_m": scan.detector_pixel_m,
+    }
+    values = {name: value for name, value in given.items() if value is not None}
+    assumed = {
+        "pixel_size_m": NOMINAL_PIXEL_M,
+        "wavelength_m": photon_wavelength_m(NOMINAL_ENERGY_EV),
+        "distance_m": NOMINAL_DISTANCE_M,
+    }
+    nominal: list[str] = []
+    for name in given:
+        if name in values:
+            continue
+        if len(values) == 3:  # four lengths with one equation: the last one follows
+            values[name] = _last(name, values, scan.N)
+            nominal += [name] if nominal else []
+        else:
+            values[name] = assumed[name]
+            nominal.append(name)
+    return Geometry(**values, nominal=tuple(nominal))
+
+
+def _last(name: str, known: Mapping[str, float], N: int) -> float:
+    over, under = ("wavelength_m", "distance_m"), ("pixel_size_m", "detector_pixel_m")
+    top = math.prod(known[key] for key in over if key != name)
+    bottom = N * math.prod(known[key] for key in under if key != name)
+    return top / bottom if name in under else bottom / top
+
+
+def write_scan_group(parent: h5py.Group, scan: Scan, stored: Intensities) -> h5py.Group:
+    """Write everything about a scan that is small and that the format itself cannot hold.
+
+    Args:
+        parent: gets the group.
+        scan: what to write.
+        stored: its frames as the file holds them.
+
+    Returns:
+        The group, for what the format needs besides.
+    """
+    group = parent.create_group(GROUP)
+    group.attrs["format"] = FORMAT_NAME
+    group.attrs["format_version"] = FORMAT_VERSION
+    group.attrs["frames_units"] = stored.units
+    group.attrs["physical_units_known"] = scan.pixel_size_m is not None
+    for name in _LENGTHS:
+        if (value := getattr(scan, name, None)) is not None:
+            group.attrs[name] = value
+    group["positions_px"] = scan.positions_px
+    if scan.positions_nominal_px is not None:
+        group["positions_nominal_px"] = scan.positions_nominal_px
+    if scan.scan_index is not None:
+        group["scan_index"] = scan.scan_index
+    if scan.probe_weights is not None:
+        group["probe_weights"] = scan.probe_weights
+    if stored.saturation is not None:
+        group.attrs["saturation"] = stored.saturation
+    group.attrs["particle"] = scan.particle
+    group.attrs["truth_origin_px"] = np.asarray(scan.truth_origin_px, np.float64)
+    if scan.label_patches is not None:
+        labels = group.create_dataset("label_patches", scan.label_patches.shape, np.complex64)
+        for first, piece in pieces(scan.label_patches):
+            labels[first : first + len(piece)] = piece
+    group["acquisition"] = json_text(dict(scan.acquisition))
+    group["steps"] = json_text(list(scan.steps))
+    return group
+
+
+def ours(parent: h5py.Group, where: str | Path) -> h5py.Group | None:
+    """The group, or None if the file is not one of ours.
+
+    Raises:
+        ScanError: the group is of a newer version.
+    """
+    group = parent.get(GROUP)
+    if not isinstance(group, h5py.Group) or text(group, "format") != FORMAT_NAME:
+        return None
+    version = attribute(group, "format_version")
+    if version is None or version > FORMAT_VERSION:
+        raise ScanError(
+            f"{where} was written by a newer pinn (its group {group.name} is of version {version}, "
+            f"this one reads up to {FORMAT_VERSION}); upgrade pinn"
+        )
+    return group
+
+
+def read_scan_group(group: h5py.Group, found: Contents, where: Path) -> None:
+    """Put what the group says in the place of what the format said.
+
+    Raises:
+        ScanError: a part is missing or of another length.
+    """
+    M = found.frames.shape[0]
+    found.positions_m = None
+    found.positions_px = _pairs(group, "positions_px", M, where)
+    if has(group, "positions_nominal_px"):
+        found.positions_nominal_px = _pairs(group, "positions_nominal_px", M, where)
+    if has(group, "scan_index"):
+        found.scan_index = array(group, "scan_index", where, ndim=1, kind="iu")
+    if has(group, "probe_weights"):
+        found.probe_weights = numbers(group, "probe_weights", where, ndim=2, length=M)
+    if has(group, "label_patches"):
+        found.label_patches = Hdf5Frames(where, f"{group.name}/label_patches", kind="c")
+    for name in (*_LENGTHS, "saturation"):
+        setattr(found, name, attribute(group, name))
+    found.particle = text(group, "particle") or "photon"
+    found.units = text(group, "frames_units") or found.units
+    found.centre, found.beam_centre = "centred", None
+    origin = np.asarray(group.attrs.get("truth_origin_px", (0.0, 0.0)), np.float64)
+    if origin.shape != (2,):
+        raise ScanError(
+            f"truth_origin_px of {group.name} in {where} has shape {origin.shape}, but (2,) is "
+            "required; write the file again"
+        )
+    found.truth_origin_px = (float(origin[0]), float(origin[1]))
+    found.acquisition = _json(group, "acquisition", dict, where)
+    found.steps = _json(group, "steps", list, where)
+
+
+def _pairs(group: h5py.Group, name: str, M: int, where: str | Path) -> np.ndarray:
+    pairs = numbers(group, name, where, ndim=2, length=M)
+    if pairs.shape[1] != 2:
+        raise ScanError(
+            f"'{group.name}/{name}' in {where} has shape {pairs.shape}, but (M, 2) is required; "
+            "write the file again"
+        )
+    return pairs
+
+
+def _json(group: h5py.Group, name: str, kind: type, where: str | Path) -> Any:
+    if not has(group, name):
+        return kind()
+    try:
+        value = json.loads(text(group[name]) or "")
+    except ValueError:
+        value = None
+    if not isinstance(value, kind):
+        raise ScanError(
+            f"'{group.name}/{name}' in {where} is no JSON {kind.__name__}; write the file again"
+        )
+    return value

@@ -1,0 +1,193 @@
+"""What is said about frames and pixels: each fault alone, and nothing about a good scan."""
+
+import numpy as np
+import pytest
+
+from pinn.check import check, quick
+from pinn.check.look import look
+from pinn.check.numbers import quantum
+from pinn.check.pixels import centre_of_mass, find_bad
+from pinn.config import ScanConfig
+from pinn.data.scan import Scan
+from pinn.simulate import SimulateConfig, simulate
+
+GOOD = simulate(SimulateConfig(N=32, n_frames=60, seed=2, object="leaves", photons_per_frame=2e5))
+COUNTS, PLACES, PROBE = GOOD.frames().astype(np.int64), GOOD.positions_px, GOOD.probe
+
+
+def made(counts=COUNTS, **parts):
+    parts = {"probe": PROBE, "units": "counts", **parts}
+    return Scan(counts, parts.pop("positions", PLACES), **parts)
+
+
+def codes(scan, **options):
+    return {finding.code: finding for finding in quick(scan, ScanConfig(**options))}
+
+
+def test_a_good_scan_is_not_remarked_upon():
+    assert codes(made()) == {}
+
+
+def test_hot_and_dead_pixels_are_found_and_nothing_else():
+    counts = COUNTS.copy()
+    hot, dead = [(5, 27), (20, 9), (20, 10)], [(13, 16), (14, 16), (14, 17)]
+    for y, x in hot:
+        counts[:, y, x] = 4 * counts.mean(0).max()
+    for y, x in dead:
+        counts[:, y, x] = 0
+    scan = made(counts)
+    found = find_bad(look(scan), True)
+    assert sorted(map(tuple, np.argwhere(found.hot).tolist())) == hot
+    assert sorted(map(tuple, np.argwhere(found.dead).tolist())) == dead
+    said = codes(scan)
+    assert "3 pixels ([5, 27], [20, 9], [20, 10]" in said["hot-pixels"].message
+    assert "3 pixels ([13, 16]" in said["dead-pixels"].message
+    report = check(scan, orientation=False)
+    np.testing.assert_array_equal(np.argwhere(report.bad_pixels), sorted(hot + dead))
+    # Masked, they are nobody's concern.
+    valid = np.ones((32, 32), bool)
+    valid[tuple(np.transpose(hot + dead))] = False
+    assert codes(made(counts, valid_mask=valid)) == {}
+
+
+def test_a_gap_between_modules_is_dead_and_a_dark_corner_is_not():
+    counts = COUNTS.copy()
+    counts[:, :, 18:20] = 0
+    found = find_bad(look(made(counts)), True)
+    rows = np.flatnonzero(found.dead[:, 18])
+    assert found.dead[:, 18].sum() > 8 and rows[0] <= 13 and rows[-1] >= 19
+    assert not found.dead[:, :17].any() and not found.dead[:, 21:].any()
+    assert not find_bad(look(made()), True).dead.any()
+
+
+def test_saturation_is_seen_by_the_ties():
+    level = int(np.quantile(COUNTS.max((1, 2)), 0.2))
+    finding = codes(made(np.minimum(COUNTS, level)))["saturated"]
+    assert finding.options == {"saturation": float(level)}
+    assert "saturated" not in codes(made(np.minimum(COUNTS, level)), saturation=float(level))
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (3, -4), (-6, 1)])
+def test_the_centre_is_found_to_a_fraction_of_a_pixel(shift):
+    counts = np.roll(COUNTS, shift, (1, 2))
+    index = np.arange(32) - 16
+    mean = COUNTS.mean(0)
+    own = np.array([mean.sum(1) @ index, mean.sum(0) @ index]) / mean.sum()
+    found = centre_of_mass(look(made(counts, centre="centred")))
+    np.testing.assert_allclose(found, own + shift, atol=0.25)
+
+
+def test_an_off_centre_pattern_names_the_beam_pixel_of_the_stored_frames():
+    scan = made(np.roll(COUNTS, (3, -4), (1, 2)), centre="centred")
+    finding = codes(scan)["off-centre"]
+    assert finding.severity == "warning"
+    assert finding.options == {"beam_row": 19, "beam_column": 12}
+    flipped = codes(scan, flip_frames="ud")["off-centre"]
+    assert flipped.options == {"beam_row": 13, "beam_column": 12}
+    binned = codes(scan, bin_frames=2)["off-centre"]
+    assert binned.options == {"beam_row": 38, "beam_column": 24}
+
+
+def test_half_a_mask_does_not_move_the_centre():
+    valid = np.ones((32, 32), bool)
+    valid[:, 20:] = False
+    assert "off-centre" not in codes(made(valid_mask=valid))
+
+
+def test_a_pattern_that_is_cut_off():
+    wide = COUNTS + np.random.default_rng(0).poisson(2.0 * COUNTS.mean(), COUNTS.shape)
+    assert codes(made(wide))["pattern-cut"].severity == "warning"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_amplitudes_that_are_roots_of_counts_tell_the_dose(dtype):
+    dim = simulate(SimulateConfig(N=32, n_frames=40, photons_per_frame=5e3, seed=1))
+    amplitude = np.sqrt(dim.frames().astype(float))
+    for factor, said in ((1.0, "whole numbers"), (0.0137, "whole multiples of")):
+        stored = (factor * amplitude).astype(dtype)
+        scan = Scan(stored, dim.positions_px, probe=dim.probe, units="amplitude")
+        finding = codes(scan)["dose-found"]
+        photons = float((amplitude**2).sum((1, 2)).mean())
+        assert finding.options["photons_per_frame"] == pytest.approx(photons, rel=1e-3)
+        assert said in finding.message
+    assert "dose-found" not in codes(scan, photons_per_frame=5e3)
+
+
+def test_numbers_without_a_quantum_do_not_tell_the_dose():
+    noise = np.random.default_rng(0)
+    smooth = np.sqrt(COUNTS + noise.uniform(0, 1, COUNTS.shape))
+    said = codes(made(smooth, units="amplitude"))
+    assert "dose-unknown" in said and "dose-found" not in said
+    assert quantum(noise.uniform(0, 10, 5000)) is None
+    assert quantum(noise.poisson(3, 5000) * 0.37) == pytest.approx(0.37)
+    assert quantum(noise.poisson(90, 20) * 1.0) is None  # too few to tell
+
+
+def test_units_that_contradict_the_numbers():
+    assert codes(made(units="amplitude"))["units"].options == {"frames": "counts"}
+    halves = made(COUNTS + 0.5, units="counts")
+    assert codes(halves)["units"].options == {"frames": "intensity"}
+    bright = made(COUNTS * 1000.5, units="amplitude")
+    assert codes(bright)["units"].options == {"frames": "intensity"}
+    gain = codes(made(COUNTS * 12))["gain"]
+    photons = COUNTS.sum((1, 2)).mean()
+    assert gain.options["frames"] == "intensity"
+    assert gain.options["photons_per_frame"] == pytest.approx(photons, rel=1e-3)
+
+
+@pytest.mark.parametrize(("photons", "severity"), [(100, "warning"), (3000, "remark")])
+def test_little_light(photons, severity):
+    dim = simulate(SimulateConfig(N=32, n_frames=40, photons_per_frame=photons))
+    finding = codes(Scan(dim.frames(), dim.positions_px, probe=dim.probe))["dose-low"]
+    assert finding.severity == severity
+
+
+def test_frames_that_stand_out():
+    counts = COUNTS.copy()
+    counts[[4, 5, 6]] = 0
+    counts[20] *= 9
+    counts[30] //= 30
+    said = codes(made(counts))
+    assert said["dark-frames"].options == {"drop_frames": "4-6"}
+    assert said["bright-frames"].options == {"drop_frames": "20"}
+    assert said["dim-frames"].options == {"drop_frames": "30"}
+    report = check(made(counts), orientation=False)
+    assert report.options["drop_frames"] == "4-6,20,30"
+
+
+def test_repeated_frames_are_found_by_the_whole_check():
+    counts = COUNTS.copy()
+    counts[11] = counts[10]
+    counts[12] = counts[10]
+    counts[40] = np.roll(counts[41], 1, 0)  # as bright, but another frame
+    report = check(made(counts), orientation=False)
+    found = {finding.code: finding for finding in report.findings}
+    assert found["repeated-frames"].options == {"drop_frames": "11-12"}
+
+
+def test_unusable_values_and_a_mask_the_wrong_way_round(tmp_path):
+    counts = COUNTS.astype(np.float64)
+    counts[:, 3, 3] = np.nan
+    counts[2, 5, 5] = -1
+    assert "60 not finite, 1 negative" in codes(made(counts))["unusable-values"].message
+    valid = np.zeros((32, 32), bool)
+    valid[10:20, 10:20] = True
+    given = {"bad_pixels": tmp_path / "mask.npy"}
+    finding = codes(made(valid_mask=valid), **given)["mask-large"]
+    assert finding.options == {"bad_pixels_polarity": "good"}
+    assert codes(made(valid_mask=valid))["mask-large"].options == {}
+
+
+def test_the_probe():
+    assert codes(made(probe=None))["no-probe"].severity == "warning"
+    wide = np.ones((32, 32), complex)
+    assert codes(made(probe=wide))["probe-support"].severity == "warning"
+
+
+def test_the_truth():
+    assert codes(made(truth=np.ones((200, 200), complex)))["truth-constant"].severity == "remark"
+    small = GOOD.truth[:36, :36]
+    assert codes(made(truth=small))["truth-small"].severity == "warning"
+    assert codes(made(truth=GOOD.truth)) == {}
+    shifted = made(truth=GOOD.truth, truth_origin_px=(40.0, 0.0))
+    assert "truth-small" in codes(shifted)

@@ -1,0 +1,170 @@
+"""Files of ptypy: several chunks are one scan, masks keep their polarity, the rest its units."""
+
+import h5py
+import numpy as np
+import pytest
+from foreign_files import BAD, COUNTS, PLACES_M, H, M, W, frames_of, write_ptyd
+
+from pinn.config import ScanConfig
+from pinn.errors import ScanError
+from pinn.io.ptyd import is_ptyd, read_ptyd
+
+
+def read(path, **options):
+    return read_ptyd(path, ScanConfig(**options))
+
+
+@pytest.mark.parametrize("chunks", [(15,), (7, 8), (1,) * 15], ids=str)
+def test_chunks_are_one_scan(tmp_path, chunks):
+    found = read(write_ptyd(tmp_path / "a.ptyd", chunks=chunks))
+    np.testing.assert_array_equal(frames_of(found), COUNTS)
+    np.testing.assert_array_equal(found.positions_m, PLACES_M)
+    np.testing.assert_array_equal(found.bad_pixels, BAD)
+    assert found.energy_ev == pytest.approx(8200)
+    assert found.distance_m == 2.1
+    assert found.detector_pixel_m == 55e-6
+    assert found.beam_centre == (7.5, 9.0)
+    assert found.units == "intensity"  # float frames
+    found.close()
+    with pytest.raises(ScanError, match="closed"):
+        found.frames.read(np.array([0]))
+
+
+def test_chunks_are_ordered_by_number_and_not_by_name(tmp_path):
+    found = read(write_ptyd(tmp_path / "a.ptyd", chunks=(1,) * 12 + (3,)))
+    np.testing.assert_array_equal(found.frames.read(np.arange(M)), COUNTS)
+
+
+def test_linked_chunks(tmp_path):
+    path = write_ptyd(tmp_path / "a.ptyd", chunks=(9, 6))
+    with h5py.File(path, "r+") as h5, h5py.File(tmp_path / "a.ptyd.part001", "w") as part:
+        for key in h5["chunks/1"]:
+            h5.copy(f"chunks/1/{key}", part)
+        del h5["chunks/1"]
+        h5["chunks/1"] = h5py.ExternalLink("a.ptyd.part001", "/")
+    found = read(path)
+    np.testing.assert_array_equal(frames_of(found), COUNTS)
+    found.close()
+    (tmp_path / "a.ptyd.part001").unlink()
+    with pytest.raises(ScanError, match=r"a\.ptyd.*a\.ptyd\.part001"):
+        read(path)
+
+
+@pytest.mark.parametrize("weights", ["none", "empty"])
+def test_without_weights_every_pixel_counts(tmp_path, weights):
+    assert read(write_ptyd(tmp_path / "a.ptyd", weights=weights)).bad_pixels is None
+
+
+@pytest.mark.parametrize("place", ["meta", "info"])
+def test_a_common_weight(tmp_path, place):
+    path = write_ptyd(tmp_path / "a.ptyd", weights="none")
+    with h5py.File(path, "r+") as h5:
+        h5[f"{place}/weight2d"] = (~BAD).astype(float)
+    np.testing.assert_array_equal(read(path).bad_pixels, BAD)
+
+
+def test_weights_that_differ_are_a_mask_of_each_frame(tmp_path):
+    weights = np.ones((M, H, W), np.float32)
+    weights[4, 2, 3] = 0
+    weights[11, 5, 1] = np.nan
+    path = write_ptyd(tmp_path / "a.ptyd", chunks=(5, 10), weights="none")
+    with h5py.File(path, "r+") as h5:
+        h5["chunks/0/weights"], h5["chunks/1/weights"] = weights[:5], weights[5:]
+    bad = read(path).bad_pixels
+    np.testing.assert_array_equal(bad.read(np.arange(M)), ~(weights > 0))
+    assert bad.dtype == bool
+
+
+def test_integer_frames_are_counts_and_options_win(tmp_path):
+    path = write_ptyd(tmp_path / "a.ptyd", data=lambda rows: COUNTS[rows])
+    found = read(path)
+    assert found.units == "counts" and found.frames.dtype == np.uint16
+    assert read(path, frames="intensity").units is None  # `load` then takes the option
+
+
+META = {
+    "nothing": (dict(energy=0.0, distance=-1.0, psize=None, center=None), None, None, None, None),
+    "words": (dict(center="fftshift"), 8200, 2.1, 55e-6, None),
+    "tuples": (dict(center=(7.0, 3.5), psize=(4e-5, 4e-5)), 8200, 2.1, 4e-5, (7.0, 3.5)),
+    "scalars": (dict(psize=3e-5), 8200, 2.1, 3e-5, (7.5, 9.0)),
+}
+
+
+@pytest.mark.parametrize("name", META)
+def test_what_meta_says(tmp_path, name):
+    meta, energy, distance, pixel, centre = META[name]
+    found = read(write_ptyd(tmp_path / "a.ptyd", meta=meta))
+    assert found.energy_ev == (energy if energy is None else pytest.approx(energy))
+    assert (found.distance_m, found.detector_pixel_m, found.beam_centre) == (
+        distance,
+        pixel,
+        centre,
+    )
+
+
+def test_a_centre_in_the_corner_and_a_near_field_are_told(tmp_path):
+    path = write_ptyd(tmp_path / "a.ptyd", meta=dict(center="fft", propagation="nearfield"))
+    found = read(path)
+    assert found.centre == "corner" and "near field" in found.notes[0]
+    assert read(path, centre="centred").centre is None
+
+
+BROKEN = {
+    "no chunks": (dict(chunks=()), r"'/chunks' in .*a\.ptyd is empty"),
+    "no data": (dict(data=lambda rows: None), r"no dataset '/chunks/0/data'"),
+    "no frames": (dict(data=lambda rows: COUNTS[:0]), r"\(0, 16, 18\): there are no frames"),
+    "frames rank": (dict(data=lambda rows: COUNTS[0]), r"'/chunks/0/data' .* \(16, 18\)"),
+    "complex": (dict(data=lambda rows: COUNTS[rows] + 0j), "'/chunks/0/data' .* complex"),
+    "no positions": (dict(positions=lambda rows: None), "no dataset '/chunks/0/positions'"),
+    "positions length": (
+        dict(positions=lambda rows: PLACES_M[:9]),
+        "'/chunks/0/positions' .* 9 entries, but there are 15 frames",
+    ),
+    "positions columns": (
+        dict(positions=lambda rows: np.ones((M, 3))),
+        r"'/chunks/0/positions' .* \(15, 3\), but \(15, 2\)",
+    ),
+    "positions nan": (dict(positions=lambda rows: np.full((M, 2), np.nan)), "must be finite"),
+    "positions text": (
+        dict(positions=lambda rows: np.array([[b"None"] * 2] * M)),
+        "'/chunks/0/positions' .* text",
+    ),
+    "weights shape": (
+        dict(weights=lambda rows: np.ones((M, H, H))),
+        r"'/chunks/0/weights' .* \(15, 16, 16\), but \(15, 16, 18\)",
+    ),
+    "pixels": (dict(meta=dict(psize=np.array([5e-5, 7e-5]))), "5e-05 m high and 7e-05 m wide"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_files_get_one_sentence(tmp_path, name):
+    changes, words = BROKEN[name]
+    if "weights" in changes:
+        weights, changes = changes["weights"], {}
+        path = write_ptyd(tmp_path / "a.ptyd", weights="none")
+        with h5py.File(path, "r+") as h5:
+            h5["chunks/0/weights"] = weights(slice(None))
+    else:
+        path = write_ptyd(tmp_path / "a.ptyd", **changes)
+    with pytest.raises(ScanError, match=words) as error:
+        read(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_frames_of_different_sizes(tmp_path):
+    path = write_ptyd(tmp_path / "a.ptyd", chunks=(9, 6))
+    with h5py.File(path, "r+") as h5:
+        del h5["chunks/1/data"]
+        h5["chunks/1/data"] = COUNTS[9:, :, :16]
+    with pytest.raises(ScanError, match=r"'/chunks/1/data' .* \(16, 16\) pixels, but"):
+        read(path)
+
+
+def test_recognised_by_its_groups(tmp_path):
+    path = write_ptyd(tmp_path / "a.ptyd")
+    assert is_ptyd(path, path.read_bytes()[:16])
+    with h5py.File(path, "r+") as h5:
+        del h5["chunks"]
+    assert not is_ptyd(path, path.read_bytes()[:16])
+    assert not is_ptyd(tmp_path / "not there", b"")

@@ -1,0 +1,142 @@
+"""Files of PtyLab and of the NSLS-II nanoprobe: units, order of columns, turns of the frames."""
+
+import numpy as np
+import pytest
+from foreign_files import (
+    COUNTS,
+    LAB_M,
+    PLACES_M,
+    PROBE,
+    H,
+    M,
+    W,
+    frames_of,
+    write_flat,
+    write_hxn,
+    write_ptylab,
+)
+
+from pinn.config import ScanConfig
+from pinn.data.geometry import photon_energy_ev
+from pinn.errors import ScanError
+from pinn.io.hxn import is_hxn, read_hxn
+from pinn.io.ptylab import is_ptylab, read_ptylab
+
+# As PtyLab does it to an image, by its own description of the codes.
+TURNS = {
+    0: lambda a: a,
+    1: np.fliplr,
+    2: np.flipud,
+    3: lambda a: np.flipud(np.fliplr(a)),
+    4: np.transpose,
+    5: lambda a: np.fliplr(a.T),
+    6: lambda a: np.flipud(a.T),
+    7: lambda a: np.flipud(np.fliplr(a.T)),
+}
+
+
+def ptylab(path, **options):
+    return read_ptylab(path, ScanConfig(**options))
+
+
+def hxn(path, **options):
+    return read_hxn(path, ScanConfig(**options))
+
+
+def test_ptylab(tmp_path):
+    path = write_ptylab(tmp_path / "a.hdf5")
+    found = ptylab(path)
+    np.testing.assert_array_equal(frames_of(found), COUNTS)
+    np.testing.assert_array_equal(found.positions_m, LAB_M)
+    assert found.energy_ev == pytest.approx(photon_energy_ev(632.8e-9))
+    assert (found.distance_m, found.detector_pixel_m) == (0.05, 75e-6)
+    assert found.units == "intensity" and found.probe is None
+    assert any("120 um wide" in note for note in found.notes)
+    assert ptylab(path, frames="counts").units is None
+
+
+@pytest.mark.parametrize("code", TURNS)
+def test_orientation_of_ptylab(tmp_path, code):
+    found = ptylab(write_ptylab(tmp_path / "a.hdf5", orientation=code))
+    wanted = np.stack([TURNS[code](frame) for frame in COUNTS])
+    np.testing.assert_array_equal(frames_of(found), wanted)
+    assert bool(code) == any("orientation" in note for note in found.notes)
+
+
+def test_variants_of_ptylab(tmp_path):
+    turned = ptylab(write_ptylab(tmp_path / "a.hdf5", encoder=LAB_M.T))
+    np.testing.assert_array_equal(turned.positions_m, LAB_M)
+    bare = ptylab(
+        write_ptylab(
+            tmp_path / "b.hdf5",
+            orientation=None,
+            entrancePupilDiameter=None,
+            wavelength=None,
+            zo=[[0.0]],
+            dxd=None,
+        )
+    )
+    assert (bare.energy_ev, bare.distance_m, bare.detector_pixel_m) == (None, None, None)
+    assert bare.notes == []
+
+
+def test_hxn(tmp_path):
+    path = write_hxn(tmp_path / "a.h5")
+    found = hxn(path)
+    np.testing.assert_array_equal(frames_of(found), np.sqrt(COUNTS).astype(np.float32))
+    np.testing.assert_allclose(found.positions_m, PLACES_M, rtol=1e-14)
+    np.testing.assert_array_equal(found.probe, PROBE)
+    assert found.positions_unit_m == 1e-6
+    assert found.energy_ev == pytest.approx(photon_energy_ev(1.5e-10))
+    assert found.detector_pixel_m == pytest.approx(55e-6) and found.distance_m == 0.5
+    assert found.acquisition == {"tomography_angle_deg": -3.0}
+    assert found.units == "amplitude" and "'obj' was not read" in found.notes[0]
+    assert hxn(path, frames="counts").units is None
+
+
+def test_hxn_with_less(tmp_path):
+    found = hxn(write_hxn(tmp_path / "a.h5", prb=None, obj=None, angle=None, z_m=0.0))
+    assert (found.probe, found.distance_m) == (None, None)
+    assert dict(found.acquisition) == {} and found.notes == []
+    one = hxn(write_hxn(tmp_path / "b.h5", prb=PROBE[0]))
+    np.testing.assert_array_equal(one.probe, PROBE[0])
+
+
+BROKEN = {
+    "lab, no zo but leds": (write_ptylab, dict(zo=None, zled=0.1), "Fourier ptychography file"),
+    "lab, rank": (write_ptylab, dict(ptychogram=COUNTS[0]), r"'/?ptychogram' .* \(16, 18\)"),
+    "lab, text": (write_ptylab, dict(ptychogram="none"), "'/?ptychogram' .* text"),
+    "lab, length": (
+        write_ptylab,
+        dict(encoder=np.ones((4, 2))),
+        r"'/encoder' .* \(4, 2\), but \(15, 2\)",
+    ),
+    "lab, nan": (write_ptylab, dict(encoder=np.full((M, 2), np.inf)), "'/encoder' .* finite"),
+    "lab, code": (write_ptylab, dict(orientation=9), "'/orientation' .* is 9, but .* 0 to 7"),
+    "lab, wavelengths": (write_ptylab, dict(wavelength=[4e-7, 7e-7]), "'/wavelength' .* one is"),
+    "hxn, turned": (
+        write_hxn,
+        dict(points=np.ones((M, 2))),
+        r"'/points' .* \(15, 2\), but \(2, 15\)",
+    ),
+    "hxn, rank": (write_hxn, dict(diffamp=np.ones((H, W))), r"'/?diffamp' .* \(16, 18\)"),
+    "hxn, real probe": (write_hxn, dict(prb=np.ones((H, W))), "'/prb' .* complex"),
+    "hxn, nan": (write_hxn, dict(points=np.full((2, M), np.nan)), "'/points' .* finite"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_files_get_one_sentence(tmp_path, name):
+    write, changes, words = BROKEN[name]
+    path = write(tmp_path / "a.h5", **changes)
+    with pytest.raises(ScanError, match=words) as error:
+        (ptylab if write is write_ptylab else hxn)(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_recognised(tmp_path):
+    lab, nano = write_ptylab(tmp_path / "a.h5"), write_hxn(tmp_path / "b.h5")
+    other = write_flat(tmp_path / "c.h5", {"ptychogram": 1, "points": 1})
+    heads = {path: path.read_bytes()[:16] for path in (lab, nano, other)}
+    assert [is_ptylab(path, head) for path, head in heads.items()] == [True, False, False]
+    assert [is_hxn(path, head) for path, head in heads.items()] == [False, True, False]

@@ -1,0 +1,148 @@
+"""Files in the layout of tike, made from its rules, and the real scan turned back into one."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from foreign_files import COUNTS, PLACES, PROBE, H, M, W, frames_of, tike_arrays, write_tike
+
+from pinn.config import ScanConfig
+from pinn.errors import ScanError
+from pinn.io.tike import is_tike, read_tike
+
+CORNER = np.fft.ifftshift(COUNTS, axes=(1, 2))
+STAR = Path(__file__).parents[3] / "shared" / "data" / "siemens_star.npz"
+
+
+def read(path, **options):
+    return read_tike(path, ScanConfig(**options))
+
+
+@pytest.mark.parametrize("compressed", [False, True], ids=["stored", "compressed"])
+def test_a_scan(tmp_path, compressed):
+    found = read(write_tike(tmp_path / "a.npz", compressed))
+    np.testing.assert_array_equal(frames_of(found), CORNER)
+    np.testing.assert_allclose(found.positions_px, PLACES, rtol=1e-14)  # two additions
+    np.testing.assert_array_equal(found.probe, PROBE)
+    assert (found.centre, found.units) == ("corner", "counts")
+    assert found.scan_index is None and found.notes == []
+
+
+LAYOUTS = {
+    "without scans axis": dict(data=CORNER, scan=PLACES - (H / 2, W / 2)),
+    "fortran": dict(data=np.asfortranarray(CORNER[None])),
+    "fortran probe": dict(probe=np.asfortranarray(PROBE[None, None, None])),
+    "probe modes": dict(probe=PROBE),
+    "big endian": dict(data=CORNER[None].astype(">u2")),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_layouts_of_the_same_scan(tmp_path, name):
+    found = read(write_tike(tmp_path / "a.npz", **LAYOUTS[name]))
+    np.testing.assert_array_equal(frames_of(found), CORNER)
+    np.testing.assert_allclose(found.positions_px, PLACES, rtol=1e-14)
+    np.testing.assert_array_equal(found.probe, PROBE)
+
+
+def test_probe_shapes(tmp_path):
+    assert read(write_tike(tmp_path / "a.npz", probe=PROBE[0])).probe.shape == (1, H, W)
+    assert read(write_tike(tmp_path / "b.npz", probe=None)).probe is None
+    several = np.stack([PROBE, 2 * PROBE, 3 * PROBE])[None, None]
+    found = read(write_tike(tmp_path / "c.npz", probe=several))
+    np.testing.assert_array_equal(found.probe, PROBE)
+    assert found.notes == ["of 3 variations of the probe the first was taken"]
+
+
+def test_several_scans_are_told_apart(tmp_path):
+    both = np.stack([CORNER, CORNER[::-1]])
+    places = np.stack([PLACES, PLACES + 100]) - (H / 2, W / 2)
+    found = read(write_tike(tmp_path / "a.npz", data=both, scan=places))
+    np.testing.assert_array_equal(frames_of(found), both.reshape(2 * M, H, W))
+    np.testing.assert_allclose(found.positions_px[M:], PLACES + 100, rtol=1e-14)
+    np.testing.assert_array_equal(found.scan_index, np.repeat([0, 1], M))
+
+
+def test_float_frames_are_intensities_and_options_win(tmp_path):
+    path = write_tike(tmp_path / "a.npz", data=CORNER[None] * 0.5)
+    assert read(path).units == "intensity"
+    found = read(path, frames="amplitude", centre="centred")
+    assert (found.units, found.centre) == (None, None)
+
+
+def test_arrays_that_are_not_used_are_told(tmp_path):
+    found = read(write_tike(tmp_path / "a.npz", psi=np.ones((1, 9, 9)), extra=np.ones(3)))
+    assert found.notes == ["arrays that are not used: 'extra'"]
+
+
+OBJECTS = np.empty((1, M, H, W), object)
+BROKEN = {
+    "no data": (dict(data=None), "no array 'data', .* it has: probe, scan"),
+    "no scan": (dict(scan=None), "no array 'scan'"),
+    "rank": (dict(data=CORNER[0]), r"'data' .* \(16, 18\), but"),
+    "no frames": (dict(data=CORNER[None, :0], scan=np.ones((1, 0, 2))), "there are no frames"),
+    "complex": (dict(data=CORNER[None] + 0j), "'data' .* complex128, but real"),
+    "objects": (dict(data=OBJECTS), "'data' .* pickled Python objects, .* never read"),
+    "scan length": (dict(scan=np.ones((1, M - 1, 2))), r"'scan' .* \(1, 14, 2\), but \(1, 15, 2\)"),
+    "scan columns": (dict(scan=np.ones((1, M, 3))), r"'scan' .* \(1, 15, 3\)"),
+    "scan text": (dict(scan=np.full((1, M, 2), "a")), "'scan' .* <U1, but real"),
+    "scan objects": (dict(scan=np.empty((1, M, 2), object)), "'scan' .* never read"),
+    "probe rank": (dict(probe=np.ones(5)), r"'probe' .* \(5,\) of float64, but complex"),
+    "probe text": (dict(probe=np.full((H, W), "a")), "'probe' .* <U1"),
+    "probe objects": (dict(probe=np.empty((H, W), object)), "'probe' .* never read"),
+    "probe empty": (dict(probe=np.ones((1, 0, H, W))), "'probe' .* leave it out"),
+    "several scans, fortran": (
+        dict(data=np.asfortranarray(np.stack([CORNER, CORNER]))),
+        r"\(2, 15, 16, 18\) in Fortran order, but",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_files_get_one_sentence(tmp_path, name):
+    changes, words = BROKEN[name]
+    path = tmp_path / "a.npz"
+    np.savez(path, allow_pickle=True, **tike_arrays(**changes))
+    with pytest.raises(ScanError, match=words) as error:
+        read(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_only_these_zip_files_are_taken(tmp_path):
+    def taken(path):
+        return is_tike(path, path.read_bytes()[:16])
+
+    assert taken(write_tike(tmp_path / "a.npz"))
+    assert not taken(write_tike(tmp_path / "b.npz", diff3d=CORNER))
+    assert not taken(write_tike(tmp_path / "c.npz", scan=np.ones((M, 3))))
+    assert not taken(write_tike(tmp_path / "d.npz", scan=None))
+    with zipfile.ZipFile(tmp_path / "e.zip", "w") as archive:
+        archive.writestr("data.npy", b"no array")
+    assert not taken(tmp_path / "e.zip")
+    (tmp_path / "f.npz").write_bytes(b"PK\x03\x04 cut off")
+    assert not taken(tmp_path / "f.npz")
+
+
+def test_the_real_scan_turned_back_into_its_first_layout(tmp_path):
+    """The star came from tike: counts, corner-centred, top-left positions."""
+    assert STAR.is_file(), f"the scan of shared/data is missing: {STAR}"
+    with np.load(STAR) as star:
+        rows = slice(0, 60)
+        counts = np.rint(star["diff3d"][rows].astype(np.float64) ** 2).astype(np.float32)
+        places = np.stack([star["ycoords"], star["xcoords"]], axis=1)[rows]
+        probe = star["probeGuess"]
+    path = write_tike(
+        tmp_path / "star.npz",
+        data=np.fft.ifftshift(counts, axes=(1, 2))[None],
+        scan=(places - 64)[None].astype(np.float32),
+        probe=probe[None, None, None, None].astype(np.complex64),
+    )
+    assert is_tike(path, path.read_bytes()[:16])
+    found = read(path)
+    frames = np.fft.fftshift(found.frames.read(np.arange(len(places))), axes=(1, 2))
+    np.testing.assert_array_equal(frames, counts)
+    # Single precision of numbers up to a thousand.
+    np.testing.assert_allclose(found.positions_px, places, atol=1e-4)
+    np.testing.assert_allclose(found.probe[0], probe, rtol=1e-6)
+    found.close()
