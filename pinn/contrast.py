@@ -2,7 +2,8 @@
 
 A network that is not sure predicts the mean, and averaging overlapping patches smooths what is
 left: amplitude and phase come out too flat by a common factor. The frames know the factor. With
-the object split as `O = m (1 + r + i s)`, m its mean, r and s real, the intensities of
+the object split as `O = m (1 + r + i s)`, m its mean times its phase ramp (which a detector that is
+off centre by a fraction of a pixel puts there), r and s real, the intensities of
 `m (c0 + c1 r + i c2 s)` are quadratic in c, so the weighted squared distance to the measured ones
 is a polynomial of fourth degree in three numbers, whose coefficients are sums over pixels: one
 pass over a sample of frames, then a minimum in closed form for all practical purposes. This is
@@ -74,16 +75,20 @@ def calibrate(
     """
     N = probe.shape[-1]
     rows = _sample(positions - origin, obj.shape, N)
+    slope = _slope(obj)
+    ramp = _ramp(slope, obj.shape)
+    flat = obj * np.conj(ramp)
     total = float(coverage.sum())
-    mean = complex(np.sum(coverage * obj.astype(np.complex128)) / total) if total else 0j
+    mean = complex(np.sum(coverage * flat) / total) if total else 0j
     spread = float(np.sum(coverage * np.abs(obj) ** 2) / total) if total else 0.0
     if not len(rows) or abs(mean) ** 2 < 0.25 * spread or spread == 0.0:
         return obj, Contrast(
             note="contrast was not calibrated: the object has no mean to speak of, or no frame "
             "lies wholly inside it"
         )
-    deviation = np.where(coverage > 0, obj / mean - 1.0, 0.0)
-    gram, right, energy = _moments(deviation, positions[rows] - origin, probe, rows, read)
+    deviation = np.where(coverage > 0, flat / mean - 1.0, 0.0)
+    lit = probe * _ramp(slope, (N, N))  # where a patch lies only turns its phase as a whole
+    gram, right, energy = _moments(deviation, positions[rows] - origin, lit, rows, read)
     found, before, after = _minimise(gram, right, energy)
     if found is None:
         return obj, Contrast(
@@ -93,9 +98,21 @@ def calibrate(
             "look at the reconstruction with care",
         )
     real, imaginary = found
-    scaled = mean * (1.0 + real * deviation.real + 1j * imaginary * deviation.imag)
+    scaled = mean * ramp * (1.0 + real * deviation.real + 1j * imaginary * deviation.imag)
     scaled = np.where(coverage > 0, scaled, 0.0).astype(np.complex64)
     return scaled, Contrast(real, imaginary, before, after)
+
+
+def _slope(obj: np.ndarray) -> np.ndarray:
+    """Mean phase gradient (y, x) in radians per pixel, bright pixels counting most."""
+    wide = obj.astype(np.complex128)
+    y, x = np.sum(np.conj(wide[:-1]) * wide[1:]), np.sum(np.conj(wide[:, :-1]) * wide[:, 1:])
+    return np.array([np.angle(y), np.angle(x)])
+
+
+def _ramp(slope: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    lines = [np.exp(1j * g * (np.arange(n) - n // 2)) for g, n in zip(slope, shape, strict=True)]
+    return lines[0][:, None] * lines[1]
 
 
 def _sample(places: np.ndarray, shape: tuple[int, ...], N: int) -> np.ndarray:

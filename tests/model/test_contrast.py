@@ -41,12 +41,28 @@ def test_known_factors_are_found_and_applied(modes, origin):
     got, found = calibrate(
         dull, coverage, origin, 5.0 * probe, positions + origin, lambda rows: 0.3 * amplitude[rows]
     )
-    # float32 forward model; the truth explains its own frames exactly
-    assert found.real == pytest.approx(1.15, rel=1e-3)
-    assert found.imaginary == pytest.approx(1.4, rel=1e-3)
-    assert found.residual_after < 1e-6 < 1e-3 < found.residual_before
-    assert np.linalg.norm(got - truth) < 1e-3 * np.linalg.norm(truth)
+    # the truth has a slight slope, and bilinear samples of a product are not its factors' product
+    assert found.real == pytest.approx(1.15, rel=5e-3)
+    assert found.imaginary == pytest.approx(1.4, rel=5e-3)
+    assert found.residual_after < 1e-5 < 1e-3 < found.residual_before
+    assert np.linalg.norm(got - truth) < 5e-3 * np.linalg.norm(truth)
     assert got.dtype == np.complex64 and found.note is None
+
+
+def test_a_phase_ramp_is_no_contrast():
+    """A detector off centre by a fraction of a pixel: the object carries a ramp of many turns."""
+    truth, probe, positions, _ = setup()
+    y, x = np.indices(truth.shape)
+    ramp = np.exp(1j * (0.11 * y - 0.25 * x))
+    amplitude = np.sqrt(diffract(extract_patches(truth * ramp, positions, N), probe))
+    dull = flattened(truth, np.ones(truth.shape), 1.15, 1.4) * ramp
+    got, found = calibrate(
+        dull, np.ones(truth.shape), np.zeros(2), probe, positions, lambda rows: amplitude[rows]
+    )
+    # bilinear sampling of a product is not the product of the samples: half a percent here
+    assert found.real == pytest.approx(1.15, rel=0.05)
+    assert found.imaginary == pytest.approx(1.4, rel=0.05)
+    assert np.linalg.norm(got - truth * ramp) < 0.15 * np.linalg.norm(dull - truth * ramp)
 
 
 def test_values_behind_the_mask_play_no_part():
@@ -56,8 +72,8 @@ def test_values_behind_the_mask_play_no_part():
     masked = amplitude.copy()
     masked[:, 3:6, 7:11] = -1.0  # how an encoded frame marks them
     _, found = calibrate(dull, coverage, np.zeros(2), probe, positions, lambda r: masked[r])
-    assert found.real == pytest.approx(1.1, rel=1e-3)
-    assert found.imaginary == pytest.approx(0.8, rel=1e-3)
+    assert found.real == pytest.approx(1.1, rel=5e-3)
+    assert found.imaginary == pytest.approx(0.8, rel=5e-3)
 
 
 def test_order_of_the_frames_plays_no_part():
@@ -103,7 +119,7 @@ def test_nothing_to_go_by_is_said(case):
     truth, probe, positions, amplitude = setup()
     obj, coverage = truth.astype(np.complex64), np.ones(truth.shape)
     if case == "no mean":
-        obj = np.exp(2j * np.pi * np.arange(SIDE) / 6)[:, None] * np.ones((SIDE, SIDE))
+        obj = np.exp(2j * np.pi * np.random.default_rng(1).random((SIDE, SIDE)))
     elif case == "no frame inside":
         positions = positions + 1000.0
     else:
