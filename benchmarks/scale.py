@@ -119,12 +119,14 @@ def quick(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def group(options: argparse.Namespace) -> dict[str, Any]:
+    import numpy as np
+
     from pinn.data.grouping import make_groups
-    from pinn.data.validation import nearest_step
     from pinn.io.load import load
 
     places = load(options.scan).positions_px
-    step = nearest_step(places)
+    beside = places[make_groups(places, 2).indices[:, 1]]
+    step = float(np.median(np.hypot(*(beside - places).T)))
     rules: dict[str, dict[str, Any]] = {
         "nearest": {},
         "nearest, twice as many groups": dict(n_groups=2 * len(places)),
