@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from pinn import simulate
+    from pinn import check, simulate
     from pinn.config import ModelConfig, ReconstructConfig, ScanConfig, TrainConfig
     from pinn.data.scan import Scan
     from pinn.inference import reconstruct
@@ -46,7 +46,7 @@ _HOMES = {
     "reconstruct": "pinn.inference",
     "train": "pinn.training",
 }
-_MODULES = {"simulate"}
+_MODULES = {"check", "simulate"}
 _ON_KERAS = {"pinn.inference", "pinn.live", "pinn.trained", "pinn.training"}
 
 __all__ = [
@@ -62,6 +62,7 @@ __all__ = [
     "StopRequested",
     "TrainConfig",
     "__version__",
+    "check",
     "convert",
     "evaluate",
     "load",

@@ -101,6 +101,7 @@ class Watcher(keras.callbacks.Callback):
         """Write the archive with the optimiser's state (atomic: the old one stays until then)."""
         if self.folder is None:
             return
+        self.folder.mkdir(parents=True, exist_ok=True)  # or the archive would take its name
         model = self.session.model
         model.optimizer_arrays = arrays_of(self.session.network.optimizer)
         model.save(self.folder)

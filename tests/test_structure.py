@@ -42,6 +42,7 @@ FORBIDDEN = {
     "data": ON_KERAS | {"pinn.cli"},
     "metrics": ON_KERAS | {"pinn.cli"},
     "simulate": ON_KERAS | {"pinn.cli"},
+    "check": ON_KERAS | {"pinn.cli"},
 }
 
 

@@ -88,7 +88,7 @@ def check(
     turned = None
     if orientation:
         tell("trying orientations")
-        turned = rank_orientations(scan, thorough=thorough)
+        turned = rank_orientations(scan, bad_pixels=bad.any, thorough=thorough)
         findings += orientation_findings(turned, scan, config)
     tell("estimating costs")
     estimates, memory = costs(scan, found, backend)

@@ -167,6 +167,9 @@ def accelerators() -> list[str]:
 def _devices(machine: dict[str, Any]) -> str:
     memory = f", {machine['memory_gb']:.0f} GB" if "memory_gb" in machine else ""
     text = f"{machine['cores_available']} cores ({machine['processor']}){memory}"
+    load = _load()
+    if load is not None and load > 0.7 * int(machine["cores_available"] or 1):
+        text += f"; busy with other work (load {load:.1f}), so expect longer"
     cards = accelerators()
     if cards:
         text += f"; {', '.join(cards)}: not measured yet, --thorough does"

@@ -12,7 +12,7 @@ from pinn.config import ScanConfig
 from pinn.data.scan import Scan
 from pinn.data.subset import frames_text, parse_frames
 
-_BRIGHT, _DIM = 4.0, 0.1  # times the median
+BRIGHT, DIM = 4.0, 0.1  # times the median
 _SPREAD = 8.0  # robust standard deviations
 _PAIRS = 2048  # frames compared at most
 _SHOWN = 4
@@ -35,8 +35,8 @@ def frame_findings(scan: Scan, config: ScanConfig) -> list[Finding]:
     lit = counts > 0
     median = float(np.median(counts[lit]))
     spread = 1.4826 * float(np.median(np.abs(counts[lit] - median)))
-    bright = np.flatnonzero((counts > _BRIGHT * median) & (counts > median + _SPREAD * spread))
-    dim = np.flatnonzero(lit & (counts < _DIM * median) & (counts < median - 3 * spread))
+    bright = np.flatnonzero((counts > BRIGHT * median) & (counts > median + _SPREAD * spread))
+    dim = np.flatnonzero(lit & (counts < DIM * median) & (counts < median - 3 * spread))
     for code, rows, word in (("bright-frames", bright, "more"), ("dim-frames", dim, "less")):
         if not len(rows):
             continue

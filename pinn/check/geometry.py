@@ -30,7 +30,7 @@ def orientation_findings(
     findings = [_of_class(found, config)]
     if found.scale is not None and found.scale.factor != 1.0:
         findings.append(_of_scale(found.scale, scan))
-    if found.probe == "poor" and found.probe_r_factor is not None:
+    if found.decided and found.probe == "poor" and found.probe_r_factor is not None:
         findings.append(
             Finding(
                 "remark",
@@ -72,8 +72,9 @@ def _of_class(found: Orientation, config: ScanConfig) -> Finding:
         )
     if found.best == 0:
         message = (
-            f"positions and frames fit together, but the probe says that it is {_said(choice)} "
-            f"({_sigmas(found)})"
+            f"positions and frames fit together, but the given probe fits them only with "
+            f"{_said(choice)} ({_sigmas(found)}); if the axes are known to be right, it is the "
+            "probe that is stored turned over or conjugated"
         )
     else:
         message = f"the positions do not lie as the frames do: {best.name} is right ({sure})"

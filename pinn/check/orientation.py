@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pinn.check.exposures import BRIGHT, DIM
 from pinn.check.fit import Region, fit
 from pinn.check.regions import (
     central,
@@ -125,11 +126,14 @@ class Orientation:
         }
 
 
-def rank_orientations(scan: Scan, *, thorough: bool = False) -> Orientation | None:
+def rank_orientations(
+    scan: Scan, *, bad_pixels: np.ndarray | None = None, thorough: bool = False
+) -> Orientation | None:
     """Rank the 32 ways to lay the positions of a scan against its frames.
 
     Args:
         scan: as read, with the options given so far.
+        bad_pixels: bool `(N, N)`, centred, True = leave out besides what is masked.
         thorough: twice the frames, regions and sweeps.
 
     Returns:
@@ -142,19 +146,23 @@ def rank_orientations(scan: Scan, *, thorough: bool = False) -> Orientation | No
     factor = 2 if thorough else 1
     amplitude = scan.read(usable[:: max(1, len(usable) // 64)][:64])[0]
     mean = np.mean(amplitude.astype(np.float64) ** 2, 0)
+    good = np.ones(mean.shape, bool) if bad_pixels is None else ~bad_pixels
+    mean *= good
     side = central_side(mean)
     frames = int(_FRAMES * factor * min(1.0, (_FAST_SIDE / side) ** 2))
     chosen = choose_frames(scan, usable, max(frames, 2 * SMALLEST_SCAN), _REGIONS * factor)
     # A small scan is one region: then it is looked at with several choices of what is held out.
     chosen = [chosen[i % len(chosen)] for i in range(_REGIONS * factor)]
-    regions = [read_region(scan, rows, side, seed) for seed, rows in enumerate(chosen)]
+    regions = [read_region(scan, rows, side, seed, good) for seed, rows in enumerate(chosen)]
     mean = np.fft.ifftshift(central(mean, side))
     return _Ranking(scan, regions, mean, _SWEEPS * factor).result(begun)
 
 
 def _usable(scan: Scan) -> np.ndarray:
-    """Frames with light, of the largest scan of the file."""
-    rows = np.flatnonzero(scan.statistics().frame_counts > 0)
+    """Frames with about as much light as most, of the largest scan of the file."""
+    counts = scan.statistics().frame_counts
+    median = float(np.median(counts[counts > 0]))
+    rows = np.flatnonzero((counts > DIM * median) & (counts < BRIGHT * median))
     if scan.scan_index is not None:
         values, counts = np.unique(scan.scan_index[rows], return_counts=True)
         rows = rows[scan.scan_index[rows] == values[np.argmax(counts)]]

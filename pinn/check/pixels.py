@@ -19,13 +19,14 @@ _HOT = 4.0  # times its second brightest neighbour
 _SURE = 25.0  # counts in all frames looked at
 _FAINT = 1e-5  # of the power of a frame, where counts are not known
 _LIT = 20.0
+_STUCK, _STUCK_FRAMES, _STUCK_SHARE = 0.1, 16, 0.05
 _TIES, _FULL = 5, 255
 _OFF_PX, _FAR_OFF_PX = 1.0, 2.5
 
 
 @dataclass(frozen=True, eq=False)
 class Bad:
-    """Pixels that no mask covers yet: bool `(N, N)` each."""
+    """Pixels that no mask covers yet: bool `(N, N)` each; `hot` are stuck ones too."""
 
     dead: np.ndarray
     hot: np.ndarray
@@ -42,7 +43,8 @@ def find_bad(seen: Look, photons: bool) -> Bad:
 
     A hot pixel is brighter than four times the second brightest of its eight neighbours, which
     even a single wild neighbour does not hide and no sampled diffraction pattern does; the middle
-    of the frame is left out. A dead region has no count although nearly all its rim is lit.
+    of the frame is left out. A pixel that varies far less than photons do is stuck. A dead region
+    has no count although nearly all its rim is lit.
 
     Args:
         seen: the look at the frames.
@@ -56,6 +58,10 @@ def find_bad(seen: Look, photons: bool) -> Bad:
     hot = seen.valid & (seen.mean > _HOT * second + sure)
     half = len(hot) // 2
     hot[half - 1 : half + 2, half - 1 : half + 2] = False
+    stuck = seen.valid & (seen.used >= _STUCK_FRAMES) & (seen.mean > 0)
+    stuck &= seen.variance < (_STUCK * seen.mean if photons else 1e-12 * seen.mean**2)
+    if stuck.mean() < _STUCK_SHARE:  # else it is the frames that do not change
+        hot |= stuck & (seen.mean > lit)
     dead = np.zeros_like(hot)
     labels, _ = ndimage.label(seen.valid & (seen.mean == 0), np.ones((3, 3)))
     for label, place in enumerate(ndimage.find_objects(labels), 1):
@@ -91,7 +97,7 @@ def pixel_findings(scan: Scan, config: ScanConfig, seen: Look, bad: Bad) -> list
             Finding(
                 "warning",
                 "hot-pixels",
-                f"{_pixels(bad.hot)} far brighter than all around in the mean frame and hold "
+                f"{_pixels(bad.hot)} far brighter than all around in the mean frame or stuck, with "
                 f"{share:.1%} of the counts: mask them (--write-bad-pixels FILE writes the mask, "
                 "--bad-pixels FILE uses it, --fix does both)",
             )

@@ -98,8 +98,16 @@ def scan_counts(scan: Scan) -> bool:
     return scan.units == "counts" or scan.photons_per_frame is not None
 
 
-def read_region(scan: Scan, rows: np.ndarray, side: int, seed: int) -> Region:
-    """Read a region, cropped to `side`, and draw the frames to hold out."""
+def read_region(scan: Scan, rows: np.ndarray, side: int, seed: int, good: np.ndarray) -> Region:
+    """Read a region, cropped to `side`, and draw the frames to hold out.
+
+    Args:
+        scan: the scan.
+        rows: of `choose_frames`.
+        side: of `central_side`.
+        seed: of the draw.
+        good: bool `(N, N)`, pixels to use of those that are valid.
+    """
     rng = np.random.default_rng(seed)
     inner = max(1, int(_COMPACT * len(rows)))
     held = np.zeros(len(rows), bool)
@@ -107,6 +115,7 @@ def read_region(scan: Scan, rows: np.ndarray, side: int, seed: int) -> Region:
     order = np.argsort(rows, kind="stable")  # in the order of the file
     rows, held = rows[order], held[order]
     amplitude, valid = scan.read(rows)
+    amplitude, valid = amplitude * good, valid & good
     return make_region(
         central(amplitude, side),
         central(valid, side),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from pinn.cli.common import Common
 from pinn.config import ScanConfig
-from pinn.data.scan import Scan
 from pinn.errors import ScanError
+
+if TYPE_CHECKING:
+    from pinn.data.scan import Scan
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -12,7 +12,7 @@ from pinn.check.cost import TRAINING_GROUPS
 from pinn.cli.common import Common
 from pinn.data.scan import Scan
 
-_GROUPS, _FRAMES = 64, 128
+_GROUPS, _FRAMES = 64, 256
 
 
 def measure(common: Common, scan: Scan) -> list[Fact]:

@@ -248,7 +248,7 @@ def check_acquisition(values: Mapping[str, float] | None, where: str) -> dict[st
     for name, value in (values or {}).items():
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ScanError(
                 f"acquisition {name!r} of {where} is {value!r}, but a number is required"
             ) from None
@@ -263,6 +263,8 @@ def check_steps(steps: Sequence[Mapping[str, Any]], where: str) -> tuple[dict[st
     Raises:
         ScanError: something else.
     """
+    if _deeper(steps, 8):
+        raise ScanError(f"steps of {where} are no plain records: lists in lists, more than 8 deep")
     try:
         found = json.loads(json.dumps([dict(step) for step in steps], allow_nan=False))
     except (TypeError, ValueError) as error:
@@ -270,6 +272,14 @@ def check_steps(steps: Sequence[Mapping[str, Any]], where: str) -> tuple[dict[st
     if not all(isinstance(step.get("step"), str) for step in found):
         raise ScanError(f"steps of {where} hold a record without the name of its 'step'")
     return tuple(found)
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether lists and mappings in lists and mappings go on for more than some levels."""
+    parts = value.values() if isinstance(value, Mapping) else value
+    if not isinstance(value, Mapping | list | tuple):
+        return False
+    return levels < 0 or any(_deeper(part, levels - 1) for part in parts)
 
 
 def check_origin(origin: Sequence[float], where: str) -> tuple[float, float]:

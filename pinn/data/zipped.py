@@ -10,6 +10,7 @@ import logging
 import lzma
 import math
 import os
+import re
 import shutil
 import struct
 import tempfile
@@ -22,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -34,7 +35,7 @@ _SLAB_BYTES = 16 << 20
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _LARGEST_ARRAY = 4 << 30
 # What the zip module, its decompressors and NumPy's parser of headers raise for damaged files.
-_BROKEN = (
+BROKEN = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError),
     *(OSError, EOFError, ValueError, TypeError, LookupError, RuntimeError, SyntaxError),
     *(OverflowError, MemoryError, NotImplementedError),
@@ -101,7 +102,7 @@ def open_zip(path: Path) -> zipfile.ZipFile:
         raise ScanError(f"{path} is a folder; name the scan file in it") from None
     except PermissionError:
         raise ScanError(f"scan file {path} may not be read; change its permissions") from None
-    except _BROKEN as error:
+    except BROKEN as error:
         with open(path, "rb") as file:
             start = file.read(4)
         if start.startswith(b"PK") and "not a zip" in str(error):
@@ -204,7 +205,7 @@ def _copy(path: Path, member: Member, shape: tuple[int, ...], axes: list[int]) -
     except ScanError:
         file.close()
         raise
-    except _BROKEN as error:
+    except BROKEN as error:
         file.close()
         raise _damaged(path, member.key, error) from None
     except BaseException:
@@ -269,7 +270,7 @@ def _faults(path: Path, key: str) -> Iterator[None]:
             yield
     except ScanError:
         raise
-    except _BROKEN as error:
+    except BROKEN as error:
         raise _damaged(path, key, error) from None
 
 
@@ -278,5 +279,5 @@ def _damaged(path: Path, key: str, error: Exception) -> ScanError:
 
 
 def _reason(error: Exception) -> str:
-    said: Any = getattr(error, "strerror", None) or error
-    return (str(said).strip() or type(error).__name__).splitlines()[0][:200]
+    said = str(getattr(error, "strerror", None) or error).strip() or type(error).__name__
+    return re.sub(r" object at 0x\w+", "", said.splitlines()[0])[:200]

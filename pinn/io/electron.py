@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
@@ -134,6 +135,7 @@ def _signals(path: Path, module: str) -> list[dict[str, Any]]:
             found = reader.file_reader(str(path), lazy=module not in _NOT_LAZY)
     # Parsers of other people's formats fail in every way there is.
     except Exception as error:
+        _let_go(error)
         raise ScanError(
             f"RosettaSciIO cannot read {path} as {module} ({_first_line(error)}); copy the file "
             "again, or convert it with the program it came from"
@@ -141,6 +143,15 @@ def _signals(path: Path, module: str) -> list[dict[str, Any]]:
     finally:
         log.setLevel(level)
     return list(found)
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Close files that the library left open when it failed: they are variables of its calls."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        while error is not None:
+            traceback.clear_frames(error.__traceback__)
+            error = error.__context__
 
 
 def _raster(path: Path, signals: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from pinn.data.zipped import load_member, read_members
+from pinn.data.zipped import BROKEN, load_member, read_members
 from pinn.errors import ScanError
 from pinn.io.formats import read_head
 
@@ -66,8 +66,9 @@ def _array(
         return load_member(path, members[key])
     if head.startswith(npy.MAGIC_PREFIX):
         try:
-            return np.load(path, allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
+            # Mapped first: a size beyond the end of the file is refused, not made room for.
+            return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+        except BROKEN as error:
             raise ScanError(f"{what} {path} cannot be read ({error}); write it again") from None
     from pinn.io.hdf5 import is_hdf5
 

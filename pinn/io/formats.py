@@ -258,6 +258,8 @@ def read_head(path: Path, what: str) -> bytes:
     try:
         if path.is_dir():
             raise ScanError(f"{path} is a folder; name the {what} in it")
+        if path.exists() and not path.is_file():  # reading from a pipe or a device may never end
+            raise ScanError(f"{what} {path} is no ordinary file; copy what it holds into one")
         with open(path, "rb") as file:
             head = file.read(HEAD_BYTES)
     except FileNotFoundError:

@@ -48,7 +48,7 @@ __all__ = [
     "text",
 ]
 
-_LARGEST_ARRAY = 4 << 30
+_LARGEST_ARRAY, _LARGEST_UNWRITTEN = 4 << 30, 64 << 20
 
 
 def array(
@@ -61,7 +61,10 @@ def array(
     """
     item = dataset(h5, path, where, ndim=ndim, kind=kind)
     full = full_name(h5, path)
-    if item.size * item.dtype.itemsize > _LARGEST_ARRAY:
+    size = item.size * item.dtype.itemsize
+    # Of what was never written a file states the shape only.
+    written = item.is_virtual or item.id.get_storage_size()
+    if size > (_LARGEST_ARRAY if written else _LARGEST_UNWRITTEN):
         raise ScanError(
             f"{full!r} in {where} has shape {item.shape} of {item.dtype}, which is too large to be "
             "what its name says; write the file again"

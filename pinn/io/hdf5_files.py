@@ -19,8 +19,12 @@ from pinn.errors import PinnError, ScanError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 NEEDS_PLUGIN = "needs hdf5plugin: pip install 'pinn-ptycho[formats]'"
-# What h5py raises for damaged files, depending on where in the file the damage is.
-FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
+# What h5py raises for damaged files, depending on where in the file the damage is; attributes are
+# missing where a name leads to another kind of object than expected.
+FAULTS = (
+    *(OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError),
+    AttributeError,
+)
 
 _LISTED = 12
 _MOST_SOURCES = 100
@@ -264,7 +268,7 @@ def listing(h5: h5py.Group) -> str:
 
     def note(name: str, item: Any) -> bool | None:
         if isinstance(item, h5py.Dataset):
-            found.append(f"{name} {item.shape}")
+            found.append(f"{printable(name)} {item.shape}")
         return True if len(found) > _LISTED else None
 
     try:
@@ -276,6 +280,12 @@ def listing(h5: h5py.Group) -> str:
     return ", ".join(found) or "no datasets"
 
 
+def printable(name: object) -> str:
+    """A name as it is, or quoted if it holds line ends or other characters that do not print."""
+    text = str(name)
+    return text if text.isprintable() else repr(text)
+
+
 def full_name(h5: h5py.Group, path: str) -> str:
     """A name from the root of the file, for messages."""
     base = "" if isinstance(h5, h5py.File) else str(h5.name or "")
@@ -284,7 +294,9 @@ def full_name(h5: h5py.Group, path: str) -> str:
 
 def reason_of(error: BaseException) -> str:
     """First line of what a library says."""
-    return (str(error).strip("'\"") or type(error).__name__).splitlines()[0]
+    # The text of a KeyError is its argument with quotes around it.
+    said = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return (str(said).strip() or type(error).__name__).splitlines()[0]
 
 
 def damaged(what: str, where: str | Path, error: BaseException) -> ScanError:

@@ -9,6 +9,7 @@ import numpy as np
 
 from pinn.config import ScanConfig
 from pinn.data.scan import Scan
+from pinn.errors import ScanError
 from pinn.io.contents import Contents
 from pinn.io.formats import FORMATS, Format, recognise
 from pinn.io.placement import scan_arguments
@@ -36,12 +37,18 @@ def load(path: str | Path, config: ScanConfig | None = None, **options: Any) -> 
     path = Path(path)
     config = (config or ScanConfig()).replace(**options)
     known = recognise(path, config)
-    found = known.contents(path, config)
     try:
-        return scan_of(path, found, config, known)
-    except BaseException:
-        found.close()
-        raise
+        found = known.contents(path, config)
+        try:
+            return scan_of(path, found, config, known)
+        except BaseException:
+            found.close()
+            raise
+    except MemoryError as error:
+        raise ScanError(
+            f"{path} asks for more memory than there is ({str(error) or 'out of memory'}); it is "
+            "damaged, or too large for this machine"
+        ) from None
 
 
 def scan_of(path: Path, found: Contents, config: ScanConfig, known: Format) -> Scan:

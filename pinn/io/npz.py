@@ -9,6 +9,7 @@ The writer lives in `pinn.io.npz_writer` and is offered here too.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -211,7 +212,7 @@ class _Reader:
             text = self._text(key)
             try:
                 value = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 value = None
             if isinstance(value, dict):
                 found.update(value)
@@ -306,6 +307,9 @@ def _word(metadata: dict[str, Any], name: str, known: tuple[str, ...], path: Pat
 
 def _number(value: Any, signed: bool = False) -> float | None:
     """A finite number, above zero unless `signed`; or None."""
-    usable = isinstance(value, int | float) and not isinstance(value, bool)
-    low = -float("inf") if signed else 0
-    return float(value) if usable and low < value < float("inf") else None
+    try:
+        number = float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:  # JSON has whole numbers of any length
+        number = math.inf
+    usable = math.isfinite(number) and (signed or number > 0) and not isinstance(value, bool)
+    return number if usable else None

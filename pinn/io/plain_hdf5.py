@@ -7,6 +7,7 @@ object pixels.
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import h5py
 import numpy as np
@@ -15,6 +16,7 @@ from pinn.config import ScanConfig
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
 from pinn.io.hdf5 import FAULTS, Hdf5Frames, array, dataset, is_hdf5, numbers, reading, text
+from pinn.io.hdf5_files import printable
 from pinn.io.physical_units import metres
 
 _PIXELS = ("px", "pixel", "pixels", "")
@@ -143,14 +145,14 @@ def _advice(h5: h5py.File, path: Path, config: ScanConfig) -> str:
     several = f"frames may be {_named(stacks, shapes)}; " if len(stacks) > 1 else ""
     if not options:
         return (
-            f"{path} is HDF5 of no known layout; {several}with --data-path {data} {shape} it needs "
-            f"positions, but no dataset has {M} or ({M}, 2) numbers: it has "
+            f"{path} is HDF5 of no known layout; {several}with --data-path {quote(data)} {shape} "
+            f"it needs positions, but no dataset has {M} or ({M}, 2) numbers: it has "
             f"{_named(shapes, shapes)}"
         )
     more = f"; positions may also be {_named(others, shapes)}" if others else ""
     return (
         f"{path} is HDF5 of no known layout, so say where the parts are: {several}try --format "
-        f"plain-hdf5 --data-path {data} {options}{more}"
+        f"plain-hdf5 --data-path {quote(data)} {options}{more}"
     )
 
 
@@ -191,13 +193,14 @@ def _position_options(
         if int(np.prod(shape, dtype=np.int64)) == M and len(shape) <= 3 and name not in pairs
     ]
     if pairs:
-        return f"--positions-path {pairs[0]}", pairs[1:] + lines
+        return f"--positions-path {quote(pairs[0])}", pairs[1:] + lines
     x, y = (_by_letter(lines, letter) for letter in "xy")
     if x is None or y is None or x == y:
         if len(lines) < 2:
             return "", []
         y, x = lines[:2]
-    return f"--y-path {y} --x-path {x}", [name for name in lines if name not in (x, y)]
+    rest = [name for name in lines if name not in (x, y)]
+    return f"--y-path {quote(y)} --x-path {quote(x)}", rest
 
 
 def _by_letter(names: list[str], letter: str) -> str | None:
@@ -210,7 +213,7 @@ def _by_letter(names: list[str], letter: str) -> str | None:
 
 
 def _named(names: object, shapes: dict[str, tuple[int, ...]]) -> str:
-    listed = [f"{name} {shapes[name]}" for name in list(names)]  # type: ignore[call-overload]
+    listed = [f"{printable(name)} {shapes[name]}" for name in list(names)]  # type: ignore[call-overload]
     if len(listed) > _SHOWN:
         listed[_SHOWN:] = ["..."]
     return ", ".join(listed) or "no datasets of numbers"

@@ -23,6 +23,7 @@ from pinn.data.geometry import electron_energy_ev, photon_energy_ev
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
 from pinn.io.hdf5 import Hdf5Frames, array, has, is_hdf5, reading
+from pinn.io.hdf5_files import printable
 from pinn.io.mat5 import check_mat5
 from pinn.io.shared import ANGSTROM_M, LONGEST_M, above_zero, counting_units, holds, meant
 from pinn.io.stacks import StoredFrames
@@ -134,7 +135,7 @@ class _Hdf5Mat:
 
         def note(name: str, item: Any) -> None:
             if isinstance(item, h5py.Dataset) and item.shape and not name.startswith("#"):
-                found.append(f"{name.replace('/', '.')} {item.shape[::-1]}")
+                found.append(f"{printable(name).replace('/', '.')} {item.shape[::-1]}")
 
         self._h5.visititems(note)
         return ", ".join(found[:12]) + (", ..." if len(found) > 12 else "") or "nothing"

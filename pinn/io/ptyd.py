@@ -131,7 +131,7 @@ def _bad(
 
 def _has_weights(h5: h5py.File, name: str, shape: tuple[int, int, int], path: Path) -> bool:
     key = f"{name}/weights"
-    if not has(h5, key) or isinstance(h5[key], h5py.Group) or not h5[key].size:
+    if not has(h5, key) or not isinstance(h5[key], h5py.Dataset) or not h5[key].size:
         return False
     weights = dataset(h5, key, path, ndim=3, kind="biuf")
     if weights.shape != shape:
@@ -173,7 +173,7 @@ def _values(h5: h5py.File, key: str, path: Path) -> list[float] | None:
     if isinstance(item, h5py.Group):
         parts = [_values(h5, f"{key}/{name}", path) for name in sorted(item)]
         return None if not parts or None in parts else [v for part in parts for v in part or ()]
-    if item.dtype.kind not in "iuf" or not item.size:  # the words 'fftshift' and 'None'
-        return None
+    if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "iuf" or not item.size:
+        return None  # the words 'fftshift' and 'None'
     values = array(h5, key, path).astype(np.float64).reshape(-1)
     return values.tolist() if np.isfinite(values).all() else None

@@ -184,11 +184,11 @@ def read_scan_group(group: h5py.Group, found: Contents, where: Path) -> None:
     found.particle = text(group, "particle") or "photon"
     found.units = text(group, "frames_units") or found.units
     found.centre, found.beam_centre = "centred", None
-    origin = np.asarray(group.attrs.get("truth_origin_px", (0.0, 0.0)), np.float64)
-    if origin.shape != (2,):
+    origin = np.asarray(group.attrs.get("truth_origin_px", (0.0, 0.0)))
+    if origin.shape != (2,) or origin.dtype.kind not in "iuf":
         raise ScanError(
-            f"truth_origin_px of {group.name} in {where} has shape {origin.shape}, but (2,) is "
-            "required; write the file again"
+            f"truth_origin_px of {group.name} in {where} is {origin.tolist()!r}, but two numbers "
+            "(y, x) are required; write the file again"
         )
     found.truth_origin_px = (float(origin[0]), float(origin[1]))
     found.acquisition = _json(group, "acquisition", dict, where)
@@ -210,7 +210,7 @@ def _json(group: h5py.Group, name: str, kind: type, where: str | Path) -> Any:
         return kind()
     try:
         value = json.loads(text(group[name]) or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, kind):
         raise ScanError(

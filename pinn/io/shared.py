@@ -37,7 +37,7 @@ def holds(
     try:
         with open_hdf5(path) as h5:
             return all(has(h5, name) for name in names) and (if_so is None or bool(if_so(h5)))
-    except (ScanError, AttributeError, *FAULTS):
+    except (ScanError, *FAULTS):
         return False
 
 

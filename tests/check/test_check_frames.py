@@ -50,6 +50,16 @@ def test_hot_and_dead_pixels_are_found_and_nothing_else():
     assert codes(made(counts, valid_mask=valid)) == {}
 
 
+def test_a_stuck_pixel_amid_the_light():
+    counts = COUNTS.copy()
+    counts[:, 15, 19] = int(counts[:, 15, 19].mean())
+    for units in ("counts", "intensity"):
+        scan = made(counts, units=units)
+        assert np.argwhere(find_bad(look(scan), units == "counts").hot).tolist() == [[15, 19]]
+    same = np.repeat(COUNTS[:1], len(COUNTS), 0)  # all pixels: it is the frames
+    assert find_bad(look(made(same)), True).hot.mean() < 0.02
+
+
 def test_a_gap_between_modules_is_dead_and_a_dark_corner_is_not():
     counts = COUNTS.copy()
     counts[:, :, 18:20] = 0
@@ -191,3 +201,14 @@ def test_the_truth():
     assert codes(made(truth=GOOD.truth)) == {}
     shifted = made(truth=GOOD.truth, truth_origin_px=(40.0, 0.0))
     assert "truth-small" in codes(shifted)
+
+
+@pytest.mark.parametrize("probe", [PROBE, None], ids=["probe", "no probe"])
+@pytest.mark.parametrize("M", [1, 2, 3, 17])
+def test_the_smallest_scans_are_examined_too(M, probe):
+    """No statistic of few or equal frames is undefined: warnings are errors here."""
+    for counts in (COUNTS[:M], np.ones((M, 32, 32), int)):
+        report = check(made(counts, probe=probe, positions=PLACES[:M]))
+        assert report.facts and report.to_dict()["costs"]
+        codes = {finding.code for finding in report.findings}
+        assert codes & {"orientation", "orientation-open", "orientation-untested"}

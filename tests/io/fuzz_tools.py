@@ -1,7 +1,7 @@
 """Damage to files, and a child process that opens them."""
 
 import json
-import select
+import os
 import signal
 import subprocess
 import sys
@@ -86,47 +86,50 @@ def damage(data, edits, ranges):
     return bytes(data)
 
 
-class Child:
-    """Opens files in a process of its own, which is started again when it ends."""
+def innermost(text):
+    """File of the innermost call of what `faulthandler` wrote, or nothing."""
+    lines = [line.strip() for line in text.splitlines()]
+    calls = [line.split('"')[1] for line in lines if line.startswith('File "')]
+    return calls[0] if calls else ""
 
-    def __init__(self, seconds=30.0):
-        self._seconds = seconds
-        self._process = None
-        self._errors = None
+
+class Child:
+    """Opens files in a process of its own, which is started again when it has ended."""
+
+    def __init__(self):
+        self._process = self._errors = None
 
     def ask(self, path, options):
         """`(verdict, text, bytes of memory)`: loaded, refused, raised, crashed or hung."""
         if self._process is None:
             self._start()
-        question = json.dumps({"path": str(path), "options": options})
         try:
-            self._process.stdin.write(question + "\n")
+            question = {"path": str(path), "options": options}
+            self._process.stdin.write(json.dumps(question) + "\n")
             self._process.stdin.flush()
-            ready, _, _ = select.select([self._process.stdout], [], [], self._seconds)
-            line = self._process.stdout.readline() if ready else None
+            line = self._process.stdout.readline()
         except BrokenPipeError:
             line = ""
         if line:
             answer = json.loads(line)
             return answer["verdict"], answer["text"], answer["memory"]
-        hung = line is None
-        if hung:
-            self._process.send_signal(signal.SIGABRT)  # faulthandler says where
-        self._process.wait(30)
+        code = self._process.wait()
         self._errors.seek(0)
         told = self._errors.read().decode(errors="replace")
-        code = self._process.returncode
         self.close()
-        return ("hung" if hung else "crashed"), f"exit code {code}\n{told}", 0
+        verdict = "hung" if code == -signal.SIGPROF else "crashed"
+        return verdict, f"exit code {code}\n{told}", 0
 
     def _start(self):
         self._errors = tempfile.TemporaryFile()
+        paths = os.pathsep.join(path for path in sys.path if path)  # the same pinn as here
         self._process = subprocess.Popen(
             [sys.executable, str(HERE / "fuzz_child.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
+            env={**os.environ, "PYTHONPATH": paths},
         )
 
     def close(self):

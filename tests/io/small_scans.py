@@ -7,7 +7,6 @@ from pathlib import Path
 import foreign_files as foreign
 import h5py
 import numpy as np
-import scan_files
 from npz_files import contract
 from scan_files import DETECTOR, DISTANCE, ENERGY, PIXEL, M, N, counts, scene
 
