@@ -79,7 +79,8 @@ def read_basis(detector: h5py.Group, path: Path) -> np.ndarray | None:
         found = found.T
     if found.shape != (2, 3) or np.linalg.matrix_rank(found[:, :2], 1e-3 * abs(found).max()) < 2:
         raise ScanError(
-            f"'{detector.name}/basis_vectors' in {path} are {found.tolist()}, but two vectors "
+            f"'{detector.name}/basis_vectors' in {path} are "
+            f"{found.tolist() if found.size == 6 else found.shape}, but two vectors "
             "(x, y, z) across the beam are required, from row to row and from column to column"
         )
     return found

@@ -23,6 +23,8 @@ from pinn.config import ScanConfig
 from pinn.data.geometry import electron_wavelength_m
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
+from pinn.io.hdf5_files import check_written, reading
+from pinn.io.hdf5_frames import MOST_FRAMES
 from pinn.io.physical_units import metres
 from pinn.io.shared import above_zero, counting_units, holds
 
@@ -32,6 +34,7 @@ NEEDS_LIBRARY = "needs rosettasciio: pip install 'pinn-ptycho[formats]'"
 # are read when the format is named, by the suffix of the file.
 _BY_SUFFIX = {".tvips": "tvips", ".app5": "topspin", ".ser": "tia", ".emi": "tia", ".h5": "arina"}
 _NOT_LAZY = ("arina",)
+_STATED = "Frames in Acquisition (Number)"  # in the description of a Merlin file
 _RADIANS = {"rad": 1.0, "mrad": 1e-3, "urad": 1e-6, "µrad": 1e-6, "deg": math.pi / 180}
 _RECIPROCAL = re.compile(r"^(?:1/(?P<a>.+)|(?P<b>.+?)(?:\^-1|\*\*-1|\^\(-1\)|⁻¹|-1))$")
 
@@ -58,6 +61,9 @@ def read_electron(path: Path, config: ScanConfig) -> Contents:
             f"{path} is of no electron microscopy format that is known by its content (EMD, "
             "HyperSpy, Merlin, Gatan, blockfile, EMPAD); convert it with RosettaSciIO to .hspy"
         )
+    if module in ("hspy", "emd"):
+        with reading(path) as h5:
+            check_written(h5, path)
     signal = _raster(path, _signals(path, module))
     axes = signal["axes"]
     frames = LazyFrames(signal["data"], path)
@@ -67,11 +73,17 @@ def read_electron(path: Path, config: ScanConfig) -> Contents:
     found.energy_ev = config.energy_ev or (energy * 1e3 if energy else None)
     length = above_zero(_number(microscope.get("camera_length")))
     found.distance_m = length * 1e-3 if length else None
-    found.positions_m = _positions(axes[:2], path, config, found.notes)
+    found.positions_m = _positions(axes[:2], signal["data"].shape, path, config, found.notes)
     _calibrate(axes[2:], found, path, config)
     angle = above_zero(_number(microscope.get("convergence_angle")))
     if angle:
         found.notes.append(f"the file says that the convergence semi-angle is {angle:g} mrad")
+    stated = _number(_part(signal.get("original_metadata"), "hdr_file").get(_STATED)) or 0
+    if stated > frames.shape[0]:
+        found.notes.append(
+            f"the file was to hold {stated:g} frames: {frames.shape[0]} were read, those of whole "
+            "lines of the raster"
+        )
     found.notes.append(
         "a raster says nothing about its rotation against the detector: see --rotation-deg and "
         "--orientation"
@@ -197,7 +209,11 @@ def _first_line(error: Exception) -> str:
 
 
 def _positions(
-    axes: Sequence[Mapping[str, Any]], path: Path, config: ScanConfig, notes: list[str]
+    axes: Sequence[Mapping[str, Any]],
+    shape: tuple[int, ...],
+    path: Path,
+    config: ScanConfig,
+    notes: list[str],
 ) -> np.ndarray:
     """`(M, 2)` [y, x] in metres, row by row."""
     steps = [_step(axis) for axis in axes]
@@ -211,7 +227,7 @@ def _positions(
             f"the scan axes of {path} have no step in a unit of length ({said}); say the step of "
             "the raster with --step-m"
         )
-    ny, nx = (int(axis["size"]) for axis in axes)
+    ny, nx = shape[:2]
     y, x = np.divmod(np.arange(ny * nx, dtype=np.float64), nx)
     return np.stack([y, x], axis=1) * np.array(steps, np.float64)
 
@@ -297,6 +313,11 @@ class LazyFrames:
         ny, self._nx, H, W = (int(n) for n in data.shape)
         self._shape = (ny * self._nx, H, W)
         self._dtype = np.dtype(data.dtype).newbyteorder("=")
+        if self._shape[0] > MOST_FRAMES:
+            raise ScanError(
+                f"{path} states a raster of {ny} x {self._nx} frames, which no file holds; copy it "
+                "again"
+            )
         if self._dtype.kind not in "biuf" or 0 in self._shape:
             raise ScanError(
                 f"{path} holds {self._shape} of {self._dtype}, but frames of real numbers are "

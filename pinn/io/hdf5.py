@@ -15,6 +15,7 @@ import numpy as np
 from pinn.errors import ScanError
 from pinn.io.hdf5_files import (
     FAULTS,
+    LARGEST_UNWRITTEN,
     NEEDS_PLUGIN,
     damaged,
     dataset,
@@ -48,7 +49,7 @@ __all__ = [
     "text",
 ]
 
-_LARGEST_ARRAY, _LARGEST_UNWRITTEN = 4 << 30, 64 << 20
+_LARGEST_ARRAY = 4 << 30
 
 
 def array(
@@ -64,7 +65,7 @@ def array(
     size = item.size * item.dtype.itemsize
     # Of what was never written a file states the shape only.
     written = item.is_virtual or item.id.get_storage_size()
-    if size > (_LARGEST_ARRAY if written else _LARGEST_UNWRITTEN):
+    if size > (_LARGEST_ARRAY if written else LARGEST_UNWRITTEN):
         raise ScanError(
             f"{full!r} in {where} has shape {item.shape} of {item.dtype}, which is too large to be "
             "what its name says; write the file again"

@@ -26,6 +26,7 @@ FAULTS = (
     AttributeError,
 )
 
+LARGEST_UNWRITTEN = 64 << 20  # bytes
 _LISTED = 12
 _MOST_SOURCES = 100
 _KINDS = {
@@ -260,6 +261,25 @@ def _sources(item: h5py.Dataset) -> list[tuple[str, str | None]]:
 def _filter_name(code: int, name: Any) -> str:
     text = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
     return f"filter {code} {text.split(';')[0][:40]}".strip()
+
+
+def check_written(h5: h5py.File, where: str | Path) -> None:
+    """Refuse datasets that state a large size and hold nothing: who reads one fills the memory.
+
+    Raises:
+        ScanError: there is one.
+    """
+
+    def look(name: str, item: Any) -> None:
+        if not isinstance(item, h5py.Dataset) or item.shape is None or item.is_virtual:
+            return
+        if item.size * item.dtype.itemsize > LARGEST_UNWRITTEN and not item.id.get_storage_size():
+            raise ScanError(
+                f"{'/' + name!r} in {where} has shape {item.shape} of {item.dtype}, but nothing of "
+                "it was ever written; write the file again"
+            )
+
+    h5.visititems(look)
 
 
 def listing(h5: h5py.Group) -> str:

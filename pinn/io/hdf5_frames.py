@@ -12,6 +12,7 @@ import numpy as np
 from pinn.errors import ScanError
 from pinn.io.hdf5_files import FAULTS, damaged, dataset, open_hdf5
 
+MOST_FRAMES = 1 << 26  # what is kept for each frame still fits into memory
 _PIECE_BYTES = 16 << 20
 # Decompressed chunks that stay in memory: at least, and at most, where chunks are large.
 _CACHE_BYTES = (64 << 20, 256 << 20)
@@ -56,6 +57,11 @@ class Hdf5Frames:
                 raise ScanError(
                     f"{dataset_path!r} in {self._path} has shape {data.shape}: there are no frames"
                     f"{f' at {list(leading)}' if leading else ''}"
+                )
+            if int(np.prod(self._grid, dtype=np.float64)) > MOST_FRAMES:
+                raise ScanError(
+                    f"{dataset_path!r} in {self._path} has shape {data.shape}, more frames than "
+                    "any file holds; copy or write the file again"
                 )
             chunk = data.chunks or (1,) * data.ndim
             self._per_chunk = max(1, chunk[extra + len(self._grid) - 1])

@@ -166,8 +166,10 @@ def _positions(
     if where is None:
         name = first(entry, *TRANSLATIONS)
         if name is None:
-            dataset(entry, f"{_MOTORS[0]}/x", path)  # the error lists what there is
-            raise AssertionError
+            raise ScanError(
+                f"{path} has no positions: neither '{entry.name}/{_MOTORS[0]}/x' with y beside it "
+                f"nor '{entry.name}/{TRANSLATIONS[0]}'; it has: {listing(entry)}"
+            )
         unit = _unit(entry, name, path)
         factor = metres(unit or "m", name, path)
         if not unit:
@@ -229,7 +231,7 @@ def _vector(motor: h5py.Dataset, usual: tuple[float, float, float], path: Path) 
     length = np.linalg.norm(found)
     if found.shape != (3,) or not np.isfinite(length) or length == 0:
         raise ScanError(
-            f"the attribute 'vector' of '{motor.name}' in {path} is {motor.attrs['vector']!r}, but "
-            "a direction (x, y, z) is required"
+            f"the attribute 'vector' of '{motor.name}' in {path} is {found.tolist()[:4]}, but a "
+            "direction (x, y, z) is required"
         )
     return np.asarray(found / length)

@@ -187,7 +187,8 @@ def read_scan_group(group: h5py.Group, found: Contents, where: Path) -> None:
     origin = np.asarray(group.attrs.get("truth_origin_px", (0.0, 0.0)))
     if origin.shape != (2,) or origin.dtype.kind not in "iuf":
         raise ScanError(
-            f"truth_origin_px of {group.name} in {where} is {origin.tolist()!r}, but two numbers "
+            f"truth_origin_px of {group.name} in {where} is "
+            f"{origin.tolist() if origin.size < 4 else origin.shape!r}, but two numbers "
             "(y, x) are required; write the file again"
         )
     found.truth_origin_px = (float(origin[0]), float(origin[1]))

@@ -18,6 +18,20 @@ ADDRESSES = 3 << 30  # bytes
 SECONDS = 6.0  # of this process's own time, which other work on the machine does not use up
 
 
+def prepare():
+    """Import what the readers import when they need it: that takes seconds, and is no hanging."""
+    import dask.array
+    import hdf5plugin
+    import rsciio.emd
+    import rsciio.hspy
+    import rsciio.quantumdetector
+    import scipy.io
+
+    import pinn.io.load
+
+    return dask, hdf5plugin, rsciio, scipy, pinn
+
+
 def judge(path, options):
     import pinn
     from pinn.errors import PinnError
@@ -34,7 +48,7 @@ def judge(path, options):
         return "refused", str(error)
     except BaseException:
         return "raised", traceback.format_exc()
-    return "loaded", ""
+    return "loaded", "\n".join(scan.notes)
 
 
 def main():
@@ -42,6 +56,7 @@ def main():
     sys.unraisablehook = lambda found: unraisable.append(repr(found.exc_value))
     faulthandler.enable()
     faulthandler.register(signal.SIGPROF, chain=True)
+    prepare()
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     warnings.simplefilter("error")
