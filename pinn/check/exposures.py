@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ def frame_findings(scan: Scan, config: ScanConfig) -> list[Finding]:
             Finding(
                 "warning",
                 "dark-frames",
-                f"{_frames(dark)} without a count",
+                f"{_frames(scan, config, dark)} without a count",
                 without(scan, config, dark),
             )
         )
@@ -46,8 +45,8 @@ def frame_findings(scan: Scan, config: ScanConfig) -> list[Finding]:
             Finding(
                 "warning",
                 code,
-                f"{_frames(rows)} {factor:.3g} times {word} bright than the median frame, as if "
-                "the beam or the shutter was not the same",
+                f"{_frames(scan, config, rows)} {factor:.3g} times {word} bright than the "
+                "median frame, as if the beam or the shutter was not the same",
                 without(scan, config, rows),
             )
         )
@@ -77,16 +76,25 @@ def repeated(scan: Scan, config: ScanConfig) -> list[Finding]:
         Finding(
             "warning",
             "repeated-frames",
-            f"{_frames(rows)} the same as an earlier one in every pixel, as if the detector hung",
+            f"{_frames(scan, config, rows)} the same as an earlier one in every pixel, as if the "
+            "detector hung",
             without(scan, config, rows),
         )
     ]
 
 
-def _frames(rows: np.ndarray) -> str:
+def _frames(scan: Scan, config: ScanConfig, rows: np.ndarray) -> str:
     if len(rows) == 1:
-        return f"frame {rows[0]} is"
-    return f"{len(rows)} frames ({frames_text(rows, _SHOWN)}) are"
+        return f"frame {named(scan, config, rows)} is"
+    return f"{len(rows)} frames ({named(scan, config, rows)}) are"
+
+
+def named(scan: Scan, config: ScanConfig, rows: np.ndarray) -> str:
+    """Frames by the numbers they have in the file, or if those are not known as they were read."""
+    original = file_numbers(scan, config)
+    if original is None:
+        return f"{frames_text(rows, _SHOWN)} of those read"
+    return frames_text(original[rows], _SHOWN)
 
 
 def without(scan: Scan, config: ScanConfig, rows: np.ndarray) -> dict[str, Any]:
@@ -94,10 +102,7 @@ def without(scan: Scan, config: ScanConfig, rows: np.ndarray) -> dict[str, Any]:
     original = file_numbers(scan, config)
     if original is None:
         return {}
-    gone: Sequence[int] = ()
-    if config.drop_frames is not None:
-        gone = np.setdiff1d(np.arange(original.max() + 1), original).tolist()
-    return {"drop_frames": frames_text(np.union1d(original[rows], np.array(gone, np.int64)))}
+    return {"drop_frames": frames_text(np.union1d(original[rows], _dropped(config)))}
 
 
 def file_numbers(scan: Scan, config: ScanConfig) -> np.ndarray | None:
@@ -107,8 +112,13 @@ def file_numbers(scan: Scan, config: ScanConfig) -> np.ndarray | None:
     M = len(scan)
     if config.drop_frames is None:
         return np.arange(M)
-    # The list may name frames beyond the ones that are left: M + all of them bounds the file.
+    dropped = _dropped(config)
+    return np.setdiff1d(np.arange(M + len(dropped)), dropped)
+
+
+def _dropped(config: ScanConfig) -> np.ndarray:
+    """Numbers in the file of the frames that are left out already, also beyond those left."""
+    if config.drop_frames is None:
+        return np.empty(0, np.int64)
     words = [int(word) for part in config.drop_frames.split(",") for word in part.split("-")]
-    dropped = parse_frames(config.drop_frames, max(words) + 1, str(scan.source))
-    total = M + len(dropped)
-    return np.setdiff1d(np.arange(total), dropped)
+    return parse_frames(config.drop_frames, max(words) + 1, "the scan")

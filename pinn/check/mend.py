@@ -20,10 +20,11 @@ _MOVES = ("frame_size", "beam_row", "beam_column", "bin_frames", "flip_frames")
 
 
 def stored_bad_pixels(report: Report, scan: Scan, config: ScanConfig) -> np.ndarray:
-    """The pixels a check found bad, laid out as the frames of the file are.
+    """The pixels a check found bad and those given, laid out as the frames of the file are.
 
     Returns:
-        bool `(N, N)`, True = BAD, for the option `bad_pixels`; all False if none were found.
+        bool `(N, N)`, True = BAD: what the option `bad_pixels` should name instead of what it
+        names now; all False if there are none.
 
     Raises:
         ConfigError: options move the frames, so that their layout is not the file's.
@@ -36,9 +37,15 @@ def stored_bad_pixels(report: Report, scan: Scan, config: ScanConfig) -> np.ndar
             f"a mask for the stored frames cannot be made while they are changed ({moved[0]}); "
             "leave that out, or use --fix, which writes a scan with the mask in it"
         )
-    if report.bad_pixels is None:
-        return np.zeros((scan.N, scan.N), bool)
-    return np.fft.ifftshift(report.bad_pixels) if scan.centre == "corner" else report.bad_pixels
+    bad = np.zeros((scan.N, scan.N), bool)
+    if report.bad_pixels is not None:
+        corner = scan.centre == "corner"
+        bad |= np.fft.ifftshift(report.bad_pixels) if corner else report.bad_pixels
+    if config.bad_pixels is not None:
+        from pinn.io.extras import read_mask
+
+        bad |= read_mask(config.bad_pixels, config.bad_pixels_polarity)
+    return bad
 
 
 def write_fixed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def unit_findings(scan: Scan, config: ScanConfig, seen: Look) -> list[Finding]:
     """Whether the values are what they are taken for."""
     values = seen.values
     if scan.units == "counts":
-        return _of_counts(scan, values)
+        return _of_counts(scan, config, values)
     powers = values**2 if scan.units == "amplitude" else values
     stats = scan.statistics()
     found = []
@@ -61,7 +62,7 @@ def unit_findings(scan: Scan, config: ScanConfig, seen: Look) -> list[Finding]:
                 "units",
                 f"the frames are read as amplitude, but hold whole numbers up to "
                 f"{values.max():g} as counts do",
-                {"frames": "counts"},
+                _called(scan, config, "counts"),
             )
         )
         return found
@@ -94,41 +95,49 @@ def unit_findings(scan: Scan, config: ScanConfig, seen: Look) -> list[Finding]:
                 "units",
                 f"the frames are read as amplitude, but the largest of them would mean "
                 f"{largest:.1e} counts in one pixel; they look like intensities",
-                {"frames": "intensity"},
+                _called(scan, config, "intensity"),
             )
         )
     return found
 
 
-def _of_counts(scan: Scan, values: np.ndarray) -> list[Finding]:
+def _of_counts(scan: Scan, config: ScanConfig, values: np.ndarray) -> list[Finding]:
     found = []
     if not scan.statistics().integer_valued:
         found.append(
             Finding(
-                "warning",
+                # No option: file or user said counts, and a simulation without noise is right.
+                "remark",
                 "units",
-                "the frames are read as counts, but hold values that are not whole; if they are "
-                "proportional to counts, say so",
-                {"frames": "intensity"},
+                "the frames are said to be counts, but hold values that are not whole, as expected "
+                "counts of a simulation without noise do; numbers that are merely proportional to "
+                "counts should be called intensity",
             )
         )
         return found
     positive = values[values > 0].astype(np.int64)
     common = int(np.gcd.reduce(positive)) if len(positive) else 1
     if common > 1 and len(np.unique(positive)) > 5:
+        called = _called(scan, config, "intensity")
+        photons = float(f"{scan.statistics().mean_counts / common:.4g}")
         found.append(
             Finding(
                 "warning",
                 "gain",
                 f"all counts are multiples of {common}: a photon is {common} units, and the noise "
                 "is larger than the numbers say",
-                {
-                    "frames": "intensity",
-                    "photons_per_frame": float(f"{scan.statistics().mean_counts / common:.4g}"),
-                },
+                {**called, "photons_per_frame": photons} if called else {},
             )
         )
     return found
+
+
+def _called(scan: Scan, config: ScanConfig, units: str) -> dict[str, Any]:
+    """The option that says what frames are, or nothing if the file says something else.
+
+    A file that contradicts the option is refused, so that its proposal could not be followed.
+    """
+    return {} if scan.units_given and config.frames == "auto" else {"frames": units}
 
 
 def dose_findings(scan: Scan) -> list[Finding]:

@@ -113,7 +113,24 @@ def pixel_findings(scan: Scan, config: ScanConfig, seen: Look, bad: Bad) -> list
             )
         )
     count, places = seen.ties, int(np.count_nonzero(seen.tied & ~bad.hot))
-    if config.saturation is None and count >= _TIES and places > 1 and seen.largest >= _FULL:
+    binned = config.bin_frames > 1
+    if config.saturation is None and binned:
+        found.append(
+            Finding(
+                "remark",
+                "saturation-untested",
+                f"saturation was not tested, for {config.bin_frames} x {config.bin_frames} pixels "
+                "are added up: check the scan without --bin-frames too, and give --saturation if "
+                "that finds some",
+            )
+        )
+    if (
+        config.saturation is None
+        and not binned
+        and count >= _TIES
+        and places > 1
+        and seen.largest >= _FULL
+    ):
         found.append(
             Finding(
                 "warning",
@@ -192,7 +209,11 @@ def centre_of_mass(seen: Look) -> tuple[float, float]:
 def pattern_findings(scan: Scan, config: ScanConfig, seen: Look) -> list[Finding]:
     """Whether the pattern lies in the middle of the frame and ends before its edge."""
     found = []
-    off = centre_of_mass(seen)
+    # The block of the zero frequency begins at it: a pattern in its place lies half a block, less
+    # half a stored pixel, before the middle of that block.
+    b = config.bin_frames
+    row, column = centre_of_mass(seen)
+    off = (row + (b - 1) / (2 * b), column + (b - 1) / (2 * b))
     distance = math.hypot(*off)
     if distance > _OFF_PX:
         options = _beam(scan, config, off)
@@ -243,7 +264,11 @@ def edge_level(seen: Look) -> float:
 
 
 def _beam(scan: Scan, config: ScanConfig, off: tuple[float, float]) -> dict[str, Any]:
-    """The pixel of the stored frames that the beam hits, or nothing if it does not move."""
+    """The pixel of the stored frames that the beam hits, or nothing if it does not move.
+
+    Args:
+        off: in prepared pixels, from the zero frequency and not from the middle of its block.
+    """
     records = {str(step["step"]): step for step in scan.steps}
     if scan.centre == "corner" or config.centre == "corner":
         return {}

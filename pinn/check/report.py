@@ -135,12 +135,17 @@ def ranked(findings: Sequence[Finding]) -> tuple[Finding, ...]:
 
 
 def options_text(options: Mapping[str, Any]) -> str:
-    """Options as they are typed: `--orientation=-y+x --flip-frames=ud`."""
+    """Options as they are typed, `--orientation=-y+x --flip-frames=ud`; floats to the last bit."""
     words = []
     for name, value in options.items():
         whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e9
+        # Not rounded: a threshold rounded up would let through what it was made to stop.
         text = (
-            f"{value:.0f}" if whole else f"{value:.6g}" if isinstance(value, float) else str(value)
+            f"{value:.0f}"
+            if whole
+            else repr(float(value))
+            if isinstance(value, float)
+            else str(value)
         )
         words.append(shlex.quote(f"--{name.replace('_', '-')}={text}"))
     return " ".join(words)

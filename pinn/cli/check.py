@@ -29,7 +29,7 @@ from pinn.io.atomic import atomic_path, atomic_write_json
     "--write-bad-pixels",
     type=click.Path(path_type=Path),
     metavar="FILE.npy",
-    help="Write dead and hot pixels that were found, for --bad-pixels.",
+    help="Write dead and hot pixels that were found, with those given, for --bad-pixels.",
 )
 @click.option(
     "--orientations/--no-orientations",
@@ -111,12 +111,17 @@ def _backend(common: Common, needed: bool) -> str:
 def _write_mask(common: Common, report: Any, scan: Any, config: ScanConfig, path: Path) -> None:
     import numpy as np
 
+    from pinn.check import options_text
     from pinn.check.mend import stored_bad_pixels
 
     bad = stored_bad_pixels(report, scan, config)
+    # In the polarity of the options, which may also tell that of a mask in the scan's own file.
+    polarity = config.bad_pixels_polarity
     with atomic_path(path) as aside, open(aside, "wb") as file:
-        np.save(file, bad)
-    common.say(f"wrote {path}: {int(bad.sum())} bad pixels; read it with --bad-pixels {path}")
+        np.save(file, bad if polarity == "bad" else ~bad)
+    options = options_text({"bad_pixels": path, "bad_pixels_polarity": polarity})
+    given = "" if config.bad_pixels is None else f", those of {config.bad_pixels} among them"
+    common.say(f"wrote {path}: {int(bad.sum())} bad pixels{given}; read it with {options}")
 
 
 def _fix(common: Common, report: Any, scan: Path, config: ScanConfig, target: Path) -> None:

@@ -42,6 +42,12 @@ ORIENTATIONS: tuple[Orientation, ...] = (
     *("+x+y", "-x+y", "+x-y", "-x-y"),
 )
 FrameFlip = Literal["none", "ud", "lr", "both"]
+# Options that say something about another one.
+_NEEDED = {
+    "bad_pixels_polarity": "bad_pixels",
+    "mask_path_polarity": "mask_path",
+    "test_fraction": "part",
+}
 
 
 class ScanConfig(Config):
@@ -90,7 +96,10 @@ class ScanConfig(Config):
     x_path: str | None = Field(None, description="HDF5: path of the x positions (M,).")
     probe_path: str | None = Field(None, description="HDF5: path of the probe.")
     mask_path: str | None = Field(
-        None, description="HDF5: path of the detector mask (H, W); see bad_pixels_polarity."
+        None, description="HDF5: path of the detector mask (H, W); see mask_path_polarity."
+    )
+    mask_path_polarity: Literal["bad", "good"] = Field(
+        "bad", description="What a value that is not zero means in the mask at mask_path."
     )
 
     # -- geometry
@@ -135,7 +144,7 @@ class ScanConfig(Config):
         "frames are; it is added to the scan file's own.",
     )
     bad_pixels_polarity: Literal["bad", "good"] = Field(
-        "bad", description="What a value that is not zero means in bad_pixels and mask_path."
+        "bad", description="What a value that is not zero means in the bad_pixels file."
     )
     saturation: float | None = Field(
         None, gt=0, description="Stored values from this one on are saturated and not used."
@@ -193,4 +202,16 @@ class ScanConfig(Config):
             )
         if (self.x_path is None) != (self.y_path is None):
             raise ValueError("give both x_path and y_path or neither")
+        self._no_dead_options()
         return self
+
+    def _no_dead_options(self) -> None:
+        """Refuse what has an effect only beside another option."""
+        for option, needed in _NEEDED.items():
+            plain = type(self).model_fields[option].default
+            if getattr(self, option) != plain and getattr(self, needed) in (None, "all"):
+                words = "part train or part test" if needed == "part" else needed
+                raise ValueError(
+                    f"{option} is {getattr(self, option)}, but has no effect without {words}; "
+                    "give that too or leave it out"
+                )

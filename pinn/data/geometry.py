@@ -56,7 +56,9 @@ def check_particle(particle: str, where: str) -> str:
         ScanError: another word.
     """
     if particle not in PARTICLES:
-        raise ScanError(f"particle of {where} is {particle!r}, but photon or electron is required")
+        raise ScanError(
+            f"particle of {where} is {particle[:40]!r}, but photon or electron is required"
+        )
     return particle
 
 

@@ -76,7 +76,7 @@ def choose_units(
     """
     if units not in ("auto", *UNITS):
         raise ScanError(
-            f"units of {where} are {units!r}, but one of {', '.join(UNITS)} is required"
+            f"units of {where} are {units[:40]!r}, but one of {', '.join(UNITS)} is required"
         )
     note = None
     if units == "auto":

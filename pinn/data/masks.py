@@ -39,7 +39,8 @@ def measured(raw: np.ndarray, saturation: float | None = None) -> tuple[np.ndarr
     if kind in "iu":
         good &= raw != np.iinfo(raw.dtype).max
     if saturation is not None:
-        good &= raw < saturation
+        with np.errstate(all="ignore"):  # beyond the type of the values nothing is saturated
+            good &= raw < saturation
     if size >= 4 and (suspects := values >= _SENTINELS[0]).any():
         good &= ~(suspects & np.isin(values, _SENTINELS))
     values[~good] = 0.0

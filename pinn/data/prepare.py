@@ -12,17 +12,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from pinn.data.frames import ArrayFrames, DerivedFrames, FrameSource
 from pinn.data.interpret import whole_numbers
-from pinn.data.masks import mask_rows, measured, sentinel
+from pinn.data.masks import measured, sentinel
 from pinn.errors import ScanError
-
-if TYPE_CHECKING:
-    from pinn.data.scan import Scan
 
 Shape = tuple[int, int]
 FLIPS = {"none": (), "ud": (-2,), "lr": (-1,), "both": (-2, -1)}
@@ -314,37 +311,6 @@ def orient(positions: np.ndarray, orientation: str, rotation_deg: float = 0.0) -
         turn = math.radians(rotation_deg)
         y, x = x * math.sin(turn) + y * math.cos(turn), x * math.cos(turn) - y * math.sin(turn)
     return np.stack([y, x], axis=1)
-
-
-def portable(scan: Scan) -> tuple[FrameSource, np.ndarray | None]:
-    """Frames and one mask that say all a file of any format can keep about bad pixels.
-
-    Returns:
-        Centred stored values `(M, N, N)` in which a pixel that is bad in one frame only (a mask
-        of each frame, saturation) holds the sentinel of the type; and bool `(N, N)`, True = use,
-        of the whole scan, or None.
-    """
-    mask, limit = scan.valid_mask, scan.saturation
-    per_frame = mask is not None and not (isinstance(mask, np.ndarray) and mask.ndim == 2)
-    if not per_frame and limit is None:
-        assert mask is None or isinstance(mask, np.ndarray)
-        return scan.frames, mask
-    # A boolean has no sentinel.
-    dtype = np.dtype(np.uint8) if scan.frames.dtype.kind == "b" else scan.frames.dtype
-
-    def mark(raw: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        bad = np.zeros(raw.shape, bool)
-        if limit is not None:
-            bad |= ~(raw < limit)
-        allowed = mask_rows(mask, rows)
-        if per_frame and allowed is not None:
-            bad |= ~allowed
-        marked = raw.astype(dtype)
-        marked[bad] = sentinel(dtype)
-        return marked
-
-    static = None if per_frame or mask is None else np.asarray(mask)
-    return DerivedFrames(scan.frames, mark, dtype=dtype), static
 
 
 def said(record: dict[str, Any]) -> str:

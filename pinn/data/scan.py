@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,15 @@ import numpy as np
 
 from pinn.data import geometry
 from pinn.data import validation as check
+from pinn.data.dose import Dose, measured_pieces
 from pinn.data.frames import ArrayFrames, DerivedFrames, FrameSource
-from pinn.data.interpret import Sample, apply_mask, choose_centre, choose_units, raw_pixels
+from pinn.data.interpret import Sample, apply_mask, choose_centre, choose_units
 from pinn.data.masks import mask_rows
 from pinn.data.prepare import Centre, PreparedFrames, prepared_mask
 from pinn.data.spread import nearest_step
 from pinn.data.statistics import ScanStatistics, scan_statistics
 from pinn.errors import ScanError
 
-_CHUNK_BYTES = 8 << 20
 _CACHED_PIXELS = 1 << 17  # measured at a time, so that they stay in the processor's cache
 
 
@@ -41,7 +41,7 @@ class Scan:
         centre: zero frequency at `[N/2, N/2]` (`centred`), `[0, 0]` (`corner`), or `auto`.
         truth: `(H, W)` complex object of a simulation.
         truth_origin_px: (y, x), position of its pixel `[0, 0]`.
-        photons_per_frame: rescale to this mean number of counts per frame.
+        photons_per_frame: rescale to this mean number of counts per frame of the whole scan.
         scan_index: `(M,)` whole numbers; groups never mix frames of different ones.
         pixel_size_m: object pixel in metres.
         name: for messages and results.
@@ -58,6 +58,10 @@ class Scan:
             (`exposure_time_s`, ...); those that are not finite are left out.
         saturation: stored values from this one on are not used.
         steps: records of how the frames were prepared, JSON-ready, each with its `step`.
+        positions_from_m: the positions were lengths, which the reader turned into pixels.
+        dose: of the whole scan, where these frames or their pixels are some of it; default: these
+            are all, and their mean is `photons_per_frame`.
+        files: every file the scan was read from; none of them is written over.
 
     Attributes:
         frames: centred, of stored values.
@@ -67,7 +71,9 @@ class Scan:
             with `pinn.data.masks.mask_rows`.
         label_patches: a source, or None.
         units: resolved, never `auto`.
+        units_given: they were said, by the file or an option, and not found out.
         centre: how the frames were stored; `frames` and `read` give centred ones in any case.
+        dose_is_of_more: `photons_per_frame` is the mean of a scan of which this is a part.
         acquisition: also holds energy, distance and detector pixel where they are known.
 
     Raises:
@@ -101,9 +107,13 @@ class Scan:
         acquisition: Mapping[str, float] | None = None,
         saturation: float | None = None,
         steps: Sequence[Mapping[str, Any]] = (),
+        positions_from_m: bool = False,
+        dose: Dose | None = None,
+        files: Sequence[str | Path] = (),
     ) -> None:
         self.name = name
         self.source = None if source is None else Path(source)
+        self.files = tuple(Path(file) for file in files)
         self._where = where = str(source) if source is not None else f"scan {name!r}"
         stored = frames if isinstance(frames, FrameSource) else ArrayFrames(np.asarray(frames))
         check.check_frames(stored, where)
@@ -134,8 +144,10 @@ class Scan:
         self.particle = geometry.check_particle(particle, where)
         self.acquisition = self._known(check.check_acquisition(acquisition, where))
         self.steps = check.check_steps(steps, where)
+        self.positions_from_m = positions_from_m
         sample = Sample(stored, mask, self.saturation)
         self.units, units_note = choose_units(units, stored, sample, mask, where)
+        self.units_given = units != "auto"
         self._assumed_whole = units == "auto" and stored.dtype.kind == "f"
         self.centre, centre_note = choose_centre(centre, self.units, sample, where)
         if self.centre == "corner":
@@ -143,6 +155,10 @@ class Scan:
             mask = None if mask is None else prepared_mask(mask, (Centre(),), (N, N))
         self.frames: FrameSource = stored
         self.valid_mask = mask
+        self.dose_is_of_more = dose is not None
+        if dose is None and self.photons_per_frame is not None:
+            dose = Dose(stored, mask, self.saturation, self.photons_per_frame, where)
+        self._dose = dose
         found = [units_note, centre_note, *self._geometry_notes()]
         self._notes = (*notes, *(note for note in found if note))
         self._statistics: ScanStatistics | None = None
@@ -195,7 +211,7 @@ class Scan:
         raw, mask = self.frames.read(rows), mask_rows(self.valid_mask, rows)
         here = np.arange(len(rows))
         amplitude, valid = np.empty(raw.shape, np.float32), np.empty(raw.shape, bool)
-        factor = None if self.photons_per_frame is None else np.sqrt(self.statistics().rescale)
+        factor = None if self._dose is None else np.sqrt(self._rescale(self._dose))
         step = max(1, _CACHED_PIXELS // self.N**2)
         for first in range(0, len(rows), step):
             part = slice(first, first + step)
@@ -212,14 +228,20 @@ class Scan:
             ScanError: all frames are dark, or `auto` units turn out to be wrong.
         """
         if self._statistics is None:
+            dose = self._dose
+            # One pass is enough where the dose is that of these very frames.
+            other = dose is not None and (self.dose_is_of_more or dose.known)
             found = scan_statistics(
-                self._pass(),
+                measured_pieces(self.frames, self.valid_mask, self.saturation),
                 saturation=self.saturation,
                 shape=(len(self), self.N, self.N),
                 units=self.units,
                 photons_per_frame=self.photons_per_frame,
                 where=self._where,
+                rescale=dose.factor(self.units) if dose is not None and other else None,
             )
+            if dose is not None and not other:
+                dose.settle(found.rescale)
             if self._assumed_whole and self.units == "counts" and not found.integer_valued:
                 raise ScanError(
                     f"some frames of {self._where} hold whole numbers only and others do not, so "
@@ -295,6 +317,9 @@ class Scan:
             acquisition=self.acquisition,
             saturation=self.saturation,
             steps=self.steps,
+            positions_from_m=self.positions_from_m,
+            dose=self._dose,
+            files=self.files,
         )
         chosen._assumed_whole = self._assumed_whole
         return chosen
@@ -316,11 +341,10 @@ class Scan:
         }
         return {**given, **{name: value for name, value in known.items() if value is not None}}
 
-    def _pass(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        size = max(1, _CHUNK_BYTES // (8 * raw_pixels(self.frames)))
-        for first, raw in self.frames.chunks(size):
-            rows = np.arange(first, first + len(raw))
-            yield raw, *apply_mask(raw, self.valid_mask, rows, self.saturation)
+    def _rescale(self, dose: Dose) -> float:
+        """Counts per stored number."""
+        more = self.dose_is_of_more and self._statistics is None
+        return dose.factor(self.units) if more else self.statistics().rescale
 
     def _geometry_notes(self) -> list[str]:
         notes = []

@@ -66,6 +66,7 @@ def scan_statistics(
     photons_per_frame: float | None,
     where: str,
     saturation: float | None = None,
+    rescale: float | None = None,
 ) -> ScanStatistics:
     """One pass over a scan.
 
@@ -77,6 +78,8 @@ def scan_statistics(
         photons_per_frame: mean counts per frame to rescale to, or None.
         where: name of the scan, for messages.
         saturation: stored values from this one on are saturated.
+        rescale: counts per stored number, where it is that of a larger scan; default so that the
+            mean of these frames is `photons_per_frame`.
 
     Raises:
         ScanError: no count anywhere.
@@ -103,7 +106,8 @@ def scan_statistics(
             f"all {M} frames of {where} are dark on their valid pixels; check the mask and which "
             "array was read"
         )
-    rescale = 1.0 if photons_per_frame is None else photons_per_frame / mean
+    if rescale is None:
+        rescale = 1.0 if photons_per_frame is None else photons_per_frame / mean
     dark = tuple(np.flatnonzero(counts == 0).tolist())
     known = units == "counts" or photons_per_frame is not None
     return ScanStatistics(

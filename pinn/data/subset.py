@@ -114,7 +114,8 @@ def split_by_region(
     """The training or the test part of a scan.
 
     Of every scan, the frames at the far end of its longer axis are for testing. Frames within
-    `guard_px` of them are in neither part, so that little of the object is lit in both.
+    `guard_px` of them are in neither part, so that little of the object is lit in both. That holds
+    across scans as well: several scans of one place have the same object.
 
     Args:
         positions: `(M, 2)` pixels.
@@ -140,6 +141,9 @@ def split_by_region(
         edge = float(positions[order[-count], axis])
         near[rows[positions[rows, axis] > edge - guard_px]] = True
         edges.append(f"{'yx'[axis]} from {edge:.1f} px on")
+    several = bool(test.any()) and len(np.unique(index)) > 1
+    if several:
+        near |= _within(positions, positions[test], guard_px)
     train = ~near & ~test
     if not test.any() or not train.any():
         raise ScanError(
@@ -151,7 +155,16 @@ def split_by_region(
     place = edges[0] if len(edges) == 1 else f"the far end of each of {len(edges)} scans"
     note = (
         f"part {part}: {int(test.sum())} of {M} frames are for testing ({place}) and "
-        f"{int(train.sum())} for training; {left_out} within {guard_px:.1f} px of the edge are in "
-        "neither, so that the parts share no frame and little lit area"
+        f"{int(train.sum())} for training; {left_out} within {guard_px:.1f} px of the edge"
+        f"{', or of a test frame of any scan,' if several else ''} are in neither, so that the "
+        "parts share no frame and little lit area"
     )
     return Part(np.flatnonzero(train if part == "train" else test), left_out, note)
+
+
+def _within(positions: np.ndarray, others: np.ndarray, distance: float) -> np.ndarray:
+    """Which positions are nearer than a distance to any of the others."""
+    from scipy.spatial import cKDTree
+
+    nearest = cKDTree(others).query(positions, distance_upper_bound=distance)[0]
+    return np.isfinite(nearest)

@@ -15,6 +15,7 @@ from pinn.data.subset import frames_text
 from pinn.errors import ScanError
 
 SMALLEST, LARGEST = 16, 1024
+_FAINTEST, _BRIGHTEST = 1e-15, 1e15  # of a probe or an object, which may have any scale
 
 
 def check_stack(frames: FrameSource, where: str) -> None:
@@ -165,7 +166,15 @@ def check_variations(probe: np.ndarray | None, N: int, where: str) -> np.ndarray
         raise ScanError(f"probe of {where} has values that are not finite; give another --probe")
     if not modes[0].any():
         raise ScanError(f"probe of {where} is zero everywhere; give another with --probe")
+    _check_size(modes, f"probe of {where}", "give another with --probe")
     return modes.copy()
+
+
+def _check_size(field: np.ndarray, what: str, remedy: str) -> None:
+    """Refuse values the squares of which are too large or too small for single precision."""
+    largest = float(max(np.abs(field.real).max(), np.abs(field.imag).max())) if field.size else 1.0
+    if largest and not _FAINTEST < largest < _BRIGHTEST:
+        raise ScanError(f"{what} has values of {largest:.3g}, which cannot be computed; {remedy}")
 
 
 def _single(field: np.ndarray) -> np.ndarray:
@@ -349,6 +358,7 @@ def check_truth(truth: np.ndarray | None, where: str) -> np.ndarray | None:
     truth = _single(truth)
     if not np.isfinite(truth).all():
         raise ScanError(f"truth of {where} has values that are not finite; leave it out")
+    _check_size(truth, f"truth of {where}", "leave it out")
     return truth
 
 

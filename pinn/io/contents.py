@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ class Contents:
         acquisition: further numbers by their ptychodus names (`exposure_time_s`, ...).
         steps: records of preparations that the file says were made (see `Scan.steps`).
         notes: sentences about what was read, assumed or left out.
+        files: every file that was opened for these parts; `pinn.io.load` fills it in.
     """
 
     frames: FrameSource
@@ -73,6 +75,7 @@ class Contents:
     acquisition: Mapping[str, float] = field(default_factory=dict)
     steps: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
 
     def close(self) -> None:
         """Close the sources."""

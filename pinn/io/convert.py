@@ -79,12 +79,13 @@ def write_scan(
 
     Raises:
         ConfigError: no such format.
-        OutputError: the path is the scan's own file, or cannot be written.
+        OutputError: the path, or one that is written with it, is a file the scan is read from; or
+            it cannot be written.
     """
     path = Path(path)
     known = for_writing(path, format)
-    if scan.source is not None:
-        _keep([scan.source], known.files(path))
+    inputs = list(scan.files) if scan.source is None else [scan.source, *scan.files]
+    _keep(inputs, known.files(path))
     known.write_scan(path, scan, progress)
     return path
 

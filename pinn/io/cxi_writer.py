@@ -82,7 +82,9 @@ def _write_detector(
     data = detector.create_dataset("data", stored.shape, stored.dtype)
     data.attrs["axes"] = "translation:y:x"
     written = stored.write(data, progress)
-    if not write_frame_masks(detector, "mask", scan):
+    if written.varies:
+        write_frame_masks(detector, "mask", scan)
+    else:
         detector["mask"] = written.always_bad.astype(np.uint32)
     return written.mean
 

@@ -23,8 +23,9 @@ from pinn.config import ScanConfig
 from pinn.data.geometry import electron_wavelength_m
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
-from pinn.io.hdf5_files import check_written, reading
+from pinn.io.hdf5_files import reading
 from pinn.io.hdf5_frames import MOST_FRAMES
+from pinn.io.hdf5_tree import check_tree
 from pinn.io.physical_units import metres
 from pinn.io.shared import above_zero, counting_units, holds
 
@@ -63,7 +64,7 @@ def read_electron(path: Path, config: ScanConfig) -> Contents:
         )
     if module in ("hspy", "emd"):
         with reading(path) as h5:
-            check_written(h5, path)
+            check_tree(h5, path)
     signal = _raster(path, _signals(path, module))
     axes = signal["axes"]
     frames = LazyFrames(signal["data"], path)
@@ -174,7 +175,7 @@ def _raster(path: Path, signals: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         shapes.append(str(tuple(data.shape)))
         if data.ndim != 4 or len(axes) != 4:
             continue
-        moving = [i for i, axis in enumerate(axes) if axis.get("navigate")]
+        moving = [i for i, axis in enumerate(axes) if np.any(axis.get("navigate"))]
         if len(moving) != 2:
             moving = [0, 1]
         order = [*moving, *(i for i in range(4) if i not in moving)]
@@ -194,6 +195,9 @@ def _part(tree: Any, *names: str) -> Mapping[str, Any]:
 
 
 def _number(value: Any) -> float | None:
+    if isinstance(value, np.ndarray | np.generic):
+        only = value.size == 1 and value.dtype.kind in "biufSU"
+        value = value.reshape(-1)[0] if only else None
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -222,7 +226,7 @@ def _positions(
             notes.append("step_m replaces the step that the file states")
         steps = [config.step_m, config.step_m]
     if None in steps:
-        said = ", ".join(f"{a.get('scale')} {_unit(a) or '(no unit)'}" for a in axes)
+        said = ", ".join(f"{_number(a.get('scale'))} {_unit(a) or '(no unit)'}" for a in axes)
         raise ScanError(
             f"the scan axes of {path} have no step in a unit of length ({said}); say the step of "
             "the raster with --step-m"
@@ -283,7 +287,7 @@ def _check_square(scales: Sequence[float], unit: str, path: Path) -> None:
 
 def _unit(axis: Mapping[str, Any]) -> str:
     unit = axis.get("units")
-    return unit.replace(" ", "").strip("$") if isinstance(unit, str) else ""
+    return unit.replace(" ", "").strip("$")[:40] if isinstance(unit, str) else ""
 
 
 def _per_metre(unit: str) -> float | None:

@@ -13,7 +13,7 @@ import numpy as np
 from pinn.data import resample
 from pinn.data.frames import DerivedFrames, FrameSource
 from pinn.data.prepare import as_source
-from pinn.errors import ScanError
+from pinn.errors import ConfigError, ScanError
 from pinn.io.extras import read_probe
 from pinn.io.stages import FrameStages
 
@@ -33,11 +33,17 @@ def prepared_probe(stages: FrameStages) -> np.ndarray | None:
 
     Raises:
         ScanError: a probe file that cannot be read, or binning cuts too much of the probe.
+        ConfigError: a probe is to be smoothed, and there is none.
     """
     config, probe = stages.config, stages.found.probe
     if config.probe is not None:
         probe = read_probe(config.probe)
         stages.notes.append(f"probe from {config.probe}")
+    if probe is None and config.probe_smoothing_px > 0:
+        raise ConfigError(
+            f"probe_smoothing_px is {config.probe_smoothing_px:g}, but {stages.path} has no probe; "
+            "give one with --probe, or leave the option out"
+        )
     if probe is None or probe.ndim < 2 or probe.dtype.kind not in "iufc":
         return probe
     if probe.shape[2:] == (1,):
@@ -98,8 +104,12 @@ def prepared_truth(stages: FrameStages, turned: bool) -> dict[str, Any]:
     return {"truth": truth, "truth_origin_px": origin}
 
 
-def prepared_labels(stages: FrameStages) -> FrameSource | None:
-    """Label patches of the prepared frames, all of the file's; or None where they have no form."""
+def prepared_labels(stages: FrameStages, turned: bool) -> FrameSource | None:
+    """Label patches of the prepared frames, all of the file's; or None where they have no form.
+
+    Args:
+        turned: the positions have other axes than in the file.
+    """
     labels = stages.found.label_patches
     if labels is None:
         return None
@@ -113,6 +123,11 @@ def prepared_labels(stages: FrameStages) -> FrameSource | None:
     if stages.scale != (1.0, 1.0) or stages.config.flip_frames != "none":
         stages.notes.append(
             "the label patches were left out: the frames were cropped or flipped, they were not"
+        )
+        return None
+    if turned:
+        stages.notes.append(
+            "the label patches were left out: the positions were turned against them"
         )
         return None
     if stages.config.bin_frames == 1:

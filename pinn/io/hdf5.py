@@ -137,7 +137,7 @@ def attribute(item: Any, *names: str) -> float | None:
     for name in names:
         try:
             value = np.asarray(item.attrs[name]).reshape(-1)
-            number = float(value[0]) if len(value) == 1 else np.nan
+            number = float(value[0]) if len(value) == 1 and value.dtype.kind != "c" else np.nan
         except FAULTS:
             continue
         if np.isfinite(number):
@@ -147,6 +147,8 @@ def attribute(item: Any, *names: str) -> float | None:
 
 def text(item: Any, name: str | None = None) -> str | None:
     """Text of a dataset (`name` None) or of an attribute, or None."""
+    if name is None and getattr(item, "size", None) != 1:
+        return None
     try:
         value = item[()] if name is None else item.attrs[name]
         value = np.asarray(value).reshape(-1)[0]

@@ -7,8 +7,10 @@ imported when a file needs it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import h5py
 import numpy as np
 
 from pinn.errors import PinnError, ScanError
+from pinn.io.opened import opened
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 NEEDS_PLUGIN = "needs hdf5plugin: pip install 'pinn-ptycho[formats]'"
@@ -69,6 +72,7 @@ def open_hdf5(path: str | Path, *, cache_bytes: int | None = None) -> h5py.File:
     try:
         with open(path, "rb") as file:
             head = file.read(16)
+        opened(path)
         return h5py.File(path, "r", **options)
     except FileNotFoundError:
         raise ScanError(f"scan file {path} does not exist; check the path") from None
@@ -142,6 +146,8 @@ def _walk(h5: h5py.Group, path: str) -> tuple[str, Any]:
             if isinstance(link, h5py.SoftLink):
                 return "broken", f"it links to {link.path!r} in the same file"
             return "damaged", error
+        if not isinstance(link, h5py.HardLink):  # a soft link may lead over an external one
+            opened(item.file.filename)
     return "found", item
 
 
@@ -233,14 +239,19 @@ def _check_storage(item: h5py.Dataset, full: str, where: str | Path) -> None:
             )
     # HDF5 fills in for parts that are missing, silently: frames of zeros would look like data.
     folder = Path(item.file.filename).parent
-    for source, inside in _sources(item):
-        if not any(place.is_file() for place in (folder / source, Path(source))):
+    for pattern in _patterns(item):
+        for name in glob(str(folder / pattern)):
+            opened(name)
+    for number, (source, inside) in enumerate(_sources(item)):
+        place = next((p for p in (folder / source, Path(source)) if p.is_file()), None)
+        if place is None:
             raise ScanError(
                 f"{full!r} in {where} takes its data from the file {source!r}, which is not there; "
                 "put it beside the file"
             )
-        if inside is not None:
-            with open_hdf5(next(p for p in (folder / source, Path(source)) if p.is_file())) as h5:
+        opened(place)
+        if inside is not None and number < _MOST_SOURCES:
+            with open_hdf5(place) as h5:
                 if _walk(h5, inside)[0] != "found":
                     raise ScanError(
                         f"{full!r} in {where} takes its data from {inside!r} in the file "
@@ -255,31 +266,18 @@ def _sources(item: h5py.Dataset) -> list[tuple[str, str | None]]:
         found += [(source.file_name, source.dset_name) for source in item.virtual_sources()]
     # A dot is the file itself; a percent sign stands for numbers that are not known here.
     named = [pair for pair in found if pair[0] != "." and "%" not in pair[0]]
-    return list(dict.fromkeys(named))[:_MOST_SOURCES]
+    return list(dict.fromkeys(named))
+
+
+def _patterns(item: h5py.Dataset) -> list[str]:
+    """Names of source files with a number in them, as patterns of the shell."""
+    names = {source.file_name for source in item.virtual_sources()} if item.is_virtual else ()
+    return [re.sub(r"%\d*b", "*", name) for name in names if "%" in name]
 
 
 def _filter_name(code: int, name: Any) -> str:
     text = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
     return f"filter {code} {text.split(';')[0][:40]}".strip()
-
-
-def check_written(h5: h5py.File, where: str | Path) -> None:
-    """Refuse datasets that state a large size and hold nothing: who reads one fills the memory.
-
-    Raises:
-        ScanError: there is one.
-    """
-
-    def look(name: str, item: Any) -> None:
-        if not isinstance(item, h5py.Dataset) or item.shape is None or item.is_virtual:
-            return
-        if item.size * item.dtype.itemsize > LARGEST_UNWRITTEN and not item.id.get_storage_size():
-            raise ScanError(
-                f"{'/' + name!r} in {where} has shape {item.shape} of {item.dtype}, but nothing of "
-                "it was ever written; write the file again"
-            )
-
-    h5.visititems(look)
 
 
 def listing(h5: h5py.Group) -> str:

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from pinn.config import ScanConfig
+from pinn.data.dose import Dose
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
 from pinn.io.formats import FORMATS, Format, recognise
+from pinn.io.opened import collected
 from pinn.io.placement import scan_arguments
 from pinn.io.stages import FrameStages
 
@@ -38,7 +40,9 @@ def load(path: str | Path, config: ScanConfig | None = None, **options: Any) -> 
     config = (config or ScanConfig()).replace(**options)
     known = recognise(path, config)
     try:
-        found = known.contents(path, config)
+        with collected() as files:
+            found = known.contents(path, config)
+        found.files += files
         try:
             return scan_of(path, found, config, known)
         except BaseException:
@@ -63,6 +67,8 @@ def scan_of(path: Path, found: Contents, config: ScanConfig, known: Format) -> S
     stages.interpret()
     stages.lay_out()
     arguments = scan_arguments(stages)
+    beside = (config.probe, config.diffraction, config.bad_pixels)
+    arguments["files"] = [path, *found.files, *(file for file in beside if file is not None)]
     photons = config.photons_per_frame
     if photons is None and found.photons_per_frame is not None:
         # Only when the units are known is it known whether the frames carry a dose of their own.
@@ -72,4 +78,15 @@ def scan_of(path: Path, found: Contents, config: ScanConfig, known: Format) -> S
         photons = found.photons_per_frame
         told = f"the file says {photons:.4g} photons per frame: frames scaled to that"
         arguments["notes"].append(told)
+    if photons is not None and not (
+        arguments["frames"] is found.frames and stages.mask is stages.stored_mask
+    ):
+        # The same frame holds the same counts, whatever else is used.
+        arguments["dose"] = Dose(
+            found.frames, stages.stored_mask, stages.stored_saturation, photons, str(path)
+        )
+        arguments["notes"].append(
+            f"{photons:.4g} photons per frame is the mean of all {stages.M} frames as stored, "
+            "before frames and pixels were left out"
+        )
     return Scan(**arguments, photons_per_frame=photons)

@@ -23,6 +23,7 @@ from pinn.data.interpret import CENTRES, UNITS
 from pinn.data.zipped import Member, load_member, read_members
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
+from pinn.io.npz_axes import frame_axis
 from pinn.io.npz_writer import NpzScanWriter, scan_arrays, write_npz, write_scan_npz
 
 __all__ = ["NpzScanWriter", "is_npz", "read_npz", "scan_arrays", "write_npz", "write_scan_npz"]
@@ -54,9 +55,10 @@ def read_npz(path: Path, config: ScanConfig) -> Contents:
     """
     members = read_members(path)
     read = _Reader(path, members)
-    key, frames, M = read.frames()
+    notes: list[str] = []
+    key, frames, M = read.frames(notes)
     positions = read.positions("", M)
-    found = Contents(frames, frames_key=key, positions_px=positions)
+    found = Contents(frames, frames_key=key, positions_px=positions, notes=notes)
     if "xcoords_start" in members and "ycoords_start" in members:
         nominal = read.positions("_start", M)
         if not np.array_equal(nominal, positions):
@@ -84,7 +86,7 @@ class _Reader:
     def __init__(self, path: Path, members: Mapping[str, Member]) -> None:
         self._path, self._members = path, members
 
-    def frames(self) -> tuple[str, FrameSource, int]:
+    def frames(self, notes: list[str]) -> tuple[str, FrameSource, int]:
         """Key of the frames, the frames, first axis M, and M, which the positions tell."""
         key = next((key for key in FRAME_KEYS if key in self._members), None)
         if key is None:
@@ -110,10 +112,16 @@ class _Reader:
                 f"{key!r} in {self._path} has dtype {member.dtype}, but real numbers are required; "
                 "store counts, or amplitudes as absolute values"
             )
-        image = shape[1:] if axis == 0 else shape[:2]
         path = self._path
         if member.objects:
             NpyInZipFrames(path, member, axis)  # says why that is never read
+        if shape[0] == shape[2] == M and len(member.shape) == 3:
+            axis, why = frame_axis(path, member)
+            notes.append(
+                f"{key!r} is {member.shape} and there are {M} positions: its "
+                f"{'first' if axis == 0 else 'last'} axis was taken to count the frames, {why}"
+            )
+        image = shape[1:] if axis == 0 else shape[:2]
         # Not unpacked before it is known that its size can be used.
         source = OnDemandFrames(
             (M, *image), member.dtype, lambda: NpyInZipFrames(path, member, axis)
@@ -225,8 +233,8 @@ class _Reader:
         said = self._text(UNITS_KEY) if UNITS_KEY in self._members else metadata.get(UNITS_KEY)
         if said is not None and said not in UNITS:
             raise ScanError(
-                f"{UNITS_KEY!r} in {self._path} is {said!r}, but one of {', '.join(UNITS)} is "
-                "required; correct the file"
+                f"{UNITS_KEY!r} in {self._path} is {str(said)[:40]!r}, but one of "
+                f"{', '.join(UNITS)} is required; correct the file"
             )
         return said
 
@@ -299,8 +307,8 @@ def _word(metadata: dict[str, Any], name: str, known: tuple[str, ...], path: Pat
     said = metadata.get(name)
     if said is not None and said not in known:
         raise ScanError(
-            f"{name!r} in the metadata of {path} is {said!r}, but one of {', '.join(known)} is "
-            "required; correct the file"
+            f"{name!r} in the metadata of {path} is {str(said)[:40]!r}, but one of "
+            f"{', '.join(known)} is required; correct the file"
         )
     return said
 

@@ -254,7 +254,10 @@ def write_scan_npz(
         "detector_pixel_m": scan.detector_pixel_m,
         "particle": scan.particle,
         "saturation": scan.saturation,
-        "nphotons": scan.photons_per_frame,
+        # Of the frames in the file, which may be a part of those whose mean was stated.
+        "nphotons": scan.statistics().mean_counts
+        if scan.dose_is_of_more
+        else scan.photons_per_frame,
         "positions_offset_px": origin.tolist() if origin.any() else None,
         "acquisition": scan.acquisition or None,
         "steps": list(scan.steps) or None,

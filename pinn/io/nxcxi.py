@@ -167,8 +167,8 @@ def _positions(
         name = first(entry, *TRANSLATIONS)
         if name is None:
             raise ScanError(
-                f"{path} has no positions: neither '{entry.name}/{_MOTORS[0]}/x' with y beside it "
-                f"nor '{entry.name}/{TRANSLATIONS[0]}'; it has: {listing(entry)}"
+                f"{path} has no dataset '{entry.name}/{_MOTORS[0]}/x' with y beside it, nor "
+                f"'{entry.name}/{TRANSLATIONS[0]}': no positions; it has: {listing(entry)}"
             )
         unit = _unit(entry, name, path)
         factor = metres(unit or "m", name, path)

@@ -52,7 +52,7 @@ def _factor(known: dict[str, float], unit: str, key: str, where: str | Path, wan
     factor = known.get(unit.strip().casefold())
     if factor is None:
         raise ScanError(
-            f"the unit of {key!r} in {where} is {unit!r}, but {wanted} is required; correct it in "
-            "the file"
+            f"the unit of {key!r} in {where} is {unit[:40]!r}, but {wanted} is required; correct "
+            "it in the file"
         )
     return factor

@@ -26,10 +26,15 @@ def scan_arguments(stages: FrameStages) -> dict[str, Any]:
         ScanError: positions, probe or part that cannot be.
     """
     found, optics, config = stages.found, stages.optics, stages.config
-    places, nominal, turned = _positions(stages)
+    places, nominal, turned, lengths = _positions(stages)
     probe = prepared_probe(stages)
     index = check.check_index(found.scan_index, stages.M, stages.where)
     weights = check.check_length(found.probe_weights, stages.M, "probe_weights", stages.where)
+    if weights is not None and config.probe is not None and not _weighs(weights, probe):
+        weights = None
+        stages.notes.append(
+            "the file's weights of probe variations were left out: the given probe has not as many"
+        )
     if stages.rows is not None:
         places = places[stages.rows]
         nominal = None if nominal is None else nominal[stages.rows]
@@ -37,7 +42,7 @@ def scan_arguments(stages: FrameStages) -> dict[str, Any]:
         weights = None if weights is None else weights[stages.rows]
     keep = _choose(stages, places, index, probe)
     truth = prepared_truth(stages, turned)
-    labels = _rows(prepared_labels(stages), stages.rows)
+    labels = _rows(prepared_labels(stages, turned), stages.rows)
     pixel, detector = optics.pixel_size_m, optics.detector_pixel_m
 
     def some(array: np.ndarray | None) -> np.ndarray | None:
@@ -63,6 +68,7 @@ def scan_arguments(stages: FrameStages) -> dict[str, Any]:
         "acquisition": found.acquisition,
         "saturation": stages.saturation,
         "steps": stages.records,
+        "positions_from_m": lengths,
         "name": stages.path.stem,
         "source": stages.path,
         "positions_nominal_px": some(nominal),
@@ -70,8 +76,17 @@ def scan_arguments(stages: FrameStages) -> dict[str, Any]:
     }
 
 
-def _positions(stages: FrameStages) -> tuple[np.ndarray, np.ndarray | None, bool]:
-    """Places of all the file's frames in prepared object pixels, as commanded, and if turned."""
+def _weighs(weights: np.ndarray, probe: np.ndarray | None) -> bool:
+    """Whether the weights are of as many coherent variations as the probe has."""
+    several = probe is not None and probe.ndim == 4
+    return several and probe is not None and weights.shape[1:] == (len(probe),)
+
+
+def _positions(stages: FrameStages) -> tuple[np.ndarray, np.ndarray | None, bool, bool]:
+    """Places of all the file's frames in prepared object pixels.
+
+    And those commanded, whether they were turned, and whether they were lengths.
+    """
     found, config, where = stages.found, stages.config, stages.where
     unit = config.positions_unit
     rows = stages.rows
@@ -107,7 +122,7 @@ def _positions(stages: FrameStages) -> tuple[np.ndarray, np.ndarray | None, bool
         places = orient(places, axes, angle)
         nominal = None if nominal is None else orient(nominal, axes, angle)
         stages.record(step="orient", orientation=axes, rotation_deg=angle)
-    return places, nominal, turned
+    return places, nominal, turned, given != "px"
 
 
 def _choose(

@@ -46,11 +46,16 @@ def read_plain_hdf5(path: Path, config: ScanConfig) -> Contents:
         if config.probe_path is not None:
             found.probe = array(h5, config.probe_path, path, ndim=(2, 3, 4), kind="iufc")
             if found.probe.ndim == 4:
+                if len(found.probe) > 1:
+                    found.notes.append(
+                        f"probe {config.probe_path!r} has {len(found.probe)} coherent variations "
+                        "and no weights of them for each frame: the first variation is used"
+                    )
                 found.probe = found.probe[0]
         if config.mask_path is not None:
             mask = array(h5, config.mask_path, path, ndim=(2, 3), kind="biuf")
             nonzero = mask != 0
-            bad = config.bad_pixels_polarity == "bad"
+            bad = config.mask_path_polarity == "bad"
             # What is no number is bad either way, and not equal to itself.
             found.bad_pixels = (nonzero if bad else ~nonzero) | (mask != mask)
     return found

@@ -15,6 +15,7 @@ from pinn.data.frames import FrameSource, NpyInZipFrames
 from pinn.data.zipped import Member, load_member, read_members
 from pinn.errors import ScanError
 from pinn.io.hdf5 import Hdf5Frames, array, attribute, dataset, has, reading
+from pinn.io.opened import opened
 from pinn.io.scan_group import ours
 from pinn.io.shared import above_zero
 
@@ -108,6 +109,7 @@ def _detector_pixel(patterns: h5py.Dataset, path: Path) -> float | None:
 
 
 def _from_npz(path: Path) -> Patterns:
+    opened(path)
     members = read_members(path)
     if PATTERNS not in members:
         raise ScanError(

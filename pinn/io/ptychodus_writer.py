@@ -4,9 +4,9 @@ Both open in ptychodus 1.7 (older names of attributes are written besides). Metr
 pixels times the pixel size; lengths that are not known are nominal, fit each other, and are named
 in the comments and in the group `pinn_scan`, from which the scan reopens as it was.
 
-A diffraction file of ptychodus has one mask for all frames. Of a scan with a mask for each frame
-it names every pixel that is bad in some frame, unless that leaves less than half; the masks
-themselves are in `pinn_scan`.
+A diffraction file of ptychodus has one mask for all frames. Of a scan with a mask for each frame,
+or with saturated pixels, it names every pixel that is bad in some frame, unless that leaves less
+than half; the masks themselves are in `pinn_scan`.
 """
 
 from __future__ import annotations
@@ -112,10 +112,9 @@ def _write_patterns(
     group = h5.create_group(GROUP)
     group.attrs["format"] = FORMAT_NAME
     group.attrs["format_version"] = 1
-    several = write_frame_masks(group, "bad_pixels", scan)
-    # Without masks of frames, a pixel that fails now and then shows it by its own value.
-    union = several and 2 * written.ever_bad.sum() < written.ever_bad.size
-    h5["bad_pixels"] = written.ever_bad if union else written.always_bad
+    if written.varies:
+        write_frame_masks(group, "bad_pixels", scan)
+    h5["bad_pixels"] = written.common_bad
     return written.mean
 
 

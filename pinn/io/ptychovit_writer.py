@@ -64,11 +64,12 @@ def write_ptychovit_pair(
         with h5py.File(frames, "w") as h5:
             data = h5.create_dataset(FRAMES, stored.shape, stored.dtype)
             written = stored.write(data, progress)
-            h5["bad_pixels"] = written.always_bad
+            h5["bad_pixels"] = written.common_bad
             group = h5.create_group(GROUP)
             group.attrs["format"] = FORMAT_NAME
             group.attrs["format_version"] = FORMAT_VERSION
-            write_frame_masks(group, "bad_pixels", scan)
+            if written.varies:
+                write_frame_masks(group, "bad_pixels", scan)
         with h5py.File(para, "w") as h5:
             write_product_layout(h5, scan, complete_geometry(scan), written.mean)
             write_scan_group(h5, scan, stored)

@@ -22,6 +22,9 @@ from pinn.io.hdf5 import Hdf5Frames, array, dataset, has, listing, numbers, read
 from pinn.io.shared import above_zero, counting_units, holds, meant
 from pinn.io.stacks import JoinedFrames
 
+# A centre nearer than this to pixel [0, 0] is that of frames whose zero frequency is in the corner.
+_CORNER = 0.51
+
 
 def is_ptyd(path: Path, head: bytes) -> bool:
     """True for an HDF5 file with the groups `chunks` and `meta`."""
@@ -158,7 +161,10 @@ def _meta(h5: h5py.File, path: Path, config: ScanConfig, found: Contents) -> Non
         found.detector_pixel_m = pixel[0]
     centre = _values(h5, "meta/center", path)
     if centre is not None and len(centre) == 2:
-        found.beam_centre = (centre[0], centre[1])
+        if max(map(abs, centre)) < _CORNER:
+            found.centre = meant("corner", config.centre)
+        else:
+            found.beam_centre = (centre[0], centre[1])
     elif has(h5, "meta/center") and text(h5["meta/center"]) == "fft":
         found.centre = meant("corner", config.centre)
     if has(h5, "meta/propagation") and text(h5["meta/propagation"]) == "nearfield":

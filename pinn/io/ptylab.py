@@ -13,10 +13,13 @@ import numpy as np
 from pinn.config import ScanConfig
 from pinn.data.frames import DerivedFrames, FrameSource
 from pinn.data.geometry import photon_energy_ev
+from pinn.data.prepare import Flip
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
 from pinn.io.hdf5 import Hdf5Frames, has, numbers, reading, scalar
 from pinn.io.shared import above_zero, counting_units, holds
+
+_FLIPS = ("none", "lr", "ud", "both")
 
 
 def is_ptylab(path: Path, head: bytes) -> bool:
@@ -60,22 +63,24 @@ def read_ptylab(path: Path, config: ScanConfig) -> Contents:
                 f"the file has no probe; it says that the beam is {diameter * 1e6:.4g} um wide"
             )
     if orientation:
-        found.notes.append(f"frames turned by the file's orientation {orientation:g}")
+        found.notes.append(
+            f"frames turned by the file's orientation {orientation:g}, about their zero frequency"
+        )
     return found
 
 
 def _turned(frames: FrameSource, orientation: int) -> FrameSource:
-    """Frames transposed (4), then turned upside down (2) and left to right (1)."""
+    """Frames transposed (4), then turned upside down (2) and left to right (1).
+
+    They are turned about the zero frequency: a plain reversal of an even number of pixels would
+    move it by one.
+    """
     if not orientation:
         return frames
     axes = (0, 2, 1) if orientation & 4 else (0, 1, 2)
-    steps = (
-        slice(None),
-        slice(None, None, -1 if orientation & 2 else 1),
-        slice(None, None, -1 if orientation & 1 else 1),
-    )
+    flip = Flip(_FLIPS[orientation & 3])
     image = (frames.shape[axes[1]], frames.shape[axes[2]])
-    return DerivedFrames(frames, lambda raw, rows: raw.transpose(axes)[steps], image=image)
+    return DerivedFrames(frames, lambda raw, rows: flip.frames(raw.transpose(axes)), image=image)
 
 
 def _positions(encoder: np.ndarray, M: int, path: Path) -> np.ndarray:

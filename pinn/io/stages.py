@@ -35,6 +35,8 @@ from pinn.io.formats import Format
 from pinn.io.optics import resolve_optics
 
 _PIECE_BYTES = 16 << 20
+_MOST_MISSED = 1 / 3  # of the pixels of a frame, by a beam centre far from its middle
+_MANY_NEGATIVE = 0.02
 _OFF_PIXEL = 0.25  # a beam centre further than this from the middle of a pixel is told
 
 
@@ -55,6 +57,7 @@ class FrameStages:
         side, final: of a frame after cropping, and after binning.
         units, centre, saturation: for `Scan`, as far as they are settled.
         records, notes: for `Scan`.
+        stored_mask, stored_saturation: of all the file's frames, as they are stored.
 
     Raises:
         ScanError: frames that are no stack of real numbers.
@@ -81,6 +84,7 @@ class FrameStages:
             self.saturation = check.check_positive(found.saturation, "saturation", self.where)
         self._moves = False
         self._assumed_whole = False
+        self._stopped = False
 
     def leave_out(self) -> None:
         """Frames by number, and all but one of several scans.
@@ -135,6 +139,13 @@ class FrameStages:
         if config.saturation is not None:
             self.record(step="saturation", value=config.saturation)
         self._set_mask(static, each)
+        # What the stored numbers add up to does not depend on which of them are used.
+        self.stored_mask: np.ndarray | FrameSource | None = self.mask
+        if each is not None and self.rows is not None:
+            self.stored_mask = DerivedFrames(
+                each, lambda bad, rows: (bad == 0) & static, dtype=bool
+            )
+        self.stored_saturation = self.saturation
 
     def interpret(self) -> None:
         """Units and centre: what the option, else the file says; found out if a step needs them.
@@ -155,6 +166,8 @@ class FrameStages:
             )
         self._zero = (H // 2, W // 2) if beam is None else self._beam_pixel(beam)
         self.side = self._side(*self._zero)
+        if beam is not None:
+            self._check_beam()
         self.final = self.side // config.bin_frames
         off = self._zero != (H // 2, W // 2)
         bins, flips = config.bin_frames > 1, config.flip_frames != "none"
@@ -170,6 +183,7 @@ class FrameStages:
             self._assumed_whole = self.units == "auto" and self.frames.dtype.kind == "f"
             self.units = units
             self.notes += [note] if note else []
+            self._tell_negative(sample)
         self.centre, note = choose_centre(self.centre, units, sample, self.where)
         self.notes += [note] if note else []
 
@@ -251,7 +265,36 @@ class FrameStages:
             )
         return row, column
 
+    def _check_beam(self) -> None:
+        """Refuse a beam centre that leaves much of the frames out of the square around it."""
+        (H, W), side = self.image, self.side
+        cut = Crop(*self._zero, side)
+        kept = int(cut.mask(np.ones(self.image, bool)).sum())
+        if kept < (1 - _MOST_MISSED) * min(H, side) * min(W, side):
+            near = min(*self._zero, H - self._zero[0], W - self._zero[1])
+            smaller = f", or say --frame-size {2 * near}" if 2 * near >= check.SMALLEST else ""
+            raise ScanError(
+                f"of {side} x {side} pixels around the beam at pixel {list(self._zero)} of "
+                f"{self.path}, {1 - kept / side**2:.0%} lie outside its frames of {H} x {W}; if "
+                "the zero frequency is in the corner of the frames say --centre corner instead, "
+                f"else correct --beam-row and --beam-column{smaller}"
+            )
+
+    def _tell_negative(self, sample: Sample) -> None:
+        """Intensities with the background subtracted lose every sum with a value below zero."""
+        if self.units != "intensity" or sample.raw.dtype.kind not in "if":
+            return
+        negative = sample.raw[(sample.raw < 0) & sample.allowed]
+        share = negative.size / sample.raw.size
+        # One value repeated marks bad pixels.
+        if share > _MANY_NEGATIVE and negative.min() != negative.max():
+            self.notes.append(
+                f"{share:.0%} of the frame values are negative, which is no measurement, and a sum "
+                "with such a value is not used; subtract less background, or do not add up pixels"
+            )
+
     def _stop_beam(self, radius: float, row: int, column: int) -> None:
+        self._stopped = True
         y, x = np.ogrid[: self.image[0], : self.image[1]]
         shadow = np.hypot(y - row, x - column) <= radius
         if self.centre == "corner":
@@ -259,6 +302,8 @@ class FrameStages:
         self.record(step="beamstop", radius_px=radius, pixels=int(np.count_nonzero(shadow)))
         if self.mask is None or isinstance(self.mask, np.ndarray):
             self._set_mask(~shadow if self.mask is None else self.mask & ~shadow, None)
+        elif shadow.all():
+            self._all_bad()
         else:
             self.mask = DerivedFrames(self.mask, lambda valid, rows: valid & ~shadow)
 
@@ -279,9 +324,21 @@ class FrameStages:
             self._all_bad()
 
     def _all_bad(self) -> None:
+        config = self.config
+        if self._stopped:
+            raise ScanError(
+                f"the beamstop of radius {config.beamstop:g} px covers all pixels of {self.path} "
+                "that are not bad; say a smaller --beamstop"
+            )
+        options = []
+        if config.bad_pixels is not None:
+            options.append(f"--bad-pixels-polarity {_other(config.bad_pixels_polarity)}")
+        if config.mask_path is not None:
+            options.append(f"--mask-path-polarity {_other(config.mask_path_polarity)}")
+        advice = " or ".join(options) or "write the file's own mask again"
         raise ScanError(
             f"the bad pixels of {self.path} cover all frames; True means BAD, so invert the mask "
-            "if it marks the good ones (--bad-pixels-polarity good)"
+            f"if it marks the good ones ({advice})"
         )
 
     def _agree(self, option: str, wanted: str, tag: str | None) -> str:
@@ -309,3 +366,7 @@ class FrameStages:
 
 def _pixel(beam: tuple[float, float]) -> Shape:
     return int(np.floor(beam[0] + 0.5)), int(np.floor(beam[1] + 0.5))
+
+
+def _other(polarity: str) -> str:
+    return "good" if polarity == "bad" else "bad"

@@ -39,12 +39,24 @@ class Written:
     Attributes:
         always_bad: bool `(N, N)`, pixels that no frame uses.
         ever_bad: bool `(N, N)`, pixels that at least one frame does not use.
+        varies: some pixel is masked or saturated in some of the frames only.
         mean: mean over the frames of the sum of used pixels.
     """
 
     always_bad: np.ndarray
     ever_bad: np.ndarray
+    varies: bool
     mean: float
+
+    @property
+    def common_bad(self) -> np.ndarray:
+        """The one mask that tells other programs most: bool `(N, N)`.
+
+        A pixel that is masked or saturated in single frames looks like a measurement there, so
+        what any frame does not use is bad, unless that leaves less than half of the pixels.
+        """
+        union = self.varies and 2 * self.ever_bad.sum() < self.ever_bad.size
+        return self.ever_bad if union else self.always_bad
 
 
 class Intensities:
@@ -107,18 +119,19 @@ class Intensities:
             always &= piece.bad.all(0)
             ever |= piece.bad.any(0)
             total += float(piece.values.sum(dtype=np.float64, where=~piece.bad))
-        return Written(always, ever, total / self.shape[0])
+        varies = has_frame_masks(self._scan)
+        if self.saturation is not None:
+            varies |= bool((always != ever).any())
+        return Written(always, ever, varies, total / self.shape[0])
 
 
-def write_frame_masks(group: h5py.Group, name: str, scan: Scan) -> bool:
-    """Write the masks of single frames, as uint8 `(M, N, N)`, 1 = bad, if the scan has such.
+def has_frame_masks(scan: Scan) -> bool:
+    """Whether the scan has masks of single frames."""
+    return scan.valid_mask is not None and len(scan.valid_mask.shape) == 3
 
-    Returns:
-        Whether it has.
-    """
-    mask = scan.valid_mask
-    if mask is None or len(mask.shape) == 2:
-        return False
+
+def write_frame_masks(group: h5py.Group, name: str, scan: Scan) -> None:
+    """Write a mask for each frame, as uint8 `(M, N, N)`, 1 = masked or saturated."""
     M, N = len(scan), scan.N
     rows = max(1, (4 << 20) // (N * N))
     data = group.create_dataset(
@@ -126,7 +139,10 @@ def write_frame_masks(group: h5py.Group, name: str, scan: Scan) -> bool:
     )
     for first in range(0, M, rows):
         numbers = np.arange(first, min(first + rows, M))
-        allowed = mask_rows(mask, numbers)
-        assert allowed is not None
-        data[first : first + len(numbers)] = ~allowed
-    return True
+        bad = np.zeros((len(numbers), N, N), bool)
+        allowed = mask_rows(scan.valid_mask, numbers)
+        if allowed is not None:
+            bad |= ~allowed
+        if scan.saturation is not None:
+            bad |= ~(scan.frames.read(numbers) < scan.saturation)
+        data[first : first + len(numbers)] = bad

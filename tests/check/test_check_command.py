@@ -115,6 +115,23 @@ def test_a_mask_is_written_as_the_frames_of_the_file_lie(spoilt, tmp_path, capsy
     assert "cannot be made while they are changed (flip_frames)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("polarity", ["bad", "good"])
+def test_a_mask_is_written_with_the_one_that_was_given(spoilt, tmp_path, capsys, polarity):
+    """The written file takes the place of the given one, so it must hold both."""
+    old, new = tmp_path / "old.npy", tmp_path / "new.npy"
+    given = np.zeros((32, 32), bool)
+    given[4, 25] = given[9, 9] = True
+    np.save(old, given if polarity == "bad" else ~given)
+    line = ["check", str(spoilt), "--no-orientations", f"--bad-pixels-polarity={polarity}"]
+    cli.run([*line, "--bad-pixels", str(old), "--write-bad-pixels", str(new)])
+    told = capsys.readouterr().err
+    paste = f"--bad-pixels={new} --bad-pixels-polarity={polarity}"
+    assert paste in told and "3 bad pixels" in told
+    options = ScanConfig(bad_pixels=new, bad_pixels_polarity=polarity)
+    bad = ~load(spoilt, options).valid_mask
+    assert np.argwhere(bad).tolist() == [[4, 25], [9, 9], [27, 3]]
+
+
 def test_a_file_that_is_no_scan_gives_a_sentence(tmp_path, capsys):
     path = tmp_path / "notes.npz"
     path.write_text("not a scan")
@@ -152,6 +169,9 @@ def test_options_can_be_pasted():
     options = {"orientation": "-y+x", "drop_frames": "1,2", "saturation": 4095.0}
     assert options_text(options) == "--orientation=-y+x --drop-frames=1,2 --saturation=4095"
     assert options_text({"saturation": 16777215.0}) == "--saturation=16777215"
+    # To the last bit: rounded up, no value would reach it.
+    for level in (511.999755859375, float(np.float32(0.1)), 1 / 3, 5e-324, 4294967295.0):
+        assert float(options_text({"saturation": level}).split("=")[1]) == level
 
 
 def test_errors_stop_other_work_and_warnings_are_told(capsys):

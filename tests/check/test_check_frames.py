@@ -9,6 +9,7 @@ from pinn.check.numbers import quantum
 from pinn.check.pixels import centre_of_mass, find_bad
 from pinn.config import ScanConfig
 from pinn.data.scan import Scan
+from pinn.io.load import load
 from pinn.simulate import SimulateConfig, simulate
 
 GOOD = simulate(SimulateConfig(N=32, n_frames=60, seed=2, object="leaves", photons_per_frame=2e5))
@@ -94,8 +95,34 @@ def test_an_off_centre_pattern_names_the_beam_pixel_of_the_stored_frames():
     assert finding.options == {"beam_row": 19, "beam_column": 12}
     flipped = codes(scan, flip_frames="ud")["off-centre"]
     assert flipped.options == {"beam_row": 13, "beam_column": 12}
-    binned = codes(scan, bin_frames=2)["off-centre"]
-    assert binned.options == {"beam_row": 38, "beam_column": 24}
+
+
+@pytest.mark.parametrize("flip", ["none", "ud", "lr", "both"])
+@pytest.mark.parametrize("b", [1, 2, 4])
+def test_the_beam_pixel_is_that_of_the_stored_frames_however_they_are_binned(tmp_path, b, flip):
+    """The block of the zero frequency begins at it, before the frames are flipped back."""
+    y, x = np.indices((64, 64))
+    spot = 400 * np.exp(-((y - 44) ** 2 + (x - 30) ** 2) / (2 * 4.0**2))
+    counts = np.random.default_rng(3).poisson(spot, (60, 64, 64)).astype(np.uint16)
+    path = tmp_path / "off.npz"
+    np.savez(path, diff3d=counts, xcoords=PLACES[:, 1], ycoords=PLACES[:, 0])
+    options = {"bin_frames": b, "flip_frames": flip, "centre": "centred"}
+    finding = codes(load(path, **options), **options)["off-centre"]
+    assert finding.options == {"beam_row": 44, "beam_column": 30}
+    options |= finding.options
+    assert "off-centre" not in codes(load(path, **options), **options)
+
+
+def test_saturation_is_not_tested_where_pixels_are_added_up(tmp_path):
+    level = int(np.quantile(COUNTS.max((1, 2)), 0.2))
+    path = tmp_path / "saturated.npz"
+    counts = np.minimum(COUNTS, level).astype(np.uint32)
+    np.savez(path, diff3d=counts, xcoords=PLACES[:, 1], ycoords=PLACES[:, 0])
+    said = codes(load(path, bin_frames=2), bin_frames=2)
+    assert said["saturation-untested"].severity == "remark" and "saturated" not in said
+    options = {"bin_frames": 2, "saturation": float(level)}
+    assert "saturation-untested" not in codes(load(path, **options), **options)
+    assert "saturation-untested" not in codes(load(path))
 
 
 def test_half_a_mask_does_not_move_the_centre():
@@ -134,15 +161,24 @@ def test_numbers_without_a_quantum_do_not_tell_the_dose():
 
 
 def test_units_that_contradict_the_numbers():
-    assert codes(made(units="amplitude"))["units"].options == {"frames": "counts"}
+    assert codes(made(units="amplitude"), frames="amplitude")["units"].options == {
+        "frames": "counts"
+    }
     halves = made(COUNTS + 0.5, units="counts")
-    assert codes(halves)["units"].options == {"frames": "intensity"}
+    assert codes(halves)["units"].severity == "remark" and not codes(halves)["units"].options
     bright = made(COUNTS * 1000.5, units="amplitude")
-    assert codes(bright)["units"].options == {"frames": "intensity"}
-    gain = codes(made(COUNTS * 12))["gain"]
+    assert codes(bright, frames="amplitude")["units"].options == {"frames": "intensity"}
+    gain = codes(made(COUNTS * 12, units="auto"))["gain"]
     photons = COUNTS.sum((1, 2)).mean()
     assert gain.options["frames"] == "intensity"
     assert gain.options["photons_per_frame"] == pytest.approx(photons, rel=1e-3)
+
+
+def test_no_option_that_contradicts_what_the_file_says():
+    """It would be refused: which is it?"""
+    assert codes(made(COUNTS * 12, units="counts"))["gain"].options == {}
+    for wrong in (COUNTS, COUNTS * 1000.5):
+        assert codes(made(wrong, units="amplitude"))["units"].options == {}
 
 
 @pytest.mark.parametrize(("photons", "severity"), [(100, "warning"), (3000, "remark")])
@@ -163,6 +199,16 @@ def test_frames_that_stand_out():
     assert said["dim-frames"].options == {"drop_frames": "30"}
     report = check(made(counts), orientation=False)
     assert report.options["drop_frames"] == "4-6,20,30"
+
+
+def test_frames_are_named_by_their_numbers_in_the_file():
+    """Here the scan lacks frames 3 and 60 of 62, the latter beyond all that are left but one."""
+    counts = COUNTS.copy()
+    counts[[4, 5, 6]] = 0
+    said = codes(made(counts), drop_frames="3,60")["dark-frames"]
+    assert said.options == {"drop_frames": "3,5-7,60"} and "(5-7)" in said.message
+    late = codes(made(counts), drop_frames="60-61")["dark-frames"]
+    assert late.options == {"drop_frames": "4-6,60-61"}
 
 
 def test_repeated_frames_are_found_by_the_whole_check():

@@ -1,5 +1,6 @@
 """Overlap, units and strays of positions, against plain constructions."""
 
+import h5py
 import numpy as np
 import pytest
 
@@ -7,6 +8,8 @@ from pinn.check.places import area_overlap, layout, position_findings, stray_pos
 from pinn.config import ScanConfig
 from pinn.data.geometry import object_pixel_m, photon_wavelength_m
 from pinn.data.scan import Scan
+from pinn.io.load import load
+from pinn.io.npz import write_npz
 
 N = 32
 RNG = np.random.default_rng(8)
@@ -76,9 +79,8 @@ def test_an_ordinary_scan_is_not_remarked_upon():
 def test_lengths_taken_for_pixels_are_recognised_by_the_pixel_size(unit, metres):
     pixel = 12e-9
     scan = scan_at(grid() * pixel / metres, disc_probe(16), pixel_size_m=pixel)
-    found = codes(scan)
-    finding = found.get("positions-unit") or found["overlap-high"]
-    assert finding.severity in ("error", "warning")
+    finding = codes(scan)["positions-unit"]
+    assert finding.severity == "error"
     assert finding.options == {"positions_unit": unit}
     right = scan_at(scan.positions_px * metres / pixel, disc_probe(16), pixel_size_m=pixel)
     assert codes(right, positions_unit=unit) == {}
@@ -88,8 +90,8 @@ def test_the_pixel_size_may_follow_from_the_experiment():
     energy, distance, detector = 8000.0, 2.0, 75e-6
     pixel = object_pixel_m(photon_wavelength_m(energy), distance, N, detector)
     known = {"energy_ev": energy, "distance_m": distance, "detector_pixel_m": detector}
-    finding = codes(scan_at(grid() * pixel / 1e-6, disc_probe(16), **known))["overlap-high"]
-    assert finding.options == {"positions_unit": "um"}
+    finding = codes(scan_at(grid() * pixel / 1e-9, disc_probe(16), **known))["positions-unit"]
+    assert finding.options == {"positions_unit": "nm"}
 
 
 def test_without_a_pixel_size_no_unit_is_proposed_but_asked_for():
@@ -103,6 +105,80 @@ def test_steps_wider_than_a_frame_are_an_error_and_sparse_ones_a_warning():
     finding = codes(scan_at(grid(step=20), disc_probe(16)))["overlap-low"]
     assert finding.severity == "warning" and "do not overlap" in finding.message
     assert "overlap-low" not in codes(scan_at(grid(step=20)))  # nobody knows the probe
+
+
+@pytest.mark.parametrize(
+    ("factor", "code", "severity", "unit"),
+    [(5.0, "overlap-low", "warning", "nm"), (0.07, "overlap-high", "warning", "nm")],
+)
+def test_an_unusual_overlap_is_no_reason_to_scale_positions(factor, code, severity, unit):
+    """The unit that would make it usual is told in words, not proposed for --fix."""
+    pixel = 4e-9 if factor > 1 else 0.07e-9
+    scan = scan_at(grid() * factor, disc_probe(16), pixel_size_m=pixel)
+    finding = codes(scan)[code]
+    assert (finding.severity, finding.options) == (severity, {})
+    assert f"in {unit} they would overlap as usual" in finding.message
+    known = scan_at(grid() * factor, disc_probe(16), pixel_size_m=pixel, positions_from_m=True)
+    assert "as usual" not in codes(known)[code].message
+
+
+def test_a_rare_overlap_is_remarked_upon_only_if_another_unit_fits():
+    places = grid() * 0.25  # 94 %
+    assert codes(scan_at(places, disc_probe(16), pixel_size_m=5e-8)) == {}
+    finding = codes(scan_at(places, disc_probe(16), pixel_size_m=4e-10))["overlap-high"]
+    assert (finding.severity, finding.options) == ("remark", {})
+
+
+def test_no_unit_is_guessed_where_the_reader_knew_it():
+    places, given = grid(step=50.0), {"pixel_size_m": 12e-9}
+    assert codes(scan_at(places, disc_probe(16), **given))["positions-unit"].options
+    known = scan_at(places, disc_probe(16), positions_from_m=True, **given)
+    finding = codes(known)["positions-unit"]
+    assert finding.severity == "error" and finding.options == {}
+
+
+def test_a_reader_says_whether_positions_were_lengths(tmp_path):
+    path = tmp_path / "scan.h5"
+    with h5py.File(path, "w") as file:
+        file["frames"] = RNG.poisson(20, (80, N, N))
+        file["places"] = grid() * 12e-9
+        file["places"].attrs["units"] = "m"
+    keys = {"format": "plain-hdf5", "data_path": "frames", "positions_path": "places"}
+    scan = load(path, pixel_size_m=12e-9, **keys)
+    np.testing.assert_allclose(np.ptp(scan.positions_px, axis=0), np.ptp(grid(), axis=0))
+    assert scan.positions_from_m
+    plain = tmp_path / "plain.npz"
+    write_npz(plain, RNG.poisson(20, (80, N, N)), grid() * 12, frames_units="counts")
+    assert not load(plain).positions_from_m
+    assert load(plain, positions_unit="nm", pixel_size_m=12e-9).positions_from_m
+
+
+@pytest.mark.parametrize("exposures", [2, 3, 20])
+def test_exposures_of_one_place_differ_by_the_jitter_of_the_stage(exposures):
+    """The step is that of the places; the jitter is a fraction of a percent of the probe."""
+    jitter = np.random.default_rng(4).normal(0, 0.02, (80 * exposures, 2))
+    scan = scan_at(np.repeat(grid(), exposures, 0) + jitter, disc_probe(16))
+    assert layout(scan).step == pytest.approx(4.0, rel=0.02)
+    assert set(codes(scan)) <= {"same-place"}  # of so many, some do agree to a thousandth
+
+
+def test_many_small_fields_are_no_strays():
+    rng = np.random.default_rng(1)
+    corners = np.stack(np.divmod(np.arange(60), 8), 1) * 400.0
+    places = np.repeat(corners, 10, 0) + rng.uniform(0, 12, (600, 2))
+    assert codes(scan_at(places, disc_probe(16))) == {}
+    index = np.repeat(np.arange(60), 10)
+    assert codes(scan_at(places, disc_probe(16), scan_index=index)) == {}
+    # In one of these scans, a stray one.
+    places[37] += 5000.0
+    finding = codes(scan_at(places, disc_probe(16), scan_index=index))["stray-positions"]
+    assert finding.options == {"drop_frames": "37"}
+
+
+def test_scans_of_one_place_each_have_no_step():
+    places, index = np.repeat(grid()[:2], 4, 0), np.repeat([0, 1], 4)
+    scan = scan_at(places, disc_probe(16), scan_index=index)
+    assert layout(scan).step == 0.0 and set(codes(scan)) == {"same-place"}
 
 
 def test_a_scan_along_a_line():
@@ -130,7 +206,13 @@ def test_numbers_of_frames_are_those_of_the_file():
     places[10] = (9000, 0)  # number 12 of the file
     scan = scan_at(places, disc_probe(16))
     assert codes(scan, drop_frames="2,5")["stray-positions"].options == {"drop_frames": "2,5,12"}
-    assert codes(scan, part="test")["stray-positions"].options == {}
+    assert "(frames 12)" in codes(scan, drop_frames="2,5")["stray-positions"].message
+    # Those left out at the end of the file stay left out.
+    assert codes(scan, drop_frames="78-79")["stray-positions"].options == {
+        "drop_frames": "10,78-79"
+    }
+    unknown = codes(scan, part="test")["stray-positions"]
+    assert unknown.options == {} and "(frames 10 of those read)" in unknown.message
 
 
 def test_no_stray_in_patterns_that_are_merely_uneven():

@@ -1,6 +1,6 @@
 """A scan larger than memory costs disk, not memory.
 
-Two measures: anonymous pages of the process, looked at between steps, and what Python and NumPy
+Two measures: anonymous pages of the process, looked at again and again, and what Python and NumPy
 allocated, whose peak is exact.
 """
 
@@ -18,7 +18,7 @@ M, N = 800, 256  # 210 MB of float32
 LIMIT_MB = 100
 
 SCRIPT = """
-import re, sys, tracemalloc
+import re, sys, threading, tracemalloc
 import numpy as np
 from pinn.data.feed import Batches
 from pinn.data.grouping import make_groups
@@ -35,13 +35,15 @@ scan = load(sys.argv[1])
 def look():
     global peak
     peak = max(peak, anonymous_mb() - before)
-chunks = scan._pass
-def watched():
-    for chunk in chunks():
+done = threading.Event()
+def watch():
+    while not done.wait(0.002):
         look()
-        yield chunk
-scan._pass = watched
+watcher = threading.Thread(target=watch)
+watcher.start()
 mean = scan.statistics().mean_counts
+done.set()
+watcher.join()
 batches = Batches([scan], [make_groups(scan.positions_px, 2)], 16, 0)
 for number in range(0, len(batches), 5):
     batches.batch(number)

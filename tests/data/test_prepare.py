@@ -16,7 +16,6 @@ from pinn.data.prepare import (
     Flip,
     PreparedFrames,
     orient,
-    portable,
     prepared_mask,
     said,
 )
@@ -336,27 +335,6 @@ def test_a_truth_is_resampled_where_it_lies(scale):
     expected = scene((rows + place[0]) / scale[0], (columns + place[1]) / scale[1])
     inside = (slice(4, -4), slice(4, -4))
     np.testing.assert_allclose(found[inside], expected[inside], atol=4e-3)
-
-
-# -- what a file of any format can say ----------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", ["bool", "uint16", "f4"])
-def test_portable_frames_carry_what_is_bad_in_one_frame(dtype):
-    frames = RNG.integers(0, 2 if dtype == "bool" else 40, (12, 16, 16)).astype(dtype)
-    frames[3, 5, 6] = 1
-    places = RNG.uniform(0, 90, (12, 2))
-    static = RNG.random((16, 16)) > 0.1
-    each = RNG.random(frames.shape) > 0.1
-    plain, mask = portable(Scan(frames, places, valid_mask=static, units="counts"))
-    np.testing.assert_array_equal(plain.read(np.arange(12)), frames)
-    np.testing.assert_array_equal(mask, static)
-    scan = Scan(frames, places, valid_mask=each, saturation=30, units="counts")
-    marked, none = portable(scan)
-    assert none is None
-    again = Scan(marked, places, units="counts")
-    for mine, theirs in zip(again.read(np.arange(12)), scan.read(np.arange(12)), strict=True):
-        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_a_selection_of_a_scan_is_its_frames():

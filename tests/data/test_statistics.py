@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scan_makers import counts_stack, positions
 
-from pinn.data import scan as scan_module
+from pinn.data import dose as dose_module
+from pinn.data.frames import ArrayFrames
 from pinn.data.scan import Scan
 from pinn.data.statistics import TrainingStatistics, training_statistics
 from pinn.errors import ArchiveError, ScanError
@@ -17,7 +18,7 @@ POSITIONS = positions()
 
 @pytest.mark.parametrize("piece", [1, 5000, 8 << 20], ids=["one frame", "some", "all at once"])
 def test_sums_do_not_depend_on_the_pieces(piece, monkeypatch):
-    monkeypatch.setattr(scan_module, "_CHUNK_BYTES", piece)
+    monkeypatch.setattr(dose_module, "_CHUNK_BYTES", piece)
     mask = np.random.default_rng(5).random((16, 16)) > 0.2
     found = Scan(COUNTS, POSITIONS, valid_mask=mask).statistics()
     sums = (COUNTS * mask).astype(np.float64).sum((1, 2))
@@ -37,6 +38,44 @@ def test_the_exposure_factor_brings_the_mean_energy_to_a_quarter_of_the_pixels(u
     scan = Scan(frames, POSITIONS, units=units)
     amplitude = scan.read(np.arange(12))[0].astype(np.float64) * scan.statistics().exposure_factor
     assert np.mean(np.sum(amplitude**2, (1, 2))) == pytest.approx(64.0, rel=1e-6)
+
+
+class Counted(ArrayFrames):
+    """Frames that count how often all of them were passed through."""
+
+    passes = 0
+
+    def chunks(self, size):
+        self.passes += 1
+        return super().chunks(size)
+
+
+@pytest.mark.parametrize("units", ["counts", "intensity", "amplitude"])
+def test_the_dose_of_a_selection_is_that_of_the_whole_scan(units):
+    counts = COUNTS * np.linspace(1, 7, 12)[:, None, None]
+    frames = Counted(np.sqrt(counts) if units == "amplitude" else counts)
+    mask = np.random.default_rng(5).random((16, 16)) > 0.2
+    scan = Scan(frames, POSITIONS, valid_mask=mask, units=units, photons_per_frame=5e4)
+    wanted = counts * mask * 5e4 / (counts * mask).sum((1, 2)).mean()
+    rows = np.array([9, 2, 5])
+    some = scan.select(rows)
+    fewer = some.select([2, 0])
+    assert frames.passes == 0  # only when it is needed
+    for part, numbers in ((some, rows), (fewer, rows[[2, 0]]), (scan, np.arange(12))):
+        amplitude = part.read(np.arange(len(part)))[0].astype(np.float64)
+        np.testing.assert_allclose(amplitude**2, wanted[numbers], rtol=1e-6)
+        mean = wanted[numbers].sum((1, 2)).mean()
+        assert part.statistics().mean_counts == pytest.approx(mean, rel=1e-12)
+    assert frames.passes == 2  # once for the dose, once for the statistics of the whole scan
+
+
+def test_statistics_and_dose_of_a_whole_scan_take_one_pass():
+    frames = Counted(COUNTS.astype(np.float64))
+    scan = Scan(frames, POSITIONS, units="intensity", photons_per_frame=5e4)
+    scan.read([0])
+    scan.statistics()
+    scan.select([3, 4]).read([0, 1])
+    assert frames.passes == 1
 
 
 def test_photons_per_frame_rescale_counts_and_keep_the_normalised_amplitude():

@@ -511,6 +511,8 @@ BROKEN = {
     "npz probe of nothing": (npz(probeGuess=PROBE * np.nan), ("probe", "not finite", "--probe")),
     "npz probe of zeros": (npz(probeGuess=PROBE * 0), ("probe", "zero everywhere", "--probe")),
     "npz probe beyond all": (npz(probeGuess=PROBE * 1e200), ("probe", "not finite", "--probe")),
+    "npz probe too bright": (npz(probeGuess=PROBE * 1e20), ("probe", "e+20", "--probe")),
+    "npz probe too faint": (npz(probeGuess=PROBE * 1e-20), ("probe", "e-20", "--probe")),
     "npz truth beyond all": (
         npz(objectGuess=CONTRACT["objectGuess"] * 1e200),
         ("truth", "not finite", "leave it out"),
@@ -519,7 +521,7 @@ BROKEN = {
     "npz mask type": (npz(bad_pixels=np.zeros((N, N))), ("'bad_pixels'", "float64", "True = bad")),
     "npz all masked": (
         npz(bad_pixels=np.ones((N, N), bool)),
-        ("cover all frames", "True means BAD", "--bad-pixels-polarity good"),
+        ("cover all frames", "True means BAD", "write the file's own mask again"),
     ),
     "npz units": (npz(frames_units=np.array("photons")), ("'frames_units'", "'photons'", "counts")),
     "npz nested steps": (
@@ -602,7 +604,7 @@ BROKEN = {
     "hdf5 damaged chunk": (damaged_chunk, ("'entry/data'", "frame", "write the file again")),
     "hdf5 frames never written": (
         h5("plain", unwritten("entry/data", (10**12, 16, 18))),
-        ("'entry/pos'", "(15, 2)", "(1000000000000, 2)"),
+        ("'entry/data'", "(1000000000000, 16, 18)", "more frames than any file holds"),
     ),
     "hdf5 positions never written": (
         h5("plain", unwritten("entry/pos", (10**8, 2), "f8")),
@@ -931,6 +933,14 @@ BROKEN |= {
     "hspy no raster": (hspy(no_raster), ("a raster of images", "(5, 16, 18)")),
     "hspy no step": (hspy(no_step), ("no step in a unit of length", "--step-m")),
     "hspy truncated": (cut("hspy"), ("truncated",)),
+    "hspy cycle of links": (
+        hspy(lambda group: group.__setitem__("metadata/again", h5py.SoftLink("/Experiments"))),
+        ("'/Experiments/scan/metadata/again'", "leads back", "remove the link"),
+    ),
+    "hspy never written": (
+        hspy(lambda group: group.create_dataset("metadata/big", (1 << 40,), "f8", chunks=True)),
+        ("'/Experiments/scan/metadata/big'", "(1099511627776,)", "ever written"),
+    ),
     "hspy no data": (hspy(lambda group: group.__delitem__("data")), ("RosettaSciIO cannot read",)),
     "emd no data": (
         h5("emd", lambda file: [file.__delitem__(k) for k in list(file)]),

@@ -1,9 +1,10 @@
 """A process that opens files it is told, so that a crash or a hang does not take the tests along.
 
-Reads lines of JSON, `{"path": ..., "options": {...}}`, and answers each with a line of JSON. A file
+Reads lines of JSON, the arguments of `judge`, and answers each with a line of JSON. A file
 that takes too long ends the process by a signal; `faulthandler` says where it was.
 """
 
+import contextlib
 import faulthandler
 import gc
 import json
@@ -32,16 +33,47 @@ def prepare():
     return dask, hdf5plugin, rsciio, scipy, pinn
 
 
-def judge(path, options):
+def look(scan):
+    """Everything that is read of a scan is finite and of its shape."""
+    import numpy as np
+
+    M, N = len(scan), scan.N
+    found = scan.statistics()
+    assert found.mean_counts > 0 and 0 < found.exposure_factor < np.inf
+    amplitude, valid = scan.read([0, M - 1])
+    assert amplitude.shape == valid.shape == (2, N, N) and np.isfinite(amplitude).all()
+    assert scan.positions_px.shape == (M, 2) and np.isfinite(scan.positions_px).all()
+    if scan.probe is not None:
+        assert np.isfinite(scan.probe_gauge()).all()
+    if scan.label_patches is not None:
+        assert scan.label_patches.read([0]).shape == (1, N, N)
+
+
+def use(scan, path):
+    """The cheap part of a check, and a copy in every format."""
+    from pathlib import Path
+
+    from pinn.check import check
+    from pinn.errors import PinnError
+    from pinn.io.convert import write_scan
+
+    check(scan, orientation=False).to_dict()
+    folder = Path(path).parent / "copies"
+    for name in ("copy.npz", "copy.cxi", "copy.h5", "copy_dp.hdf5"):
+        with contextlib.suppress(PinnError):
+            write_scan(scan, folder / name)
+
+
+def judge(path, options, deep=False):
     import pinn
     from pinn.errors import PinnError
 
     try:
         scan = pinn.load(path, **options)
         try:
-            scan.statistics()
-            if scan.label_patches is not None:
-                scan.label_patches.read([0])
+            look(scan)
+            if deep:
+                use(scan, path)
         finally:
             scan.close()
     except PinnError as error:
@@ -65,7 +97,7 @@ def main():
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
         # What Python and NumPy take, whether they use it or not.
         tracemalloc.start(1)
-        verdict, text = judge(question["path"], question["options"])
+        verdict, text = judge(**question)
         memory = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         gc.collect()

@@ -99,12 +99,15 @@ class Child:
     def __init__(self):
         self._process = self._errors = None
 
-    def ask(self, path, options):
-        """`(verdict, text, bytes of memory)`: loaded, refused, raised, crashed or hung."""
+    def ask(self, path, options, deep=False):
+        """`(verdict, text, bytes of memory)`: loaded, refused, raised, crashed or hung.
+
+        With `deep` a scan that is read is also examined, and copied to every format.
+        """
         if self._process is None:
             self._start()
         try:
-            question = {"path": str(path), "options": options}
+            question = {"path": str(path), "options": options, "deep": deep}
             self._process.stdin.write(json.dumps(question) + "\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()

@@ -6,6 +6,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from npz_files import M, N, contract, write
@@ -24,6 +25,7 @@ from pinn.io.npz import NpzScanWriter, scan_arrays
 from pinn.progress import StopRequested
 
 BASE = contract()
+OPTICS = {"energy_ev": 8e3, "distance_m": 2.0, "detector_pixel_m": 1e-4}
 COUNTS = np.rint(BASE["diff3d"].astype(np.float64) ** 2).astype(np.uint16)
 RNG = np.random.default_rng(7)
 EACH = RNG.random((M, N, N)) > 0.1
@@ -110,6 +112,13 @@ def test_a_dose_that_was_given_is_kept(tmp_path):
         found = load(write_scan(scan, tmp_path / f"{units}.npz"))
         assert found.statistics().mean_counts == pytest.approx(777.0)
         assert_same_frames(found, scan)
+
+
+def test_the_dose_of_a_part_is_written_so_that_it_reads_back_the_same(tmp_path):
+    scan = Scan(COUNTS, full_scan().positions_px, units="intensity", photons_per_frame=777.0)
+    rows = np.array([7, 1, 4])
+    found = load(write_scan(scan.select(rows), tmp_path / "a.npz"))
+    np.testing.assert_allclose(found.read([0, 1, 2])[0], scan.read(rows)[0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", names(writable=True))
@@ -209,6 +218,97 @@ def test_the_other_file_of_a_pair_is_an_input_too(tmp_path):
     with pytest.raises(OutputError, match="it is one of the files that are read"):
         convert(product, frames, to="ptychodus")
     assert frames.read_bytes() == before
+
+
+PLAIN = {"data_path": "frames", "positions_path": "places"}
+
+
+def split_cxi(folder, source):
+    """A CXI file without frames, and the file beside it that has them."""
+    path, frames = convert(source, folder / "scan.cxi"), folder / "diffraction.cxi"
+    with h5py.File(path, "a") as h5, h5py.File(frames, "w") as other:
+        detector = h5["entry_1/instrument_1/detector_1"]
+        other["cxi_version"] = 160
+        other["entry_1/data_1/data"] = detector["data"][()]
+        del detector["data"], h5["entry_1/data_1/data"], h5["entry_1/pinn_scan"]
+    return path, frames, {}
+
+
+def foreign_product(folder, source):
+    """A product whose frames have the name that ptychodus gives them."""
+    path = convert(source, folder / "scan.h5")
+    frames = (folder / "scan_diffraction.h5").rename(folder / "diffraction.h5")
+    return path, frames, {}
+
+
+def npz_patterns(folder, source):
+    path = convert(source, folder / "scan.h5")
+    frames = folder / "diffraction.npz"
+    with h5py.File(folder / "scan_diffraction.h5") as h5:
+        np.savez(frames, **{name: h5[name][()] for name in ("patterns", "indexes", "bad_pixels")})
+    (folder / "scan_diffraction.h5").unlink()
+    return path, frames, {}
+
+
+def pair(folder, source):
+    path = convert(source, folder / "scan_para.hdf5")
+    frames = (folder / "scan_dp.hdf5").rename(folder / "scan_dp.h5")
+    return path, frames, {}
+
+
+def linked(link):
+    """A plain file whose frames are in another one, by a link or a virtual dataset."""
+
+    def make(folder, source):
+        path, frames = folder / "master.h5", folder / "detector.h5"
+        with h5py.File(path, "w") as h5, h5py.File(frames, "w") as other:
+            other["d"] = COUNTS
+            h5["places"] = np.stack([BASE["ycoords"], BASE["xcoords"]], 1)
+            h5["places"].attrs["units"] = "px"
+            link(h5)
+        return path, frames, PLAIN
+
+    return make
+
+
+def virtual(h5):
+    layout = h5py.VirtualLayout(COUNTS.shape, COUNTS.dtype)
+    layout[:] = h5py.VirtualSource("detector.h5", "d", COUNTS.shape)
+    h5.create_virtual_dataset("frames", layout)
+
+
+def over_a_soft_link(h5):
+    h5["outside"] = h5py.ExternalLink("detector.h5", "/")
+    h5["frames"] = h5py.SoftLink("/outside/d")
+
+
+BESIDE = {
+    "cxi": split_cxi,
+    "ptychodus": foreign_product,
+    "ptychodus npz": npz_patterns,
+    "ptychovit": pair,
+    "external link": linked(
+        lambda h5: h5.__setitem__("frames", h5py.ExternalLink("detector.h5", "d"))
+    ),
+    "soft link": linked(over_a_soft_link),
+    "virtual": linked(virtual),
+}
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+def test_a_file_that_was_not_named_but_holds_the_frames_is_an_input_too(tmp_path, beside):
+    source = write(tmp_path / "in.npz", diff3d=COUNTS, probeGuess=PROBE)
+    source = convert(source, tmp_path / "sized.npz", pixel_size_m=1e-8, **OPTICS)
+    path, frames, options = BESIDE[beside](tmp_path, source)
+    before = frames.read_bytes()
+    with pytest.raises(OutputError, match="it is one of the files that are read"):
+        convert(path, frames, to="cxi", **options)
+    scan = load(path, **options)
+    assert {path, frames} <= set(scan.files)
+    with pytest.raises(OutputError, match="it is one of the files that are read"):
+        write_scan(scan.select([0, 1, 2]), frames, "npz")
+    assert frames.read_bytes() == before
+    assert len(load(convert(path, tmp_path / "elsewhere.npz", **options))) == M
 
 
 def test_a_failure_leaves_what_was_there(tmp_path):

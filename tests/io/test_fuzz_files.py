@@ -14,6 +14,15 @@ import pytest
 from fuzz_tools import KINDS, Child, damage, hot_ranges, innermost
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from other_parts import (
+    ARRAYS,
+    ATTRIBUTES,
+    OTHERS,
+    parts_of,
+    replace_attribute,
+    replace_item,
+    replace_member,
+)
 from small_scans import SMALL, members, zip_up
 
 LONGEST = 1200
@@ -89,13 +98,58 @@ def fuzz(name, folder, child, examples):
 
 @pytest.mark.parametrize("name", SMALL)
 def test_damaged_files(name, tmp_path, child):
-    fuzz(name, tmp_path, child, 40)
+    fuzz(name, tmp_path, child, 30)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", SMALL)
 def test_many_damaged_files(name, tmp_path, child):
     fuzz(name, tmp_path, child, 600)
+
+
+def swap(name, folder, child, examples):
+    """Put other things under the names in one of the files of a scan."""
+    made = SMALL[name](folder)
+    whole = {path: path.read_bytes() for path in made.files}
+    names = {path: parts_of(path) for path in made.files}
+
+    @settings(max_examples=examples)
+    @given(
+        which=st.integers(0, len(made.files) - 1),
+        part=st.integers(0, 50),
+        how=st.sampled_from((*ARRAYS, *OTHERS)),
+        other=st.none() | st.tuples(st.integers(0, 10), st.integers(0, len(ATTRIBUTES) - 1)),
+    )
+    def attempt(which, part, how, other):
+        path = made.files[which]
+        key = names[path][part % len(names[path])]
+        try:
+            if path.suffix != ".npz" and other is not None:
+                replace_attribute(path, key, other[0], ATTRIBUTES[other[1]])
+            elif path.suffix != ".npz":
+                replace_item(path, key, how)
+            elif how in ARRAYS:
+                replace_member(path, key, how)
+            check(child.ask(made.path, made.options), folder)
+        finally:
+            path.unlink()
+            path.write_bytes(whole[path])
+
+    attempt()
+
+
+STRUCTURED = [name for name in SMALL if name not in ("mat_5", "merlin")]
+
+
+@pytest.mark.parametrize("name", STRUCTURED)
+def test_other_parts(name, tmp_path, child):
+    swap(name, tmp_path, child, 25)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", STRUCTURED)
+def test_many_other_parts(name, tmp_path, child):
+    swap(name, tmp_path, child, 600)
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -98,8 +98,57 @@ def test_plain_hdf5_is_read_by_its_paths(tmp_path):
         np.testing.assert_array_equal(counts_of(one)[0], COUNTS * (mask == 0))
         np.testing.assert_array_equal(one.valid_mask, mask == 0)
         np.testing.assert_allclose(one.probe[0], PROBE, rtol=1e-6)
-    good = load(path, positions_path="in/places", bad_pixels_polarity="good", **options)
+    good = load(path, positions_path="in/places", mask_path_polarity="good", **options)
     np.testing.assert_array_equal(good.valid_mask, mask == 1)
+
+
+@pytest.mark.parametrize("stated", ["option", "file"])
+@pytest.mark.parametrize(
+    ("options", "rows"),
+    [
+        (dict(drop_frames="0-3"), slice(4, None)),
+        (dict(scan_number=1), slice(1, None, 2)),
+        (dict(part="test", test_fraction=0.4), None),
+        (dict(frame_size=24), slice(None)),
+        (dict(beamstop=2.5), slice(None)),
+        (dict(frame_size=24, beamstop=2.5, drop_frames="5"), np.delete(np.arange(M), 5)),
+    ],
+)
+def test_a_frame_has_the_same_counts_whatever_else_is_used(scan_file, options, rows, stated):
+    counts = COUNTS * np.linspace(1, 9, M)[:, None, None]  # a beam that gains
+    mask = np.zeros((N, N), bool)
+    mask[3, 5] = True
+    path = scan_file(
+        diff3d=np.sqrt(counts).astype(np.float32),
+        metadata={"nphotons": 2e5} if stated == "file" else None,
+        scan_index=np.arange(M) % 2,
+        bad_pixels=mask,
+    )
+    given = {"photons_per_frame": 2e5} if stated == "option" else {}
+    wanted = np.where(mask, 0, counts) * 2e5 / counts[:, ~mask].sum(1).mean()
+    scan = load(path, **given, **options)
+    assert any("mean of all 12 frames as stored" in note for note in scan.notes)
+    if rows is None:
+        rows = [np.flatnonzero((p == PLACES).all(1))[0] for p in scan.positions_px]
+    amplitude, valid = scan.read(np.arange(len(scan)))
+    if (edge := (scan.N - N) // 2) > 0:  # padded
+        amplitude, valid = (a[:, edge:-edge, edge:-edge] for a in (amplitude, valid))
+    np.testing.assert_allclose(
+        amplitude.astype(np.float64) ** 2, np.where(valid, wanted[rows], 0), rtol=1e-5
+    )
+    found = scan.statistics()
+    assert found.photons_known
+    assert found.mean_counts == pytest.approx(np.where(valid, wanted[rows], 0).sum((1, 2)).mean())
+
+
+def test_a_pixel_has_the_same_counts_when_the_frames_are_cropped(scan_file):
+    frames = np.random.default_rng(8).random((M, 24, 24)) + 0.5
+    path = scan_file(diff3d=frames, probeGuess=None)
+    whole = load(path, photons_per_frame=1e4, frames="intensity")
+    part = load(path, photons_per_frame=1e4, frames="intensity", frame_size=16, centre="centred")
+    inner = whole.read(np.arange(M))[0][:, 4:20, 4:20]
+    np.testing.assert_allclose(part.read(np.arange(M))[0], inner, rtol=1e-6)
+    assert whole.statistics().mean_counts == pytest.approx(1e4)
 
 
 def test_frames_centre_and_photons(scan_file):
@@ -259,6 +308,9 @@ def test_bad_pixel_files_that_cannot_be_used(tmp_path, scan_file):
     np.save(tmp_path / "all.npy", np.ones((N, N), bool))
     with pytest.raises(ScanError, match=r"cover all frames.*--bad-pixels-polarity good"):
         load(path, bad_pixels=tmp_path / "all.npy")
+    np.save(tmp_path / "none.npy", np.zeros((N, N), bool))
+    with pytest.raises(ScanError, match=r"cover all frames.*--bad-pixels-polarity bad"):
+        load(path, bad_pixels=tmp_path / "none.npy", bad_pixels_polarity="good")
 
 
 def test_masks_of_each_frame_stay_in_the_file(scan_file):
@@ -292,6 +344,13 @@ def test_a_beamstop_is_a_disc_at_the_zero_frequency(scan_file, centre):
     scan = load(scan_file(diff3d=frames), beamstop=2.5, centre=centre)
     np.testing.assert_array_equal(scan.valid_mask, np.hypot(Y, X) > 2.5)
     assert scan.steps[0] == {"step": "beamstop", "radius_px": 2.5, "pixels": 21}
+
+
+@pytest.mark.parametrize("shape", [(N, N), (M, N, N)])
+def test_a_beamstop_that_covers_everything_is_named(scan_file, shape):
+    path = scan_file(bad_pixels=np.eye(N, dtype=bool) & np.ones(shape, bool))
+    with pytest.raises(ScanError, match=r"beamstop of radius 40 px covers .* smaller --beamstop"):
+        load(path, beamstop=40)
 
 
 def test_frames_are_dropped_by_number(scan_file):
@@ -423,6 +482,17 @@ def test_the_beam_of_the_file_is_moved_to_the_middle(scan_file):
     np.testing.assert_array_equal(scan.positions_px, PLACES)
     np.testing.assert_allclose(scan.probe[0], PROBE, rtol=1e-6)  # the object pixel is the same
     assert load(scan_file(), beam_row=8, beam_column=8).steps == ()
+
+
+def test_a_beam_in_the_corner_is_refused_and_the_option_for_it_told(scan_file):
+    path = scan_file(diff3d=np.fft.ifftshift(COUNTS, (1, 2)))
+    with pytest.raises(ScanError, match=r"\[0, 0\] .* 75% lie outside .* say --centre corner"):
+        load(path, beam_row=0, beam_column=0)
+    np.testing.assert_array_equal(counts_of(load(path, centre="corner"))[0], COUNTS)
+    wide = scan_file("w.npz", diff3d=np.ones((M, 40, 40), np.uint16), probeGuess=None)
+    with pytest.raises(ScanError, match=r"--beam-column, or say --frame-size 24"):
+        load(wide, beam_row=12, beam_column=12)
+    assert load(wide, beam_row=12, beam_column=12, frame_size=24).valid_mask is None
     between = load(scan_file(), beam_row=8.4, beam_column=8)
     assert any("between pixels: [8, 8]" in note for note in between.notes)
     with pytest.raises(ScanError, match=r"beam hits pixel \[16, 3\] .* 16 x 16"):
@@ -490,6 +560,55 @@ def test_the_probe_comes_from_a_file_and_can_be_smoothed(tmp_path, scan_file):
     assert smooth.steps == ({"step": "probe_smoothing", "sigma_px": 1.2},)
 
 
+def test_weights_of_the_files_probe_go_with_it(tmp_path, scan_file):
+    several = np.stack([PROBE, 0.1j * PROBE])[:, None]
+    weights = np.random.default_rng(4).random((M, 2))
+    path = scan_file(probeGuess=several, probe_weights=weights)
+    np.testing.assert_array_equal(load(path).probe_weights, weights)
+    np.save(tmp_path / "one.npy", PROBE)
+    scan = load(path, probe=tmp_path / "one.npy")
+    assert scan.probe_weights is None and scan.probe_variations is None
+    assert any("weights of probe variations were left out" in note for note in scan.notes)
+    np.save(tmp_path / "two.npy", several[::-1])
+    np.testing.assert_array_equal(load(path, probe=tmp_path / "two.npy").probe_weights, weights)
+
+
+DEAD = {
+    "bad_pixels_polarity": ("good", "without bad_pixels"),
+    "mask_path_polarity": ("good", "without mask_path"),
+    "test_fraction": (0.1, "without part train or part test"),
+}
+
+
+@pytest.mark.parametrize("option", DEAD)
+def test_options_without_an_effect_are_refused(option):
+    value, why = DEAD[option]
+    with pytest.raises(ConfigError, match=f"{option} is {value}, but has no effect {why}"):
+        ScanConfig(**{option: value})
+
+
+def test_a_missing_probe_cannot_be_smoothed(scan_file):
+    path = scan_file(probeGuess=None)
+    with pytest.raises(ConfigError, match=r"probe_smoothing_px is 3, but .* has no probe"):
+        load(path, probe_smoothing_px=3)
+
+
+def test_adding_up_many_negative_intensities_is_told(scan_file):
+    noise = np.random.default_rng(0).normal(0, 3, (M, 32, 32)).astype(np.float32)
+    options = {"frames": "intensity", "bin_frames": 2}
+
+    def told(**arrays):
+        scan = load(scan_file(probeGuess=None, objectGuess=None, **arrays), **options)
+        return [note for note in scan.notes if "are negative" in note]
+
+    share = round(100 * (noise < 0).mean())
+    assert len(told(diff3d=noise)) == 1 and f"{share}%" in told(diff3d=noise)[0]
+    assert told(diff3d=np.abs(noise)) == []
+    gaps = np.abs(noise)
+    gaps[:, :2] = -1  # one value marks pixels that are known to be bad
+    assert told(diff3d=gaps) == []
+
+
 def many(scan_file, **changes):
     """200 places, most of them along x, in two scans."""
     rng = np.random.default_rng(6)
@@ -521,7 +640,6 @@ def test_train_and_test_parts_share_no_frame_and_keep_a_band(scan_file):
         np.testing.assert_array_equal(counts_of(scan)[0], raw[where])
         assert any(note.startswith(f"part {part}: 60 of 200 frames") for note in scan.notes)
         assert scan.steps[0]["guard_px"] == pytest.approx(band, abs=1e-3)
-    assert len(load(path, test_fraction=0.3)) == 200
 
 
 def test_each_of_several_scans_is_split(scan_file):
@@ -532,6 +650,19 @@ def test_each_of_several_scans_is_split(scan_file):
     for number in (4, 9):
         edge = test.positions_px[test.scan_index == number, 1].min()
         assert train.positions_px[train.scan_index == number, 1].max() <= edge - N / 2
+
+
+def test_scans_of_one_place_share_no_object_between_the_parts(scan_file):
+    rng = np.random.default_rng(6)
+    long_x = rng.uniform((0, 0), (60, 100), (100, 2))
+    long_y = rng.uniform((0, 0), (100, 60), (100, 2))
+    both = np.concatenate([long_x, long_y])
+    index = np.repeat([0, 1], 100)
+    path, _ = many(scan_file, ycoords=both[:, 0], xcoords=both[:, 1], scan_index=index)
+    train, test = (load(path, part=part) for part in ("train", "test"))
+    apart = np.hypot(*(train.positions_px[:, None] - test.positions_px[None]).T)
+    assert apart.min() > train.steps[0]["guard_px"] > 3
+    assert any("a test frame of any scan" in note for note in train.notes)
 
 
 def test_a_part_without_frames_is_refused(scan_file):
@@ -584,7 +715,7 @@ def test_label_patches_leave_where_they_have_no_form(scan_file):
     patches = np.zeros((M, N, N), complex)
     path = scan_file(Y=patches)
     assert load(path).label_patches.shape == (M, N, N)
-    for options in ({"frame_size": 24}, {"flip_frames": "ud"}):
+    for options in ({"frame_size": 24}, {"flip_frames": "ud"}, {"orientation": "-y+x"}):
         scan = load(path, **options)
         assert scan.label_patches is None
         assert any("label patches were left out" in note for note in scan.notes)
@@ -596,7 +727,15 @@ def test_label_patches_leave_where_they_have_no_form(scan_file):
 COVERED_HERE = {
     *("format", "frames", "centre", "photons_per_frame", "probe", "scan_number", "data_path"),
     *("positions_path", "y_path", "x_path", "probe_path", "mask_path", "positions_unit"),
-    *("orientation", "rotation_deg", "flip_frames", "pixel_size_m", "energy_ev", "particle"),
+    *(
+        "mask_path_polarity",
+        "orientation",
+        "rotation_deg",
+        "flip_frames",
+        "pixel_size_m",
+        "energy_ev",
+        "particle",
+    ),
     *("distance_m", "detector_pixel_m", "bad_pixels", "bad_pixels_polarity", "saturation"),
     *("beamstop", "drop_frames", "duplicates", "frame_size", "beam_row", "beam_column"),
     *("bin_frames", "probe_smoothing_px", "part", "test_fraction"),

@@ -1,6 +1,7 @@
 """Variants of the NPZ contract that are all one scan."""
 
 import json
+import re
 import tracemalloc
 
 import numpy as np
@@ -69,6 +70,41 @@ def test_as_many_frames_as_pixels_are_taken_frames_first(tmp_path):
     arrays = dict(diff3d=frames, xcoords=line[0], ycoords=line[1], scan_index=None)
     scan = load(write(tmp_path / "a.npz", **arrays))
     np.testing.assert_allclose(amplitude_of(scan), frames.astype(np.float32))
+
+
+def cube(seed=3):
+    """As many frames as pixels: a spot off the middle, frames of different sums."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:N, :N] - N / 2
+    spot = 200 * np.exp(-(((y - 1) / 2) ** 2 + (x / 1.5) ** 2) / 2)
+    return rng.poisson(spot * rng.uniform(0.4, 1.6, (N, 1, 1))).astype(np.uint16)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize(
+    ("key", "last", "why"),
+    [
+        ("diff3d", False, "first axis was taken to count the frames, as the name 'diff3d' says"),
+        ("diffraction", True, "last axis was taken .* as the name 'diffraction'"),
+        ("diffraction", False, "first axis was taken .* sums along it are even"),
+    ],
+)
+def test_the_axis_of_the_frames_of_a_cube(tmp_path, key, last, why, compressed):
+    frames = cube()
+    line = np.random.default_rng(2).uniform(0, 90, (2, N))
+    arrays = {"diff3d": None, key: np.moveaxis(frames, 0, 2) if last else frames}
+    arrays |= dict(xcoords=line[0], ycoords=line[1], scan_index=None)
+    scan = load(write(tmp_path / "a.npz", compressed, **arrays))
+    np.testing.assert_allclose(amplitude_of(scan) ** 2, frames, rtol=1e-6)
+    assert any(re.search(why, note) for note in scan.notes)
+
+
+def test_the_old_key_decides_where_the_numbers_of_a_cube_do_not(tmp_path):
+    frames = np.random.default_rng(1).random((N, N, N))
+    line = np.random.default_rng(2).uniform(0, 90, (2, N))
+    arrays = dict(diff3d=None, diffraction=frames, xcoords=line[0], ycoords=line[1])
+    scan = load(write(tmp_path / "a.npz", scan_index=None, **arrays))
+    np.testing.assert_allclose(amplitude_of(scan), np.moveaxis(frames, 2, 0).astype(np.float32))
 
 
 @pytest.mark.parametrize("shape", [(N, N), (N, N, 1), (3, N, N)])

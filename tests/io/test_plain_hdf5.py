@@ -54,14 +54,30 @@ def test_probe_and_mask(tmp_path):
     bad = read(path, **PAIR, probe_path="probe", mask_path="mask")
     np.testing.assert_array_equal(bad.probe, PROBE)
     np.testing.assert_array_equal(bad.bad_pixels, BAD)
-    good = read(path, **PAIR, mask_path="mask", bad_pixels_polarity="good")
+    good = read(path, **PAIR, mask_path="mask", mask_path_polarity="good")
     np.testing.assert_array_equal(good.bad_pixels, ~BAD)
     holes = np.where(BAD, np.nan, 1.0)
     path = write(tmp_path / "c.h5", mask=holes)
-    good = read(path, **PAIR, mask_path="mask", bad_pixels_polarity="good")
+    good = read(path, **PAIR, mask_path="mask", mask_path_polarity="good")
     np.testing.assert_array_equal(good.bad_pixels, BAD)
     stacked = write(tmp_path / "b.h5", probe=np.stack([PROBE, 2 * PROBE]))
-    np.testing.assert_array_equal(read(stacked, **PAIR, probe_path="probe").probe, PROBE)
+    several = read(stacked, **PAIR, probe_path="probe")
+    np.testing.assert_array_equal(several.probe, PROBE)
+    assert any("2 coherent variations" in note for note in several.notes)
+    assert not any("variation" in note for note in bad.notes)
+
+
+def test_each_mask_has_its_own_polarity(tmp_path):
+    path = write(tmp_path / "a.h5")
+    np.save(tmp_path / "good.npy", np.ones(BAD.shape, bool))
+    found = read(
+        path,
+        **PAIR,
+        mask_path="mask",
+        bad_pixels=tmp_path / "good.npy",
+        bad_pixels_polarity="good",
+    )
+    np.testing.assert_array_equal(found.bad_pixels, BAD)
 
 
 UNITS = {"m": 1, "mm": 1e-3, "um": 1e-6, "micron": 1e-6, "µm": 1e-6, " NM ": 1e-9, "metres": 1}

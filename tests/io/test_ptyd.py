@@ -109,6 +109,19 @@ def test_a_centre_in_the_corner_and_a_near_field_are_told(tmp_path):
     assert read(path, centre="centred").centre is None
 
 
+@pytest.mark.parametrize("centre", [(0.0, 0.0), (0.5, -0.5)])
+def test_a_centre_at_the_first_pixel_is_the_corner(tmp_path, centre):
+    path = write_ptyd(tmp_path / "a.ptyd", meta=dict(center=centre))
+    found = read(path)
+    assert (found.centre, found.beam_centre) == ("corner", None)
+    assert read(path, centre="centred").centre is None
+
+
+def test_a_centre_near_one_edge_only_is_a_pixel(tmp_path):
+    found = read(write_ptyd(tmp_path / "a.ptyd", meta=dict(center=(0.0, 9.0))))
+    assert (found.centre, found.beam_centre) == (None, (0.0, 9.0))
+
+
 BROKEN = {
     "no chunks": (dict(chunks=()), r"'/chunks' in .*a\.ptyd is empty"),
     "no data": (dict(data=lambda rows: None), r"no dataset '/chunks/0/data'"),

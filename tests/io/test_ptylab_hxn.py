@@ -22,16 +22,26 @@ from pinn.errors import ScanError
 from pinn.io.hxn import is_hxn, read_hxn
 from pinn.io.ptylab import is_ptylab, read_ptylab
 
-# As PtyLab does it to an image, by its own description of the codes.
+
+def lr(image):
+    """Left to right about the zero frequency: frequency k goes to -k, the lowest one stays."""
+    return image[:, (-np.arange(image.shape[1])) % image.shape[1]]
+
+
+def ud(image):
+    return lr(image.T).T
+
+
+# As PtyLab describes its codes, but with the zero frequency, at n // 2 of an even n, left there.
 TURNS = {
     0: lambda a: a,
-    1: np.fliplr,
-    2: np.flipud,
-    3: lambda a: np.flipud(np.fliplr(a)),
+    1: lr,
+    2: ud,
+    3: lambda a: ud(lr(a)),
     4: np.transpose,
-    5: lambda a: np.fliplr(a.T),
-    6: lambda a: np.flipud(a.T),
-    7: lambda a: np.flipud(np.fliplr(a.T)),
+    5: lambda a: lr(a.T),
+    6: lambda a: ud(a.T),
+    7: lambda a: ud(lr(a.T)),
 }
 
 
@@ -60,7 +70,12 @@ def test_orientation_of_ptylab(tmp_path, code):
     found = ptylab(write_ptylab(tmp_path / "a.hdf5", orientation=code))
     wanted = np.stack([TURNS[code](frame) for frame in COUNTS])
     np.testing.assert_array_equal(frames_of(found), wanted)
-    assert bool(code) == any("orientation" in note for note in found.notes)
+    middle = COUNTS[:, H // 2, W // 2]
+    turned = frames_of(found)
+    np.testing.assert_array_equal(
+        turned[:, turned.shape[1] // 2, turned.shape[2] // 2], middle.astype(turned.dtype)
+    )
+    assert bool(code) == any("about their zero frequency" in note for note in found.notes)
 
 
 def test_variants_of_ptylab(tmp_path):

@@ -16,6 +16,7 @@ from pinn.errors import OutputError
 from pinn.io.cxi_writer import write_cxi
 from pinn.io.load import load
 from pinn.io.ptychodus_writer import diffraction_path, write_ptychodus
+from pinn.io.ptychovit_writer import write_ptychovit_pair
 from pinn.io.scan_group import complete_geometry
 from pinn.progress import StopRequested
 
@@ -148,6 +149,27 @@ def test_saturation_and_sentinels_stay_unused(written):
     assert again.saturation == 40.0 and not again.read([2])[1][0, 3, 4]
     assert (frames >= 40).sum() > 5  # the option has something to do
     same(scan, again)
+
+
+def test_saturated_pixels_are_marked_for_others(tmp_path):
+    limit = int(np.sort(counts().max(0).ravel())[-40])  # some pixels reach it, in some frames
+    over = counts() >= limit
+    ever, always = over.any(0), over.all(0)
+    assert (ever & ~always).any() and 2 * ever.sum() < ever.size
+    scan = example(saturation=float(limit))
+    write_cxi(tmp_path / "a.cxi", scan)
+    with h5py.File(tmp_path / "a.cxi") as h5:
+        np.testing.assert_array_equal(h5["entry_1/instrument_1/detector_1/mask"][()] != 0, over)
+    write_ptychodus(tmp_path / "a.h5", scan)
+    dp, _ = write_ptychovit_pair(tmp_path / "b", scan)
+    for path in (tmp_path / "a_diffraction.h5", dp):
+        with h5py.File(path) as h5:
+            np.testing.assert_array_equal(h5["bad_pixels"], ever)
+    for path in (tmp_path / "a.cxi", tmp_path / "a.h5", dp):
+        again = load(path)
+        same(scan, again)
+        assert again.saturation == limit
+        np.testing.assert_array_equal(again.frames.read(ALL), counts())
 
 
 def test_variations_of_the_probe(written):
