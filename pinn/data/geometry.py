@@ -85,11 +85,11 @@ def probe_diameter_px(probe: np.ndarray) -> float:
         Pixels; the mean of both axes. For an even disc this is its diameter (ISO 11146).
     """
     modes = np.asarray(probe, np.complex128).reshape(-1, *np.shape(probe)[-2:])
-    weight = (modes.real**2 + modes.imag**2).sum(0)
-    weight /= weight.sum()
+    intensity = np.sum(np.abs(modes) ** 2, axis=0)
+    intensity = intensity / intensity.sum()
     variance = 0.0
     for axis in (0, 1):
-        line = weight.sum(1 - axis)
-        place = np.arange(len(line))
-        variance += float(line @ (place - line @ place) ** 2)
-    return 4.0 * math.sqrt(variance / 2.0)
+        profile = intensity.sum(1 - axis)
+        index = np.arange(len(profile))
+        variance += float(profile @ (index - profile @ index) ** 2)
+    return 4.0 * float(np.sqrt(variance / 2.0))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from pinn.data.geometry import probe_diameter_px
 from pinn.errors import ConfigError
 from pinn.simulate.config import SimulateConfig
 from pinn.simulate.files import read_probe
@@ -104,21 +105,6 @@ def _first_mode(config: SimulateConfig, rng: np.random.Generator) -> np.ndarray:
         except ConfigError as error:
             failure = error
     raise failure
-
-
-def probe_diameter_px(modes: np.ndarray) -> float:
-    """Diameter of a probe `(P, N, N)`: 4 sigma of its summed intensity, mean of both axes.
-
-    For an even disc this is its diameter (ISO 11146).
-    """
-    intensity = np.sum(np.abs(modes) ** 2, axis=0)
-    intensity = intensity / intensity.sum()
-    variance = 0.0
-    for axis in (0, 1):
-        profile = intensity.sum(1 - axis)
-        index = np.arange(len(profile))
-        variance += float(profile @ (index - profile @ index) ** 2)
-    return 4.0 * float(np.sqrt(variance / 2.0))
 
 
 def disc(N: int, fraction: float) -> np.ndarray:

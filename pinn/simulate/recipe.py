@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from pinn.data.geometry import probe_diameter_px
 from pinn.errors import ConfigError
 from pinn.io.npz import NpzScanWriter, scan_arrays
 from pinn.progress import Progress
@@ -32,7 +33,7 @@ from pinn.simulate.positions import (
     plan_from_file,
     with_error,
 )
-from pinn.simulate.probes import make_probe, probe_diameter_px
+from pinn.simulate.probes import make_probe
 
 CHUNK_PIXELS = 1 << 20  # frame pixels computed at once: 16 MiB per complex temporary
 

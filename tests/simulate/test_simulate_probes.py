@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pinn.data.geometry import probe_diameter_px
 from pinn.errors import ConfigError, ScanError
 from pinn.simulate import SimulateConfig, simulate
 from pinn.simulate.probes import (
@@ -11,7 +12,6 @@ from pinn.simulate.probes import (
     disc,
     gaussian,
     make_probe,
-    probe_diameter_px,
     with_modes,
 )
 
