@@ -29,6 +29,19 @@ FINE = {
     "to itself": lambda h5: h5.__setitem__("a/b/x", h5py.SoftLink("/a/b/x")),
     "small and unwritten": lambda h5: h5.create_dataset("u", (100, 100), chunks=(10, 10)),
     "large and written": written,
+    "no numbers": lambda h5: h5.__setitem__("n", h5py.Empty("f4")),
+}
+BACK = {
+    "above": (lambda h5: h5.__setitem__("a/b/x", h5py.SoftLink("/a")), "'/a/b/x'"),
+    "top": (lambda h5: h5.__setitem__("a/b/x", h5py.SoftLink("/")), "'/a/b/x'"),
+    "hard": (lambda h5: h5.__setitem__("a/b/x", h5["a"]), "'/a/b/x'"),
+    "round": (
+        lambda h5: (
+            h5.__setitem__("a/x", h5py.SoftLink("/c")),
+            h5.__setitem__("c/y", h5py.SoftLink("/a")),
+        ),
+        "'/a/x/y'",
+    ),
 }
 
 
