@@ -17,7 +17,7 @@ _HEADER_BYTES = 128
 _PIECE = 1 << 20
 _INT8, _INT32, _UINT32, _MATRIX, _COMPRESSED = 1, 5, 6, 14, 15
 _NUMBERS = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 16, 17, 18}
-_CELL, _STRUCT, _OBJECT, _FUNCTION, _OPAQUE = 1, 2, 3, 16, 17
+_CELL, _STRUCT, _OBJECT, _FUNCTION, _OPAQUE, _LAST_CLASS = 1, 2, 3, 16, 17, 18
 # Parts without nested arrays before those with: of a struct the names of its fields.
 _PLAIN_PARTS = {_CELL: 0, _STRUCT: 2, _OBJECT: 3}
 _DEEPEST = 32
@@ -132,6 +132,8 @@ def _matrix(stream: _Stream, order: str, length: int, depth: int, where: str) ->
             data = _part(stream, size, padded, inside, small, where)
             if number == 0:
                 kind_of_array = _first(data, order, where) & 0xFF
+                if not 0 < kind_of_array <= _LAST_CLASS:
+                    raise Mat5Error(f"an array of unknown class {kind_of_array} {where}")
             elif number == 1 and not loose:
                 cells = _product(data, order)
             elif number == 3 and kind_of_array == _STRUCT:

@@ -87,10 +87,10 @@ def damage(data, edits, ranges):
 
 
 def innermost(text):
-    """File of the innermost call of what `faulthandler` wrote, or nothing."""
+    """File of the innermost call of what `faulthandler` wrote, but for Python's own; or nothing."""
     lines = [line.strip() for line in text.splitlines()]
     calls = [line.split('"')[1] for line in lines if line.startswith('File "')]
-    return calls[0] if calls else ""
+    return next((file for file in calls if not file.startswith("<frozen")), "")
 
 
 class Child:

@@ -83,6 +83,7 @@ FAULTS = {
         replaced(struct.pack("<II", 9, 96), struct.pack("<II", 9, 960)),
         "a part of 960 bytes in an array",
     ),
+    "class": (replaced(struct.pack("<III", 6, 8, 6), struct.pack("<III", 6, 8, 0xFC)), "class 252"),
     "short part": (
         lambda d: d.replace(b"\x01\x00\x01\x00x", b"\x01\x00\x09\x00x"),
         "a short part of 9 bytes",
