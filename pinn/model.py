@@ -15,6 +15,7 @@ from pinn.layers.normalise import FrameNormaliser
 from pinn.layers.probe import Probe, illumination_weight
 from pinn.layers.scale import IntensityScale
 from pinn.networks.registry import build_network
+from pinn.objective import Objective
 from pinn.ops import likelihood
 
 
@@ -30,11 +31,20 @@ class PtychoModel(keras.Model):
         config: the network and physics.
         canvas: side in pixels of the group canvas, even; at least N plus twice the largest offset.
         scans: number of scans with a probe and a scale of their own.
+        objective: what training minimises.
     """
 
-    def __init__(self, config: ModelConfig, canvas: int, scans: int = 1, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        canvas: int,
+        scans: int = 1,
+        objective: Objective | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name="ptycho", **kwargs)
         self.settings, self.canvas, self.scans = config, canvas, scans
+        self.objective = objective or Objective()
         # Counts per unit of the data where the dose is unknown and the numbers are tiny: the
         # likelihood's floors are meant in counts. Set by training before the first step.
         self.count_unit = 1.0
@@ -101,13 +111,7 @@ class PtychoModel(keras.Model):
         rate = y_pred["rate"] * self.count_unit
         deviance = likelihood.deviance_loss(counts, rate, valid)
         pixels = ops.maximum(ops.sum(valid), 1.0)
-        match self.settings.loss:
-            case "poisson":
-                loss = deviance
-            case "gaussian":
-                loss = likelihood.amplitude_mse(counts, rate, valid)
-            case _:
-                loss = likelihood.amplitude_mae(counts, rate, valid)
+        loss = self.objective(counts, rate, valid)
         per_pixel = deviance * ops.sum(counts * valid) / pixels
         self.deviance.update_state(per_pixel, sample_weight=pixels)
         self.nll.update_state(likelihood.poisson_nll(counts, rate, valid), sample_weight=pixels)

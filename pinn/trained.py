@@ -14,6 +14,8 @@ from pinn.errors import ArchiveError, ConfigError, PinnError
 from pinn.io.archive import Archive, archive_digest, archive_path, read_archive, write_archive
 from pinn.model import PtychoModel
 
+_MOVED = ("loss",)  # once of the model, now of the training run
+
 
 class Model:
     """What `train` returns and `reconstruct` takes.
@@ -105,7 +107,8 @@ def load_model(path: str | Path, canvas: int | None = None) -> Model:
     path = Path(path)
     archive = read_archive(path)
     try:
-        config = ModelConfig(**archive.config["model"])
+        stored = {k: v for k, v in archive.config["model"].items() if k not in _MOVED}
+        config = ModelConfig(**stored)
         scans = archive.weights["log_scale"].shape[0]
         network = PtychoModel(config, canvas or config.N, scans)
         network.load_arrays(archive.weights)

@@ -28,9 +28,10 @@ ON_KERAS = {
     "pinn.layers",
     "pinn.model",
     "pinn.networks",
+    "pinn.objective",
     "pinn.ops",
+    "pinn.optimiser",
     "pinn.predictor",
-    "pinn.report",
     "pinn.trained",
     "pinn.training",
 }

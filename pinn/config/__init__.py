@@ -6,8 +6,10 @@ every result. Unknown keys are errors. Nothing here knows a framework.
 """
 
 from pinn.config.base import Config, from_toml
-from pinn.config.run import ModelConfig, ReconstructConfig, TrainConfig
+from pinn.config.model import ModelConfig
+from pinn.config.reconstruct import ReconstructConfig
 from pinn.config.scan import ORIENTATIONS, ScanConfig
+from pinn.config.train import TrainConfig
 
 __all__ = [
     "ORIENTATIONS",

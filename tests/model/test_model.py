@@ -5,17 +5,18 @@ import numpy as np
 import pytest
 import tiny  # noqa: F401  (registers the network `test-tiny`)
 
-from pinn.config import ModelConfig
+from pinn.config import ModelConfig, TrainConfig
 from pinn.initialise import initialise
 from pinn.model import PtychoModel
+from pinn.objective import Objective
 
 N = 16
 
 
-def make(gridsize=2, canvas=N + 8, scans=1, seed=0, learning_rate=1e-3, **options):
+def make(gridsize=2, canvas=N + 8, scans=1, seed=0, learning_rate=1e-3, loss="poisson", **options):
     options = {"architecture": "test-tiny", **options}
     config = ModelConfig(N=N, gridsize=gridsize, n_filters_scale=1, **options)
-    model = PtychoModel(config, canvas, scans)
+    model = PtychoModel(config, canvas, scans, Objective(TrainConfig(loss=loss)))
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:N, :N] - N // 2
     disc = np.exp(-(y**2 + (x + 1) ** 2) / 18) * np.exp(1j * (0.05 * y * x + 0.1 * y))

@@ -16,8 +16,8 @@ from pinn.errors import DivergedError
 from pinn.model import PtychoModel
 from pinn.optimiser import arrays_of
 from pinn.progress import Progress, StopRequested
-from pinn.report import write_config, write_run
 from pinn.trained import Model
+from pinn.training.report import write_config, write_run
 
 Report = Callable[[Progress], None]
 
