@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pinn.progress import Progress, StopRequested
     from pinn.results import Reconstruction
     from pinn.simulate.config import SimulateConfig
+    from pinn.studies import study
     from pinn.trained import Model, load_model
     from pinn.training import train
 
@@ -44,6 +45,7 @@ _HOMES = {
     "load_model": "pinn.trained",
     "load_reconstruction": "pinn.io.product",
     "reconstruct": "pinn.inference",
+    "study": "pinn.studies",
     "train": "pinn.training",
 }
 _MODULES = {"check", "simulate"}
@@ -70,6 +72,7 @@ __all__ = [
     "load_reconstruction",
     "reconstruct",
     "simulate",
+    "study",
     "train",
 ]
 

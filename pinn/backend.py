@@ -26,6 +26,7 @@ __all__ = [
     "deterministic",
     "full_precision",
     "hardware",
+    "ordered_updates",
     "peak_memory_mb",
     "select",
     "select_device",
@@ -260,6 +261,21 @@ def full_precision() -> None:
             import tensorflow as tf
 
             tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
+def ordered_updates() -> None:
+    """See to it that a training step reads every weight before it changes it.
+
+    TensorFlow 2.21's graph optimiser may drop the order between reading a weight and assigning it
+    (its dependency optimisation removes control edges): the forward pass of a compiled Keras step
+    then uses some weights of after the step, now and then, with a wrong loss and wrong gradients,
+    also where operations are to be deterministic. Without that optimisation the order is kept.
+    Must come before the step is compiled; other backends need nothing.
+    """
+    if _keras().config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
 
 
 def synchronise() -> None:

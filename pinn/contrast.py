@@ -21,14 +21,12 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 from keras import ops
-from scipy.optimize import minimize
 
-from pinn import backend
+from pinn import backend, varpro
 from pinn.ops import diffraction, illumination, translate
 
 SAMPLE_PIXELS = 1 << 20  # frame pixels that are looked at: 256 frames of 64 x 64
 _BATCH_PIXELS = 1 << 17
-_LIMIT = 2.0  # beyond this factor the frames do not speak of contrast any more
 
 
 @dataclass(frozen=True)
@@ -89,18 +87,19 @@ def calibrate(
     deviation = np.where(coverage > 0, flat / mean - 1.0, 0.0)
     lit = probe * _ramp(slope, (N, N))  # where a patch lies only turns its phase as a whole
     gram, right, energy = _moments(deviation, positions[rows] - origin, lit, rows, read)
-    found, before, after = _minimise(gram, right, energy)
-    if found is None:
+    found = varpro.fit(gram, right, energy)
+    if found is None or not found.plausible:
+        before = math.nan if found is None else found.before
         return obj, Contrast(
             residual_before=before,
             residual_after=before,
             note="contrast was not calibrated: no plausible factor explains the frames better; "
             "look at the reconstruction with care",
         )
-    real, imaginary = found
+    real, imaginary = found.real, found.imaginary
     scaled = mean * ramp * (1.0 + real * deviation.real + 1j * imaginary * deviation.imag)
     scaled = np.where(coverage > 0, scaled, 0.0).astype(np.complex64)
-    return scaled, Contrast(real, imaginary, before, after)
+    return scaled, Contrast(real, imaginary, found.before, found.after)
 
 
 def _slope(obj: np.ndarray) -> np.ndarray:
@@ -204,44 +203,3 @@ def _mean_intensity(rows: np.ndarray, size: int, read: Callable[[np.ndarray], np
         valid = frames >= 0
         total, pixels = total + float(np.sum(frames[valid] ** 2)), pixels + int(valid.sum())
     return max(total / max(pixels, 1), 1e-30)
-
-
-def _minimise(
-    gram: np.ndarray, right: np.ndarray, energy: float
-) -> tuple[tuple[float, float] | None, float, float]:
-    """The factors, or None; and the relative residuals before and after."""
-    if not energy > 0:
-        return None, math.nan, math.nan
-
-    def products(c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        a, b, d = c
-        q = np.array([a * a, a * b, a * d, b * b, b * d, d * d])
-        slope = np.array(
-            [[2 * a, 0, 0], [b, a, 0], [d, 0, a], [0, 2 * b, 0], [0, d, b], [0, 0, 2 * d]]
-        )
-        return q, slope
-
-    def value(c: np.ndarray) -> tuple[float, np.ndarray]:
-        q, slope = products(c)
-        pull = gram @ q - right
-        return float(q @ (pull - right) / energy + 1.0), 2.0 * slope.T @ pull / energy
-
-    ones, _ = products(np.ones(3))
-    start = math.sqrt(max(float(right @ ones) / float(ones @ gram @ ones), 1e-30))
-    first = np.full(3, start)
-    before = value(first)[0]
-    # in units of the start, so that the scale of the frames plays no part
-    result = minimize(
-        lambda c: (value(c * start)[0], value(c * start)[1] * start),
-        np.ones(3),
-        jac=True,
-        method="BFGS",
-        options={"gtol": 1e-9},
-    )
-    base, real, imaginary = result.x
-    if not np.all(np.isfinite(result.x)) or base <= 0 or not result.fun < before:
-        return None, before, before
-    factors = float(real / base), float(imaginary / base)
-    if not all(1 / _LIMIT <= factor <= _LIMIT for factor in factors):
-        return None, before, before
-    return factors, before, float(result.fun)

@@ -1,4 +1,4 @@
-"""The trainable model: network, object merge, probe, diffraction and likelihood in one."""
+"""The trainable model: network, object merge, probe, diffraction and objective in one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from pinn import backend
 from pinn.config import ModelConfig
 from pinn.layers.diffraction import FarField
 from pinn.layers.group import GroupMerge, PatchExtraction
@@ -15,23 +16,34 @@ from pinn.layers.normalise import FrameNormaliser
 from pinn.layers.probe import Probe, illumination_weight
 from pinn.layers.scale import IntensityScale
 from pinn.networks.registry import build_network
-from pinn.objective import Objective
-from pinn.ops import likelihood
+from pinn.objective import Detector, Objective, Patches
+from pinn.ops import likelihood, pairs
+from pinn.ops.contrast import scale_deviation
+from pinn.optimisation.precision import network_precision
 
 
 class PtychoModel(keras.Model):
-    """Unsupervised ptychographic model; trains with `fit` on batches of `pinn.data.feed`.
+    """Ptychographic model; trains with `fit` on batches of `pinn.data.feed`.
 
     A batch is a dictionary: `frames` `(B, N, N, C)` normalised amplitude with -1 at masked
     pixels, `offsets` `(B, C, 2)` positions relative to the group centre in pixels, `scale` `(B,)`
     exposure factor of the scan, `scan` `(B,)` index of the scan, `weight` `(B,)` 1 or, for groups
-    that only fill the last batch, 0.
+    that only fill the last batch, 0. Where the objective asks for them: `labels`
+    `(B, K, N, N, 2)` and `labelled` `(B, K, N, N)`, K patches per group; `physics_weight` `(B,)`,
+    one number.
 
     Args:
         config: the network and physics.
         canvas: side in pixels of the group canvas, even; at least N plus twice the largest offset.
         scans: number of scans with a probe and a scale of their own.
         objective: what training minimises.
+        contrast: each scan has factors for the deviations of its object, see `contrast`.
+        precision: in which the network computes, as Keras names it; all else is float32.
+
+    Attributes:
+        contrast: weight `(scans, 2)`, never trained: factors of the real and the imaginary
+            deviation of a group's object from its illuminated mean, before it is diffracted; or
+            None.
     """
 
     def __init__(
@@ -40,26 +52,33 @@ class PtychoModel(keras.Model):
         canvas: int,
         scans: int = 1,
         objective: Objective | None = None,
+        precision: str = "float32",
+        contrast: bool = False,
         **kwargs: Any,
     ) -> None:
+        backend.ordered_updates()
         super().__init__(name="ptycho", **kwargs)
         self.settings, self.canvas, self.scans = config, canvas, scans
         self.objective = objective or Objective()
         # Counts per unit of the data where the dose is unknown and the numbers are tiny: the
         # likelihood's floors are meant in counts. Set by training before the first step.
         self.count_unit = 1.0
-        self.network = build_network(config)
+        with network_precision(precision):
+            self.network = build_network(config)
         self.normalise = FrameNormaliser(config.N, name="normalise")
+        physics = self.objective.physics  # without it no gradient reaches probe and scale
         self.probe = Probe(
             config.N,
             config.probe_modes,
             scans,
-            trainable=config.probe_trainable,
+            trainable=config.probe_trainable and physics,
             support=config.probe_support,
             smoothing=config.probe_smoothing,
             name="probe",
         )
-        self.scale = IntensityScale(scans, trainable=config.scale_trainable, name="scale")
+        self.scale = IntensityScale(
+            scans, trainable=config.scale_trainable and physics, name="scale"
+        )
         rule = "legacy" if config.merge == "legacy" else "weighted"
         self.merge = GroupMerge(canvas, rule, name="merge")
         self.extract = PatchExtraction(config.N, name="extract")
@@ -67,8 +86,14 @@ class PtychoModel(keras.Model):
         self.normalise.build()
         self.probe.build()
         self.scale.build()
-        self.deviance = keras.metrics.Mean(name="deviance")
-        self.nll = keras.metrics.Mean(name="nll")
+        self.contrast = None
+        if contrast:
+            self.contrast = self.add_weight(
+                name="contrast", shape=(scans, 2), initializer="ones", trainable=False
+            )
+        several = list(self.objective.weights) if len(self.objective.weights) > 1 else []
+        self.term_means = [keras.metrics.Mean(name=name) for name in several]
+        self.count_means = [keras.metrics.Mean(name=n) for n in ("deviance", "nll") if physics]
         self.built = True
 
     # -- inference part ------------------------------------------------------------------
@@ -82,40 +107,78 @@ class PtychoModel(keras.Model):
 
     def group_object(self, patches: Any, inputs: dict[str, Any]) -> Any:
         """Merge patches `(B, C, N, N, 2)` into the object on the group canvas `(B, M, M, 2)`."""
-        weights = None
-        if self.settings.merge == "probe":
-            re, im = self.probe(inputs["scan"])
-            probe = ops.stop_gradient(re), ops.stop_gradient(im)
-            weights = illumination_weight(probe)[:, None]
+        weights = self.light(inputs) if self.settings.merge == "probe" else None
         return self.merge(patches, inputs["offsets"], weights)
 
+    def illuminated_object(self, patches: Any, inputs: dict[str, Any]) -> tuple[Any, Any]:
+        """The merged object `(B, M, M, 2)`, and it under each frame `(B, C, N, N, 2)`."""
+        canvas = self.group_object(patches, inputs)
+        return canvas, self.extract(canvas, inputs["offsets"])
+
+    def light(self, inputs: dict[str, Any]) -> Any:
+        """Illumination of a patch's pixels `(B or 1, 1, N, N)`, maximum about 1, no gradient."""
+        re, im = self.probe(inputs["scan"])
+        probe = ops.stop_gradient(re), ops.stop_gradient(im)
+        return illumination_weight(probe)[:, None]
+
     def call(self, inputs: dict[str, Any], training: bool = False) -> dict[str, Any]:
-        """Returns `object` `(B, M, M, 2)` and `rate` `(B, C, N, N)` in counts."""
-        canvas = self.group_object(self.object_patches(inputs["frames"], training), inputs)
-        illuminated = self.extract(canvas, inputs["offsets"])
+        """Returns `object` `(B, M, M, 2)` and `rate` `(B, C, N, N)` in counts where the objective
+        looks at the physics, and `patches` `(B, K, N, N, 2)` where it looks at them."""
+        patches = self.object_patches(inputs["frames"], training)
+        seen = {"patches": patches} if self.objective.needs_patches else {}
+        if not self.objective.physics:
+            return seen
+        canvas, illuminated = self.illuminated_object(patches, inputs)
         scan = inputs["scan"]
+        if self.contrast is not None:
+            factors = ops.take(self.contrast, scan, axis=0)
+            pair = pairs.unstack(illuminated)
+            illuminated = pairs.stack(scale_deviation(pair, self.light(inputs), factors))
         rate = self.far_field(illuminated, self.probe(scan), self.scale(scan))
-        return {"object": canvas, "rate": rate}
+        return {"object": canvas, "rate": rate, **seen}
 
     # -- loss ----------------------------------------------------------------------------
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True, **kwargs
     ):
-        """Likelihood of the measured counts of the batch itself; `y` is not used."""
+        """The objective on the batch itself; `y` is not used."""
+        detector = self._detector(x, y_pred) if self.objective.physics else None
+        patches = self._patches(x, y_pred) if self.objective.needs_patches else None
+        terms = self.objective.terms(detector, patches)
+        for mean in self.term_means:
+            mean.update_state(terms[mean.name])
+        if detector is not None:
+            self._count(detector, terms.get("poisson"))
+        weight = x["physics_weight"][0] if self.objective.staged else None
+        return self.objective.total(terms, weight)
+
+    def _detector(self, x: dict[str, Any], y_pred: dict[str, Any]) -> Detector:
         frames = ops.transpose(x["frames"], (0, 3, 1, 2))
-        weight = x["weight"]
-        valid = ops.cast(frames >= 0.0, "float32") * weight[:, None, None, None]
+        valid = ops.cast(frames >= 0.0, "float32") * x["weight"][:, None, None, None]
         amplitude = ops.maximum(frames, 0.0) / x["scale"][:, None, None, None]
         counts = amplitude * amplitude * self.count_unit
-        rate = y_pred["rate"] * self.count_unit
-        deviance = likelihood.deviance_loss(counts, rate, valid)
+        return Detector(counts, y_pred["rate"] * self.count_unit, valid)
+
+    def _count(self, detector: Detector, deviance: Any) -> None:
+        """Deviance and negative log-likelihood per pixel go into the metrics."""
+        counts, rate, valid = detector.counts, detector.rate, detector.valid
+        if deviance is None:
+            deviance = likelihood.deviance_loss(counts, rate, valid)
         pixels = ops.maximum(ops.sum(valid), 1.0)
-        loss = self.objective(counts, rate, valid)
-        per_pixel = deviance * ops.sum(counts * valid) / pixels
-        self.deviance.update_state(per_pixel, sample_weight=pixels)
-        self.nll.update_state(likelihood.poisson_nll(counts, rate, valid), sample_weight=pixels)
-        return loss
+        values = (
+            deviance * ops.sum(counts * valid) / pixels,
+            likelihood.poisson_nll(counts, rate, valid),
+        )
+        for mean, value in zip(self.count_means, values, strict=True):
+            mean.update_state(value, sample_weight=pixels)
+
+    def _patches(self, x: dict[str, Any], y_pred: dict[str, Any]) -> Patches:
+        labels, labelled = None, None
+        if self.objective.needs_labels:
+            labels, labelled = pairs.unstack(x["labels"]), x["labelled"]
+        light = self.light(x) if self.objective.needs_light else None
+        return Patches(pairs.unstack(y_pred["patches"]), x["weight"], labels, labelled, light)
 
     # -- state as named arrays -----------------------------------------------------------
 
@@ -151,6 +214,8 @@ class PtychoModel(keras.Model):
             "input/mean": self.normalise.mean,
             "input/gain": self.normalise.gain,
         }
+        if self.contrast is not None:
+            named["contrast"] = self.contrast
         for number, variable in enumerate(self.network.weights):
             named[f"network/{number:04d}/{variable.path}"] = variable
         return named

@@ -110,7 +110,8 @@ def load_model(path: str | Path, canvas: int | None = None) -> Model:
         stored = {k: v for k, v in archive.config["model"].items() if k not in _MOVED}
         config = ModelConfig(**stored)
         scans = archive.weights["log_scale"].shape[0]
-        network = PtychoModel(config, canvas or config.N, scans)
+        contrast = "contrast" in archive.weights
+        network = PtychoModel(config, canvas or config.N, scans, contrast=contrast)
         network.load_arrays(archive.weights)
         TrainingStatistics.from_dict(archive.statistics)
     except ConfigError as error:

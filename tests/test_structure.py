@@ -30,7 +30,7 @@ ON_KERAS = {
     "pinn.networks",
     "pinn.objective",
     "pinn.ops",
-    "pinn.optimiser",
+    "pinn.optimisation",
     "pinn.predictor",
     "pinn.trained",
     "pinn.training",
@@ -44,6 +44,7 @@ FORBIDDEN = {
     "metrics": ON_KERAS | {"pinn.cli"},
     "simulate": ON_KERAS | {"pinn.cli"},
     "check": ON_KERAS | {"pinn.cli"},
+    "studies": ON_KERAS | {"pinn.cli"},
 }
 
 

@@ -18,6 +18,8 @@ COMMANDS = {
     "evaluate": "Compare a reconstruction with a truth or with another one.",
     "check": "Say what is in a scan, what is wrong with it, and what would mend it.",
     "convert": "Write a scan in another format, or prepared.",
+    "compare": "Several reconstructions against one truth, side by side.",
+    "study": "Run a sweep of trainings described in a TOML file, and sum it up.",
     "info": "Say what a model archive is and what it was trained on.",
 }
 

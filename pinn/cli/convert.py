@@ -10,7 +10,9 @@ from pinn.cli.common import Common, quiet_option
 from pinn.cli.options import ConfigCommand, Resolved
 from pinn.cli.progress import Reporter
 from pinn.config import ScanConfig
+from pinn.errors import ConfigError
 from pinn.io.formats import names
+from pinn.io.old_archive import MERGES, ROLES
 
 
 @click.command("convert", cls=ConfigCommand, configs=(ScanConfig,), needed=("source", "target"))
@@ -19,21 +21,91 @@ from pinn.io.formats import names
 @click.option(
     "--to",
     type=click.Choice(names(writable=True)),
-    help="Format to write.  [default: by the ending of OUT]",
+    help="Scan: format to write.  [default: by the ending of OUT]",
+)
+@click.option(
+    "--merge",
+    type=click.Choice(MERGES),
+    help="Old model archive: rule for groups; legacy reproduces the reference's.  [default: probe]",
+)
+@click.option(
+    "--model-role",
+    type=click.Choice(ROLES),
+    help="Old model archive: which of its models.  [default: the first that is there]",
+)
+@click.option(
+    "--input-gain",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Old PyTorch archive: factor of the network's input.  [default: as its options say]",
 )
 @quiet_option
 @click.pass_obj
-def command(common: Common, source: Path, target: Path, to: str | None, resolved: Resolved) -> None:
-    """Write a scan in another format, or in its own, prepared: cropped, binned, split.
+def command(
+    common: Common,
+    source: Path,
+    target: Path,
+    to: str | None,
+    merge: str | None,
+    model_role: str | None,
+    input_gain: float | None,
+    resolved: Resolved,
+) -> None:
+    """Write a scan in another format, or an old model archive as one of ours.
 
-    The options say how IN is to be read; what they did is kept in OUT. IN is left as it is.
+    A scan is prepared on the way as the options say: cropped, binned, split. An archive of
+    PtychoPINN (wts.h5.zip or the folder it is in, or a Lightning checkpoint) becomes OUT/wts.h5.zip
+    (or OUT itself if it ends in .zip); nothing in it is run. IN is left as it is.
     """
     from pinn.cli.train import load_scans
     from pinn.io.convert import check_target, write_scan
+    from pinn.io.convert_archive import archive_kind
 
+    options = {"merge": merge, "model_role": model_role, "input_gain": input_gain}
+    if archive_kind(source) is not None:
+        _archive(common, source, target, to, options, resolved)
+        return
+    for name, value in options.items():
+        if value is not None:
+            flag = name.replace("_", "-")
+            raise ConfigError(f"--{flag} is for old model archives, but {source} is none")
     check_target(source, target, to, resolved.build(ScanConfig))
     (scan,) = load_scans(common, (source,), resolved)
     with Reporter(common.quiet) as report:
         write_scan(scan, target, to, report)
     common.say(f"wrote {target}: {len(scan)} frames of {scan.N} x {scan.N}, {scan.units}")
     scan.close()
+
+
+def _archive(
+    common: Common,
+    source: Path,
+    target: Path,
+    to: str | None,
+    options: dict[str, str | float | None],
+    resolved: Resolved,
+) -> None:
+    """Convert an archive and say what went over."""
+    from pinn.io.convert_archive import convert_archive
+
+    given = resolved.given(ScanConfig)
+    probe = given.pop("probe", None)
+    if to is not None or given:
+        names = ", ".join(f"--{n.replace('_', '-')}" for n in ("to",) * bool(to) + tuple(given))
+        raise ConfigError(f"{names} is for scans, but {source} is a model archive; leave it out")
+    done = convert_archive(
+        source,
+        target,
+        merge=str(options["merge"] or "probe"),
+        role=options["model_role"],  # type: ignore[arg-type]
+        probe=probe,
+        input_gain=options["input_gain"],  # type: ignore[arg-type]
+    )
+    common.say(f"{source} is an {done.kind}".replace("an Lightning", "a Lightning"))
+    for title, lines in (
+        ("carried over", done.carried),
+        ("not carried over", done.lost),
+        ("note", done.notes),
+    ):
+        for line in lines:
+            common.say(f"{title}: {line}")
+    common.say(f"wrote {done.path}")

@@ -7,6 +7,9 @@ from typing import Any
 
 import click
 
+# parts of the provenance that stand under another title
+_ELSEWHERE = ("scans", "train", "unfinished", "restored_epoch", "events")
+
 
 @click.command("info")
 @click.argument("archive", metavar="ARCHIVE", type=click.Path(path_type=Path))
@@ -55,7 +58,7 @@ def sections(facts: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
     trained += [
         (name, _text(value))
         for name, value in provenance.items()
-        if name not in ("scans", "train") and not isinstance(value, dict)
+        if name not in _ELSEWHERE and value is not None and not isinstance(value, dict)
     ]
     trained += [
         (name, _text(value))
@@ -63,6 +66,9 @@ def sections(facts: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
         if isinstance(value, (int, float, str))
     ]
     progress = [("epochs", str(len(history)))]
+    cut = provenance.get("unfinished")
+    if cut:
+        progress.append(("unfinished", f"epoch {cut['epoch']}, {cut['batch']} batches done"))
     if history:
         last = history[-1]
         progress += [
@@ -70,9 +76,18 @@ def sections(facts: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
             for name in ("loss", "val_loss", "deviance", "val_deviance")
             if name in last
         ]
+        progress += _best(history, config.get("train", {}))
         seconds = sum(row.get("seconds", 0) for row in history)
         progress.append(("seconds", f"{seconds:.0f}"))
-    progress.append(("can be resumed", "yes" if facts["resumable"] else "no"))
+    if provenance.get("restored_epoch"):
+        progress.append(("weights", f"of epoch {provenance['restored_epoch']}, the best"))
+        progress.append(("can be resumed", "with last.h5.zip beside it"))
+    else:
+        progress.append(("can be resumed", "yes" if facts["resumable"] else "no"))
+    progress += [
+        (str(event["kind"]), f"epoch {event['epoch']}: {event['text']}")
+        for event in provenance.get("events", [])
+    ]
     written = [
         ("file", facts["file"]),
         ("created", str(manifest.get("created", "unknown"))),
@@ -94,6 +109,17 @@ def sections(facts: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
         ("History", progress),
     ]
     return [(title, rows) for title, rows in named if rows]
+
+
+def _best(history: list[dict[str, Any]], run: dict[str, Any]) -> list[tuple[str, str]]:
+    """The best epoch by the run's own measure."""
+    name = run.get("monitor") or ("val_loss" if "val_loss" in history[-1] else "loss")
+    sign = -1 if run.get("monitor_mode") == "max" else 1
+    rows = [row for row in history if name in row]
+    if not rows:
+        return []
+    best = min(rows, key=lambda row: sign * row[name])
+    return [("best epoch", f"{best['epoch']} ({name} {_text(best[name])})")]
 
 
 def _text(value: Any) -> str:

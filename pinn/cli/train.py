@@ -12,8 +12,10 @@ from pinn.cli.check_first import check_option, stop_at_errors
 from pinn.cli.common import Common, backend_options
 from pinn.cli.options import ConfigCommand, Resolved
 from pinn.cli.progress import Reporter
+from pinn.cli.stop import StopOnSignal
 from pinn.config import ModelConfig, ScanConfig, TrainConfig
 from pinn.io.atomic import atomic_write_json, check_writable
+from pinn.progress import Progress
 
 
 @click.command(
@@ -30,6 +32,15 @@ from pinn.io.atomic import atomic_write_json, check_writable
     help="Folder for wts.h5.zip, history.csv, config.json and pictures.  [required]",
 )
 @click.option(
+    "--validation-scan",
+    "validation_scans",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Scan to watch the loss on and not to learn from, in place of groups held out; may be "
+    "given several times.",
+)
+@click.option(
     "--resume", is_flag=True, help="Go on with the run in the output folder, up to --epochs."
 )
 @check_option
@@ -39,17 +50,20 @@ def command(
     common: Common,
     scans: tuple[Path, ...],
     output: Path,
+    validation_scans: tuple[Path, ...],
     resume: bool,
     check: bool,
     resolved: Resolved,
 ) -> None:
-    """Train a network on one or more scans, without labels.
+    """Train a network on one or more scans: through the physics, or against labels.
 
-    The archive is rewritten after every epoch, so that an interrupted run can be resumed.
+    The archive is rewritten after every epoch, so that an interrupted run can be resumed; Ctrl-C
+    and SIGTERM finish the step and save.
     """
     common.select_backend()
     check_writable(output)
     loaded = load_scans(common, scans, resolved)
+    watched = load_scans(common, validation_scans, resolved) if validation_scans else []
     if check:
         stop_at_errors(common, loaded, resolved.build(ScanConfig))
     common.start_device()
@@ -57,23 +71,45 @@ def command(
 
     before = _written(output)
     try:
-        with Reporter(common.quiet) as report:
+        with Reporter(common.quiet) as report, StopOnSignal() as stop:
+
+            def watch(progress: Progress) -> None:
+                report(progress)
+                stop(progress)
+
             model = pinn.train(
                 loaded,
                 output=output,
+                validation_scans=watched,
                 resume=resume,
-                progress=report,
+                progress=watch,
                 **resolved.given(ModelConfig, TrainConfig),
             )
     except KeyboardInterrupt:
         if (output / "wts.h5.zip").exists():
-            common.say(f"the last whole epoch is in {output}; --resume goes on from it")
+            common.say(f"what was saved last is in {output}; --resume goes on from it")
         raise
     finally:
         if _written(output) != before:  # by this call, not by the run it was refused to continue
             _complete_config(output, scans, resolved, [list(scan.steps) for scan in loaded])
+    if stop.asked:
+        common.say(f"stopped {_where(model)}; --resume goes on from there")
+        raise KeyboardInterrupt
+    common.say(f"wrote {output}: {_summary(model)}")
+
+
+def _summary(model: Any) -> str:
     last = model.history[-1]
-    common.say(f"wrote {output}: {len(model.history)} epochs, last loss {last['loss']:.5g}")
+    restored = model.provenance.get("restored_epoch")
+    text = f"{len(model.history)} epochs, last loss {last['loss']:.5g}"
+    return text if restored is None else f"{text}, weights of epoch {restored}"
+
+
+def _where(model: Any) -> str:
+    cut = model.provenance.get("unfinished")
+    if cut is None:
+        return f"after epoch {len(model.history)}"
+    return f"in epoch {cut['epoch']} after batch {cut['batch']}"
 
 
 def load_scans(common: Common, paths: tuple[Path, ...], resolved: Resolved) -> list[Any]:

@@ -54,7 +54,9 @@ class GroupOptions(Config):
         ge=1,
         description="Train on this many frames of each scan, drawn at random; all if it has fewer.",
     )
-    subsample_seed: int | None = Field(None, ge=0, description="Seed of that draw; default: seed.")
+    subsample_seed: int | None = Field(
+        None, ge=0, description="Seed of that draw; default: that of the groups."
+    )
     sequential: bool = Field(
         False,
         description="Take the first frames, not random ones, where n_groups or subsample ask for "

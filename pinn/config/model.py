@@ -22,7 +22,7 @@ class ModelConfig(Config):
     gridsize: int = Field(
         2, ge=1, le=5, description="Frames in a group = gridsize squared; 1 = no overlap term."
     )
-    architecture: str = Field("cnn", description="Name of the network in the registry.")
+    architecture: str = Field("lean", description="Name of the network in the registry.")
     n_filters_scale: int = Field(
         1, ge=1, le=16, description="Multiplies every network width (the reference uses 2)."
     )
@@ -37,23 +37,27 @@ class ModelConfig(Config):
     )
     amp_activation: Literal["softplus", "sigmoid", "swish", "relu", "sigmoid2"] = Field(
         "softplus",
-        description="Amplitude head; softplus is scaled to 1 at zero input and is unbounded above, "
-        "sigmoid2 spans 0 to 2, the others are the reference's.",
+        description="Amplitude of head polar; softplus is scaled to 1 at zero input and is "
+        "unbounded above, sigmoid2 spans 0 to 2, the others are the reference's.",
     )
     encoder_attention: Literal["none", "cbam", "eca"] = Field(
-        "none", description="cnn: attention after each encoder stage."
+        "none", description="cnn: attention after the convolutions of each encoder stage."
     )
     bottleneck_attention: Literal["none", "cbam", "eca"] = Field(
         "none", description="cnn: attention between encoder and decoders."
     )
     decoder_attention: Literal["none", "cbam", "eca", "spatial"] = Field(
-        "none", description="cnn: attention after each decoder stage."
+        "none", description="cnn: attention after the convolutions of each decoder stage."
     )
     shared_decoder: bool = Field(
         False, description="cnn: one decoder for both parts of the object instead of two."
     )
-    fno_modes: int = Field(
-        12, ge=1, le=512, description="fno, ffno: frequencies kept per axis and sign."
+    fno_modes: int | None = Field(
+        None,
+        ge=1,
+        le=512,
+        description="fno, ffno: frequencies kept per axis and sign, from zero up and at most N/2; "
+        "default 12, or N/2 where that is less.",
     )
     fno_width: int = Field(32, ge=1, le=1024, description="fno, ffno: channels.")
     fno_blocks: int | None = Field(
@@ -61,6 +65,9 @@ class ModelConfig(Config):
     )
     fno_refine_blocks: int = Field(
         2, ge=0, le=64, description="fno, ffno: convolution blocks after the spectral ones."
+    )
+    fno_shared_weights: bool = Field(
+        True, description="ffno: all spectral blocks use the same weights per frequency."
     )
     object_big: bool = Field(
         True, description="Predict one patch per frame and merge the group (False: one per group)."

@@ -10,6 +10,19 @@ from pydantic import Field, model_validator
 
 from pinn.config.base import Config
 
+_ADAMS = ("adam", "adamw", "nadam", "adamax", "lion", "lamb")
+# Who uses an option: for others it would be without effect.
+_USERS = {
+    "momentum": ("sgd", "rmsprop"),
+    "beta_1": _ADAMS,
+    "beta_2": _ADAMS,
+    "rate_floor": ("cosine", "exponential", "plateau"),
+    "decay": ("exponential",),
+    "plateau_factor": ("plateau",),
+    "plateau_patience": ("plateau",),
+    "plateau_threshold": ("plateau",),
+}
+
 
 class OptimiserOptions(Config):
     """Optimisation."""
@@ -20,8 +33,7 @@ class OptimiserOptions(Config):
     }
 
     optimizer: Literal[
-        "adam", "adamw", "nadam", "adamax", "sgd", "rmsprop", "adagrad", "adadelta", "lion",
-        "lamb", "ftrl",
+        "adam", "adamw", "nadam", "adamax", "sgd", "rmsprop", "adagrad", "adadelta", "lion", "lamb"
     ] = Field("adam", description="Update rule.")  # fmt: skip
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd, rmsprop: momentum.")
     beta_1: float = Field(
@@ -30,20 +42,29 @@ class OptimiserOptions(Config):
     beta_2: float = Field(
         0.999, ge=0, lt=1, description="adam family, lion, lamb: decay of the second moment."
     )
-    weight_decay: float = Field(
-        0.0, ge=0, description="Decoupled weight decay of kernels; no bias, probe or scale decays."
+    weight_decay: float | None = Field(
+        None,
+        ge=0,
+        description="Decoupled weight decay of the network's kernels; no bias, probe or scale "
+        "decays. Default: 0.01 with adamw, else none.",
     )
-    clip_norm: float | None = Field(1.0, gt=0, description="Clip the gradient to this norm.")
+    clip_norm: float | None = Field(
+        1.0, gt=0, description="Clip the gradient to this norm (the last of the three clips)."
+    )
     clip_value: float | None = Field(
-        None, gt=0, description="Clip each number of the gradient to this size."
+        None, gt=0, description="Clip each number of the gradient to this size (the second)."
     )
     clip_adaptive: float | None = Field(
         None,
         gt=0,
-        description="Clip the gradient of each weight's rows to this share of their norm.",
+        description="Clip the gradient of each output channel of a kernel to this share of the "
+        "norm of its weights (the first).",
     )
     accumulate: int = Field(
-        1, ge=1, description="Batches whose gradients are averaged before the weights change."
+        1,
+        ge=1,
+        description="Batches whose gradients are averaged before the weights change; the last "
+        "ones of an epoch may be fewer. Learning rates count changes.",
     )
     ema_decay: float | None = Field(
         None,
@@ -68,8 +89,9 @@ class OptimiserOptions(Config):
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
     schedule: Literal["cosine", "constant", "exponential", "stages", "plateau"] = Field(
         "cosine",
-        description="Learning rate after the warm-up: half a cosine, constant, falling by decay "
-        "in each epoch, by rate_stages, or when the monitored metric no longer improves.",
+        description="Learning rate: half a cosine from the end of the warm-up to that of the run, "
+        "constant, falling by decay after each epoch, by rate_stages, or when the monitored metric "
+        "no longer improves.",
     )
     warmup_epochs: float | None = Field(
         None,
@@ -78,14 +100,17 @@ class OptimiserOptions(Config):
         "at most 100 changes, and none otherwise.",
     )
     rate_floor: float = Field(
-        0.01, ge=0, le=1, description="No schedule falls below this share of learning_rate."
+        0.01,
+        ge=0,
+        le=1,
+        description="cosine, exponential, plateau: lowest share of learning_rate.",
     )
     decay: float = Field(
         0.95, gt=0, le=1, description="exponential: factor of the learning rate per epoch."
     )
     rate_stages: str | None = Field(
         None,
-        description="stages: factors of learning_rate from an epoch on, as '10:0.3,20:0.1'.",
+        description="stages: factors of learning_rate after so many epochs, as '10:0.3,20:0.1'.",
     )
     plateau_factor: float = Field(
         0.5, gt=0, lt=1, description="plateau: factor when nothing improves."
@@ -103,6 +128,18 @@ class OptimiserOptions(Config):
         return [] if self.rate_stages is None else _pairs("rate_stages", self.rate_stages)
 
     @property
+    def decay_of_weights(self) -> float:
+        """Weight decay that is used."""
+        if self.weight_decay is None:
+            return 0.01 if self.optimizer == "adamw" else 0.0
+        return self.weight_decay
+
+    @property
+    def factors(self) -> list[tuple[str, float]]:
+        """`rate_factors` as (pattern, factor)."""
+        return _factors(self.rate_factors)
+
+    @property
     def frozen(self) -> list[str]:
         """`freeze` as patterns."""
         return _names(self.freeze)
@@ -111,7 +148,7 @@ class OptimiserOptions(Config):
         """Factor on the learning rate of a layer; 0 if it is frozen."""
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in self.frozen):
             return 0.0
-        for pattern, factor in _factors(self.rate_factors):
+        for pattern, factor in self.factors:
             if fnmatch.fnmatchcase(name, pattern):
                 return factor
         return 1.0
@@ -124,6 +161,21 @@ class OptimiserOptions(Config):
             raise ValueError(f"rate_stages {self.rate_stages!r} must rise from epoch to epoch")
         if (self.schedule == "stages") != bool(stages):
             raise ValueError("schedule stages and rate_stages go together; give both or neither")
+        for option, users in _USERS.items():
+            field = "optimizer" if option in ("momentum", "beta_1", "beta_2") else "schedule"
+            chosen, value = getattr(self, field), getattr(self, option)
+            if chosen not in users and value != type(self).model_fields[option].default:
+                raise ValueError(
+                    f"{option} is {value!r}, but {field} {chosen} has no such thing; leave it out, "
+                    f"or choose {' or '.join(users)}"
+                )
+        if self.optimizer == "lion" and self.beta_1 == 0:
+            raise ValueError("optimizer lion needs a beta_1 above 0")
+        if self.precision == "mixed_float16" and self.accumulate > 1:
+            raise ValueError(
+                "mixed_float16 leaves batches out whose gradients overflow, and then accumulate "
+                "does not know its place in the epoch; use mixed_bfloat16, or larger batches"
+            )
         return self
 
 

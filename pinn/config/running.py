@@ -53,7 +53,10 @@ class RunOptions(Config):
         0.0, ge=0, description="Smallest change of the metric that counts as improvement."
     )
     logger: Literal["csv", "tensorboard", "mlflow", "none"] = Field(
-        "csv", description="Where the history goes besides the archive; two need an extra."
+        "csv",
+        description="Where the history goes besides the archive: history.csv, event files in "
+        "tensorboard, an MLflow run (MLFLOW_TRACKING_URI), or nowhere; the two need an extra of "
+        "that name.",
     )
     sample_every: int = Field(
         0,

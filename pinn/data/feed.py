@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from pinn.data.grouping import Groups
+from pinn.data.labels import Labels
 from pinn.data.masks import encode
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
@@ -27,6 +27,11 @@ class Batches:
         batch_size: groups in a batch.
         seed: of the order.
         shuffle: mix the groups of all scans anew in every epoch; else scan by scan, in order.
+        per_epoch: groups in an epoch, if fewer than there are: the next ones of an endless row in
+            which every group comes once before any comes again. Needs `shuffle`.
+        labels: of each scan, where the loss compares with them; one that has no groups may have
+            None.
+        physics_weight: of an epoch, where the loss asks for it.
 
     Attributes:
         groups: number of groups in an epoch.
@@ -43,6 +48,10 @@ class Batches:
         batch_size: int,
         seed: int,
         shuffle: bool = True,
+        *,
+        per_epoch: int | None = None,
+        labels: Sequence[Labels | None] | None = None,
+        physics_weight: Callable[[int], float] | None = None,
     ) -> None:
         if len(scans) != len(groups):
             raise ConfigError(f"{len(scans)} scans came with groups for {len(groups)}")
@@ -51,18 +60,26 @@ class Batches:
         sizes = sorted({scan.N for scan in scans})
         members = sorted({g.indices.shape[1] for g in groups})
         if len(sizes) > 1:
-            raise ScanError(f"scans of different frame size {sizes} cannot be mixed in a batch")
+            raise ScanError(
+                f"scans of different frame size {sizes} cannot be mixed in a batch; bring them to "
+                "one with frame_size (crop or pad) or bin_frames when they are loaded"
+            )
         if len(members) > 1:
             raise ConfigError(f"groups of different size {members} cannot be mixed in a batch")
         self._scans, self._groups = list(scans), list(groups)
         self._batch_size, self._seed, self._shuffle = batch_size, seed, shuffle
         self._owner = np.repeat(np.arange(len(groups)), [len(g) for g in groups])
         self._row = np.concatenate([np.arange(len(g)) for g in groups] or [np.zeros(0, np.int64)])
-        self.groups = len(self._owner)
+        self._all = self.groups = len(self._owner)
         if not self.groups:
             raise ScanError("there are no groups to make batches of")
+        if per_epoch is not None and per_epoch < 1:
+            raise ConfigError(f"groups_per_epoch is {per_epoch}, but at least 1 is required")
+        if shuffle and per_epoch is not None:
+            self.groups = min(per_epoch, self._all)
+        self._labels, self._physics_weight = labels, physics_weight
         self._N, self._C = sizes[0], members[0]
-        self._order: tuple[int, np.ndarray] = (-1, self._row)
+        self._orders: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
         return -(-self.groups // self._batch_size)
@@ -78,7 +95,9 @@ class Batches:
             `frames` float32 `(B, N, N, C)`, normalised amplitude, -1 at masked pixels; `offsets`
             float32 `(B, C, 2)` [y, x] in pixels; `scale` float32 `(B,)`, exposure factor of the
             scan; `scan` int32 `(B,)`, number of the scan; `weight` float32 `(B,)`, 1, or 0 for
-            the repeated groups that fill up the last batch.
+            the repeated groups that fill up the last batch. With labels also `labels` float32
+            `(B, K, N, N, 2)`, 0 where there is none, and `labelled` float32 `(B, K, N, N)`; with a
+            weight of the physics `physics_weight` float32 `(B,)`, one number.
 
         Raises:
             IndexError: there is no such batch.
@@ -93,6 +112,7 @@ class Batches:
         frames = np.empty((B, self._N, self._N, self._C), np.float32)
         offsets = np.empty((B, self._C, 2), np.float32)
         scale = np.empty(B, np.float32)
+        patches: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         step = max(1, _CACHED_PIXELS // self._N**2)
         for number in np.unique(owner):
             mine = np.flatnonzero(owner == number)
@@ -109,53 +129,46 @@ class Batches:
                 frames[mine[place[0]], :, :, place[1]] = amplitude[frame]
             offsets[mine] = groups.offsets[row[mine]]
             scale[mine] = factor
-        return {
+            if self._labels is not None and (labels := self._labels[number]) is not None:
+                patches.append((mine, *labels.read(groups, row[mine])))
+        batch = {
             "frames": frames,
             "offsets": offsets,
             "scale": scale,
             "scan": owner.astype(np.int32),
             "weight": weight,
         }
+        if self._labels is not None:
+            batch |= _stacked(patches, B)
+        if self._physics_weight is not None:
+            batch["physics_weight"] = np.full(B, self._physics_weight(epoch), np.float32)
+        return batch
 
     def _epoch_order(self, epoch: int) -> np.ndarray:
+        """Groups of an epoch: a piece of the endless row of all rounds through all groups."""
         if not self._shuffle:
             return np.arange(self.groups)
-        known, order = self._order
-        if known != epoch:
-            order = np.random.default_rng([self._seed, epoch]).permutation(self.groups)
-            self._order = (epoch, order)
-        return order
+        first, last = epoch * self.groups, (epoch + 1) * self.groups
+        rounds = range(first // self._all, (last - 1) // self._all + 1)
+        self._orders = {number: self._round(number) for number in rounds}
+        row = np.concatenate([self._orders[number] for number in rounds])
+        start = first - rounds[0] * self._all
+        return row[start : start + self.groups]
+
+    def _round(self, number: int) -> np.ndarray:
+        known = self._orders.get(number)
+        if known is not None:
+            return known
+        return np.random.default_rng([self._seed, number]).permutation(self._all)
 
 
-def split_groups(groups: Groups, fraction: float, seed: int) -> tuple[Groups, Groups]:
-    """Split off a share of the groups by region.
-
-    The groups are ordered by their centres along the longer axis of the scan, and a block at one
-    end (`seed` picks which) is held out. Groups next to the block that share a frame with it are
-    left out of both, so that no held-out frame is trained on.
-
-    Args:
-        fraction: share to hold out, rounded to whole groups; 0 holds out nothing.
-
-    Returns:
-        Groups to learn from, and held-out groups (maybe none).
-
-    Raises:
-        ConfigError: nothing is left to learn from.
-    """
-    count = math.floor(fraction * len(groups) + 0.5)
-    if count == 0:
-        return groups, groups.select(np.zeros(0, np.int64))
-    axis = int(np.argmax(np.ptp(groups.centres, axis=0)))
-    order = np.lexsort((np.arange(len(groups)), groups.seeds, groups.centres[:, axis]))
-    if np.random.default_rng(seed).integers(2):
-        order = order[::-1]
-    held = groups.select(np.sort(order[:count]))
-    shared = np.isin(groups.indices, held.indices).any(axis=1)
-    learn = groups.select(np.flatnonzero(~shared))
-    if not len(learn):
-        raise ConfigError(
-            f"holding out {fraction:g} of {len(groups)} groups leaves none to learn from that "
-            "shares no frame with them; hold out less (validation_fraction) or make more groups"
-        )
-    return learn, held
+def _stacked(
+    patches: list[tuple[np.ndarray, np.ndarray, np.ndarray]], size: int
+) -> dict[str, np.ndarray]:
+    """Labels of one batch from those of its scans: rows of the batch, values, where defined."""
+    shape = (size, *patches[0][1].shape[1:])
+    labels, labelled = np.zeros((*shape, 2), np.float32), np.zeros(shape, np.float32)
+    for rows, values, defined in patches:
+        labels[rows, ..., 0], labels[rows, ..., 1] = values.real, values.imag
+        labelled[rows] = defined
+    return {"labels": labels, "labelled": labelled}

@@ -125,7 +125,10 @@ def write_archive(
     with atomic_path(final) as temporary, ExitStack() as stack:
         members: dict[str, IO[bytes]] = {name: io.BytesIO(text) for name, text in texts.items()}
         for name, group in arrays.items():
-            file = stack.enter_context(tempfile.TemporaryFile(dir=final.parent))
+            # unnamed where the system can; else under a name that the next run clears away
+            file = stack.enter_context(
+                tempfile.TemporaryFile(dir=final.parent, prefix=f".{final.stem}.", suffix=".tmp")
+            )
             write_arrays(file, group)
             members[name] = file
         manifest = {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,23 @@ def atomic_path(final: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: str | Path, names: Iterable[str]) -> None:
+    """Remove what a killed writer of these files left in `folder`: its temporary files.
+
+    Only for files that nobody else writes meanwhile; others' temporary files stay.
+
+    Args:
+        folder: may be missing.
+        names: final names of the files, as `wts.h5.zip`.
+    """
+    stems = "|".join(sorted({re.escape(Path(name).stem[:40]) for name in names}))
+    pattern = re.compile(rf"\.(?:{stems})\.[0-9a-z_]+\.tmp(?:\.\w+)?")
+    with suppress(OSError):
+        for place in Path(folder).iterdir():
+            if pattern.fullmatch(place.name):
+                place.unlink(missing_ok=True)
 
 
 def check_writable(folder: str | Path) -> None:

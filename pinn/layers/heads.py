@@ -1,4 +1,4 @@
-"""Output heads: bounded phase, non-negative amplitude, and their polar combination."""
+"""Output heads: amplitude and phase, or real and imaginary part, and how they are combined."""
 
 from __future__ import annotations
 
@@ -61,6 +61,32 @@ class PhaseHead(PhysicsLayer):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
+class RealHead(PhysicsLayer):
+    """Maps a real feature map to a real part: `1 + x`, float32.
+
+    Linear and without bounds, as `ImaginaryHead` is: an object of unit amplitude can have any
+    phase, and an object brighter than the mean any amplitude.
+    """
+
+    def call(self, x):
+        return 1.0 + x
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class ImaginaryHead(PhysicsLayer):
+    """Maps a real feature map to an imaginary part: `x` itself, float32."""
+
+    def call(self, x):
+        return x
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
 class RingMask(PhysicsLayer):
     """Zeroes the central square `[start, start + size)` of both image axes."""
 
@@ -92,6 +118,17 @@ class PolarPatches(PhysicsLayer):
     def call(self, inputs):
         amplitude, phase = inputs
         return pairs.stack(pairs.polar(amplitude, phase))
+
+    def compute_output_shape(self, input_shapes):
+        return (*input_shapes[0], 2)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class RectangularPatches(PhysicsLayer):
+    """`[real, imaginary]`, each `(B, N, N, C)`, to the pair `(B, N, N, C, 2)`."""
+
+    def call(self, inputs):
+        return pairs.stack(tuple(inputs))
 
     def compute_output_shape(self, input_shapes):
         return (*input_shapes[0], 2)

@@ -1,10 +1,11 @@
-"""Smoothness penalties on a complex image."""
+"""Penalties on a complex image alone: how rough it is, how far it strays from its mean."""
 
 from __future__ import annotations
 
 from keras import ops
 
-from pinn.ops.pairs import Pair, Tensor, abs2
+from pinn.ops.pairs import Pair, Tensor, abs2, conj, multiply, safe_abs
+from pinn.ops.phases import bounded_angle, magnitude
 
 
 def total_variation(pair: Pair, smoothing: float = 1e-3) -> Tensor:
@@ -23,10 +24,7 @@ def total_variation(pair: Pair, smoothing: float = 1e-3) -> Tensor:
         `(...,)`, one value per image.
     """
     down, right = _differences(pair)
-    slope2 = ops.pad(abs2(down), _padding(down, -2)) + ops.pad(abs2(right), _padding(right, -1))
-    # x / (sqrt(x + e^2) + e) equals sqrt(x + e^2) - e without the loss of digits at small x.
-    root = ops.sqrt(slope2 + smoothing * smoothing)
-    return ops.sum(slope2 / (root + smoothing), axis=(-2, -1))
+    return ops.sum(_slope(abs2(down), abs2(right), smoothing), axis=(-2, -1))
 
 
 def squared_variation(pair: Pair) -> Tensor:
@@ -35,14 +33,56 @@ def squared_variation(pair: Pair) -> Tensor:
     return ops.sum(abs2(down), axis=(-2, -1)) + ops.sum(abs2(right), axis=(-2, -1))
 
 
+def amplitude_variation(pair: Pair, smoothing: float = 1e-3) -> Tensor:
+    """Total variation of the modulus, per pixel: `(..., H, W)` to `(...,)`.
+
+    Like `total_variation`, but the mean over the pixels, so that it does not grow with the image.
+    """
+    modulus = safe_abs(pair)
+    down, right = _differences((modulus, ops.zeros_like(modulus)))
+    return ops.mean(_slope(abs2(down), abs2(right), smoothing), axis=(-2, -1))
+
+
+def phase_variation(pair: Pair, smoothing: float = 1e-3) -> Tensor:
+    """Total variation of the phase in radians, per pixel: `(..., H, W)` to `(...,)`.
+
+    The difference of two neighbours is the angle of `z_next conj(z)`, in (-pi, pi]: no phase is
+    unwrapped, none is taken of a pixel alone, and a step across the branch cut costs nothing. The
+    gradient fades where a neighbour is dark (see `pinn.ops.phases`).
+    """
+    re, im = pair
+    down = multiply((re[..., 1:, :], im[..., 1:, :]), conj((re[..., :-1, :], im[..., :-1, :])))
+    right = multiply((re[..., :, 1:], im[..., :, 1:]), conj((re[..., :, :-1], im[..., :, :-1])))
+    steps = bounded_angle(down), bounded_angle(right)
+    return ops.mean(_slope(steps[0] ** 2, steps[1] ** 2, smoothing), axis=(-2, -1))
+
+
+def amplitude_deviation(pair: Pair) -> Tensor:
+    """Mean distance of the modulus from its mean over the image: `(..., H, W)` to `(...,)`."""
+    modulus = safe_abs(pair)
+    return ops.mean(magnitude(modulus - ops.mean(modulus, (-2, -1), keepdims=True)), (-2, -1))
+
+
+def phase_deviation(pair: Pair) -> Tensor:
+    """Mean distance of the phase from that of the image's mean, radians: `(..., H, W)` to `(...,)`.
+
+    The phase of the mean, not the mean of phases, which has no meaning across the branch cut.
+    """
+    mean = tuple(ops.mean(part, axis=(-2, -1), keepdims=True) for part in pair)
+    return ops.mean(magnitude(bounded_angle(multiply(pair, conj((mean[0], mean[1]))))), (-2, -1))
+
+
+def _slope(down2: Tensor, right2: Tensor, smoothing: float) -> Tensor:
+    """`sqrt(down^2 + right^2 + e^2) - e` of every pixel, from squared forward differences."""
+    last_row = [(0, 0)] * (len(down2.shape) - 2) + [(0, 1), (0, 0)]
+    last_column = [(0, 0)] * (len(down2.shape) - 2) + [(0, 0), (0, 1)]
+    slope2 = ops.pad(down2, last_row) + ops.pad(right2, last_column)
+    # x / (sqrt(x + e^2) + e) equals sqrt(x + e^2) - e without the loss of digits at small x.
+    return slope2 / (ops.sqrt(slope2 + smoothing * smoothing) + smoothing)
+
+
 def _differences(pair: Pair) -> tuple[Pair, Pair]:
     re, im = pair
     down = re[..., 1:, :] - re[..., :-1, :], im[..., 1:, :] - im[..., :-1, :]
     right = re[..., :, 1:] - re[..., :, :-1], im[..., :, 1:] - im[..., :, :-1]
     return down, right
-
-
-def _padding(pair: Pair, axis: int) -> list[tuple[int, int]]:
-    padding = [(0, 0)] * len(pair[0].shape)
-    padding[axis] = (0, 1)
-    return padding

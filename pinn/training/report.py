@@ -1,29 +1,30 @@
-"""What a run leaves in its folder besides the archive: configuration, history, pictures."""
+"""What a run leaves in its folder besides archive and history: configuration and pictures."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from pinn import backend
 from pinn.config import ModelConfig, TrainConfig
 from pinn.data.feed import Batches
-from pinn.io.atomic import atomic_write_csv, atomic_write_json
+from pinn.data.scan import Scan
+from pinn.io.atomic import atomic_write_json
 from pinn.trained import Model
+from pinn.training.resume import CONFIG
+
+_PREVIEW_FRAMES = 400
 
 
-def write_config(folder: Path, config: ModelConfig, run: TrainConfig) -> None:
-    """`config.json`: the resolved options and the versions that ran them."""
-    atomic_write_json(
-        folder / "config.json",
-        {"model": config.to_dict(), "train": run.to_dict(), "versions": backend.versions()},
-    )
+def write_config(folder: Path, config: ModelConfig, run: TrainConfig, origin: int = 0) -> None:
+    """`config.json`: the resolved options and the versions that ran them.
 
-
-def write_history(folder: Path, history: list[dict[str, Any]]) -> None:
-    """`history.csv`: one row per epoch."""
-    if history:
-        atomic_write_csv(folder / "history.csv", history)
+    Args:
+        origin: epochs of the trained model that the run trains on.
+    """
+    content = {"model": config.to_dict(), "train": run.to_dict(), "versions": backend.versions()}
+    atomic_write_json(folder / CONFIG, {**content, **({"origin": origin} if origin else {})})
 
 
 def write_training_pictures(folder: Path, model: Model, feed: Batches) -> None:
@@ -42,8 +43,46 @@ def write_training_pictures(folder: Path, model: Model, feed: Batches) -> None:
     write_samples(folder / "samples.png", frames, first[..., 0] + 1j * first[..., 1])
 
 
-def write_run(folder: Path, model: Model, feed: Batches, pictures: bool) -> None:
-    """Everything but the archive; pictures only when asked for, they take a second."""
-    write_history(folder, model.history)
-    if pictures:
-        write_training_pictures(folder, model, feed)
+def write_preview(path: Path, model: Model, scan: Scan, epoch: int) -> None:
+    """Amplitude and phase of the middle of a scan, stitched, as the network has it now.
+
+    Args:
+        path: the picture.
+        model: in training.
+        scan: of which the `_PREVIEW_FRAMES` frames nearest to its middle are used, so that the
+            cost is bounded.
+        epoch: for the heading.
+    """
+    from pinn.inference import reconstruct
+    from pinn.panels import AMPLITUDE_MAP, draw_image, new_figure, phase_colours, robust_range, save
+
+    rows = _middle(scan.positions_px, max(_PREVIEW_FRAMES, model.config.gridsize**2))
+    # not scaled to the frames: the picture shows what the network says
+    recon = reconstruct(scan.select(rows), model, calibrate=False)
+    valid = recon.valid_mask
+    amplitude = np.abs(recon.object)
+    phase = np.angle(recon.object * np.conj(np.sum(recon.object[valid])))
+    limits, cmap, words = phase_colours(phase[valid], "covered pixels")
+    figure = new_figure(11.0, 5.2)
+    left, right = figure.subplots(1, 2)
+    draw_image(
+        figure,
+        left,
+        amplitude,
+        limits=robust_range(amplitude[valid]),
+        cmap=AMPLITUDE_MAP,
+        label="amplitude",
+        valid=valid,
+    )
+    label = f"phase in rad ({words})"
+    draw_image(figure, right, phase, limits=limits, cmap=cmap, label=label, valid=valid)
+    what = f"{len(rows)} of {len(scan)} frames" if len(rows) < len(scan) else "all frames"
+    figure.suptitle(f"{scan.name or 'scan'} after epoch {epoch}, {what}, contrast not calibrated")
+    save(figure, path)
+
+
+def _middle(positions: np.ndarray, count: int) -> np.ndarray:
+    """Rows of the `count` positions nearest to the middle of all, in order."""
+    middle = (positions.min(0) + positions.max(0)) / 2
+    away = np.sum((positions - middle) ** 2, axis=1)
+    return np.sort(np.argsort(away, kind="stable")[:count])

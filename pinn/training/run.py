@@ -12,9 +12,10 @@ from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
 from pinn.io.atomic import check_writable
 from pinn.trained import Model
-from pinn.training.groups import groups_of
-from pinn.training.resume import archive_to_resume, check_resumed
+from pinn.training.plan import plan_run
+from pinn.training.resume import archive_to_resume, begun, check_resumed
 from pinn.training.session import Session
+from pinn.training.start import check_watched, probe_modes_of
 from pinn.training.watcher import Report
 
 
@@ -24,11 +25,12 @@ def train(
     train: TrainConfig | None = None,
     *,
     output: str | Path | None = None,
+    validation_scans: Sequence[Scan] = (),
     resume: bool = False,
     progress: Report | None = None,
     **options: Any,
 ) -> Model:
-    """Train a network on one or more scans, without labels.
+    """Train a network on one or more scans.
 
     Args:
         scans: what to learn from; several are mixed, each with its own probe and scale.
@@ -36,8 +38,12 @@ def train(
             `epochs` more, with a fresh optimiser.
         train: the run.
         output: folder for `wts.h5.zip` (rewritten after every epoch), `history.csv`,
-            `config.json`, `loss.png` and `samples.png`; nothing is written without it.
-        resume: continue the run whose archive lies in `output`, up to `train.epochs`.
+            `config.json`, `loss.png`, `samples.png` and, where asked for, `best/` and
+            `preview.png`; nothing is written without it.
+        validation_scans: only watched (`val_loss`), never learned from; they take the place of the
+            groups that would be held out of `scans`.
+        resume: continue the run in `output`, up to `train.epochs`, as if it had never stopped; one
+            that has all its epochs is completed where a kill left something undone.
         progress: called after steps and epochs; if it raises `StopRequested` the run ends after
             the step and is saved.
         options: single fields of `ModelConfig` or `TrainConfig`, for instance `epochs=20`.
@@ -60,6 +66,9 @@ def train(
     if resume:
         if isinstance(model, Model):
             raise ConfigError("resume takes the model from the output folder; give no other")
+        if (options_then := begun(folder)) is not None:  # nothing was saved yet: begin again
+            resume, model, train = False, model or options_then[0], train or options_then[1]
+    if resume:
         start = archive_to_resume(folder, scans)
         train = train or TrainConfig(**start.provenance["train"])
         if isinstance(model, ModelConfig):
@@ -67,31 +76,19 @@ def train(
     run = (train or TrainConfig()).replace(**train_options)
     if resume and start is not None:
         check_resumed(run, start)
+    watched = list(validation_scans)
+    modes = probe_modes_of([*scans, *watched])
     if start is not None:
-        config = start.config
+        config = start.config.replace(probe_modes=max(modes, start.config.probe_modes))
         if model_options and config.replace(**model_options) != config:
             raise ConfigError("a trained model keeps its network; drop the model options")
     else:
         given = model if isinstance(model, ModelConfig) else ModelConfig(N=scans[0].N)
-        probes = 1 if scans[0].probe is None else len(scans[0].probe_gauge())
-        config = given.replace(**{"N": scans[0].N, "probe_modes": probes, **model_options})
-    _check_scans(scans, config)
+        config = given.replace(**{"N": scans[0].N, "probe_modes": modes, **model_options})
     if run.deterministic:
         backend.deterministic(run.seed)
-    groups = [groups_of(scan, config, run) for scan in scans]
-    session = Session(scans, groups, config, run, start, resume)
+    plan = plan_run(scans, watched, config, run)
+    if resume and start is not None:
+        check_watched(start, watched)
+    session = Session(plan, config, run, start, resume)
     return session.fit(folder, progress)
-
-
-def _check_scans(scans: list[Scan], config: ModelConfig) -> None:
-    for scan in scans:
-        if scan.N != config.N:
-            raise ScanError(
-                f"scan {scan.name} has frames of {scan.N} x {scan.N}, but {config.N} x {config.N} "
-                "are needed; crop, pad or leave it out"
-            )
-        modes = len(scan.probe_gauge())
-        if modes != config.probe_modes:
-            raise ScanError(
-                f"scan {scan.name} has {modes} probe modes, but {config.probe_modes} are needed"
-            )

@@ -5,140 +5,156 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import keras
-import numpy as np
-
 from pinn import backend
-from pinn.data.feed import Batches
 from pinn.data.fingerprint import digest
 from pinn.data.statistics import training_statistics
-from pinn.errors import ConfigError, ScanError
-from pinn.initialise import initialise
 from pinn.model import PtychoModel
 from pinn.objective import Objective
-from pinn.ops.patches import canvas_size
-from pinn.optimiser import arrays_of, assign, make_optimizer
+from pinn.optimisation import (
+    AveragedWeights,
+    arrays_of,
+    assign,
+    check_precision,
+    equip,
+    in_float32,
+    plateau_factor,
+    set_plateau_factor,
+    swap,
+)
 from pinn.trained import Model
+from pinn.training.collapse import Sentinel
 from pinn.training.feed import Feed
-from pinn.training.groups import split
-from pinn.training.report import write_run
-from pinn.training.resume import digests
+from pinn.training.journal import Journal
+from pinn.training.keeper import Keeper
+from pinn.training.monitor import early_stop, metric_of
+from pinn.training.resume import Unfinished
+from pinn.training.start import calibrate_start, needs_contrast, set_start
 from pinn.training.watcher import Report, Watcher
 
-_STATISTICS_FRAMES = 4096
 _FAINT = 1e-4  # counts per pixel
 
 
 class Session:
     """One call of `train`: owns the model, the optimiser and the feed."""
 
-    def __init__(self, scans, groups, config, run, start, resume) -> None:
-        self.scans, self.config, self.run = scans, config, run
+    def __init__(self, plan, config, run, start, resume) -> None:
+        self.scans, self.config, self.run = plan.scans, config, run
         self.first = 0 if start is None else len(start.history)
-        self.last = run.epochs if resume else self.first + run.epochs
-        statistics = [scan.statistics() for scan in scans]
-        reach = max(float(np.abs(g.offsets).max()) for g in groups)
-        if reach > 2 * config.N:
-            raise ScanError(
-                f"a group of {config.gridsize**2} nearest frames spans {2 * reach:.0f} px, more "
-                f"than four frames of {config.N} px: a position is far from all others, or the "
-                "positions are not in pixels; remove it, set max_distance, correct them or use "
-                "gridsize 1"
-            )
-        canvas = canvas_size(reach, config.N)
-        learn, hold = zip(*(split(g, run) for g in groups), strict=True)
-        self.feed = Batches(scans, list(learn), run.batch_size, run.seed, shuffle=True)
-        held = [h for h in hold if len(h.indices)]
-        self.held = Batches(scans, list(hold), run.batch_size, 0, shuffle=False) if held else None
-        if start is None:  # what `initialise` does not redraw: other layers of a user's network
-            keras.utils.set_random_seed(run.seed)
-        self.network = PtychoModel(config, canvas, len(scans), Objective(run))
+        self.resumed = resume
+        # epochs of a trained model that this run trains on
+        self.origin = start.provenance.get("origin", 0) if resume else self.first
+        self.last = self.origin + run.epochs
+        self.unfinished = Unfinished.of(start) if resume else None
+        self.feed = plan.feed(run, origin=self.origin)
+        self.held = plan.held(run)
+        statistics = [scan.statistics() for scan in plan.scans]
+        own = [digest(scan) for scan in plan.scans]
+        check_precision(run)
+        self.network = PtychoModel(
+            config,
+            plan.canvas,
+            len(plan.scans),
+            Objective(run),
+            run.precision,
+            contrast=needs_contrast(run, start, own),
+        )
         per_pixel = min(s.mean_counts for s in statistics) / config.N**2
         if per_pixel < _FAINT:  # no dose has so few photons: these are arbitrary units
             self.network.count_unit = 1.0 / per_pixel
-        factors = [s.exposure_factor for s in statistics]
-        own = [digest(scan) for scan in scans]
-        same = start is not None and digests(start) == own
-        if not same:
-            self.network.probe.set_probe(np.stack([s.probe_gauge() for s in scans]))
-            self.network.scale.set_from_exposure(factors)
-        if start is None:
-            initialise(self.network.network, run.seed)
-            self._set_input_statistics(factors)
-        elif same:
-            self.network.load_arrays(start.network.named_arrays())
-        else:
-            for part in ("network", "normalise"):
-                theirs = getattr(start.network, part).get_weights()
-                getattr(self.network, part).set_weights(theirs)
-        steps = len(self.feed) * run.epochs
-        self.network.compile(optimizer=make_optimizer(run, steps))
-        self.network.optimizer.build(self.network.trainable_variables)
+        set_start(self.network, plan, own, run, start)
+        if run.calibrate_start and run.mode == "pinn" and not resume:
+            calibrate_start(self.network, self.feed, [scan.name for scan in plan.scans])
+        equip(self.network, run, len(self.feed))
         self.history: list[dict[str, Any]] = []
         if start is not None:
             self.history = list(start.history)
             if resume and start.optimizer_arrays is not None:
                 assign(self.network.optimizer, start.optimizer_arrays)
-                if run.schedule == "constant":  # a schedule is not among the stored arrays
-                    self.network.optimizer.learning_rate = run.learning_rate
+        known = start.provenance if resume else {}
+        taken_over = {name: known[name] for name in ("mlflow_run",) if name in known}
         self.model = Model(
             config,
             self.network,
-            training_statistics(scans, statistics).to_dict(),
+            training_statistics(plan.scans[: plan.trained], statistics[: plan.trained]).to_dict(),
             self.history,
             provenance={
-                "scans": [
-                    {"name": s.name, "source": str(s.source or ""), "digest": d}
-                    for s, d in zip(scans, own, strict=True)
-                ],
-                "groups": [len(g) for g in learn],
-                "held_out": [len(g) for g in hold],
-                "notes": [note for g in groups for note in g.notes],
-                "canvas_px": canvas,
+                **plan.provenance(own),
                 "train": run.to_dict(),
                 "hardware": backend.hardware(),
+                "origin": self.origin,
+                "events": list(start.provenance.get("events", ())) if resume else [],
+                **taken_over,
             },
         )
-
-    def _set_input_statistics(self, factors: list[float]) -> None:
-        """Mean and spread of the normalised amplitude over a seeded sample of frames."""
-        if self.config.input_transform == "none":
-            return
-        N = self.config.N
-        total, squares, seen = np.zeros((N, N)), np.zeros((N, N)), np.zeros((N, N))
-        for scan, factor in zip(self.scans, factors, strict=True):
-            rng = np.random.default_rng(self.run.seed)
-            count = min(len(scan), _STATISTICS_FRAMES)
-            sample = np.sort(rng.choice(len(scan), count, replace=False))
-            for first in range(0, count, 64):
-                amplitude, valid = scan.read(sample[first : first + 64])
-                amplitude = np.where(valid, amplitude.astype(np.float64) * factor, 0.0)
-                total += amplitude.sum(0)
-                squares += (amplitude**2).sum(0)
-                seen += valid.sum(0)
-        used = np.maximum(seen, 1)
-        mean = total / used
-        spread = np.sqrt(np.maximum(squares / used - mean**2, 0))
-        standard = self.config.input_transform == "standard"
-        self.network.normalise.set_statistics(mean, spread if standard else None, seen > 0)
+        self.metric = metric_of(run, self._columns())
+        self.set_rate()
 
     def fit(self, folder: Path | None, progress: Report | None) -> Model:
-        if self.first >= self.last:
-            raise ConfigError(
-                f"the run in the archive has {self.first} epochs already; ask for more than that"
-            )
-        watcher = Watcher(self, folder, progress)
-        held = None if self.held is None else Feed(self.held)
-        self.network.fit(
-            Feed(self.feed, self.first),
-            initial_epoch=self.first,
-            epochs=self.last,
-            validation_data=held,
-            callbacks=[watcher],
-            shuffle=False,
-            verbose=0,
-        )
-        self.model.optimizer_arrays = arrays_of(self.network.optimizer)
-        if folder is not None:
-            write_run(folder, self.model, self.held or self.feed, pictures=True)
+        """Train to the last epoch, or until the run stops.
+
+        Raises:
+            ConfigError: options that need a folder or a package, or an unknown column.
+            DivergedError: the loss is not finite; the last archive stays as it was.
+        """
+        journal = Journal(self.model.provenance["events"])
+        keeper = Keeper(self, folder, self.metric, journal)
+        keeper.begin(self.resumed, self.unfinished is None)
+        sentinel = Sentinel(self.network, self.feed, from_scratch=self.origin == 0)
+        watcher = Watcher(self, keeper, journal, sentinel, progress)
+        if progress is not None:
+            journal.tell = watcher.say
+        finished = False
+        try:
+            for first, last, batch in self._legs(journal):
+                watcher.feed = Feed(self.feed, batch)
+                self.network.fit(
+                    watcher.feed,
+                    initial_epoch=first,
+                    epochs=last,
+                    callbacks=[AveragedWeights(), watcher],
+                    shuffle=False,
+                    verbose=0,
+                )
+                if self.network.stop_training:
+                    break
+            finished = not watcher.stopped
+            swap(self.network, average=True)  # where nothing was left to train, `fit` has not
+            self.model.optimizer_arrays = arrays_of(self.network.optimizer)
+            if self.run.precision != "float32":
+                self.model.network = in_float32(self.network)
+            keeper.end(finished)
+        finally:
+            keeper.close(finished)
         return self.model
+
+    def _legs(self, journal: Journal) -> list[tuple[int, int, int]]:
+        """What is left to train: first epoch, the one after the last, first batch."""
+        stopped = early_stop(self.history[self.origin :], self.run, self.metric)
+        if self.first >= self.last or stopped:
+            done = f"the run has all of its {self.last} epochs; more epochs would go on with it"
+            journal.say(stopped or done)
+            return []
+        journal.forget("early_stop")
+        if self.unfinished is None:
+            return [(self.first, self.last, 0)]
+        legs = [(self.first, self.first + 1, self.unfinished.batch)]
+        return [*legs, (self.first + 1, self.last, 0)] if self.first + 1 < self.last else legs
+
+    def set_rate(self) -> None:
+        """Lower the learning rate where the schedule is plateau and the metric has not moved."""
+        values = [row.get(self.metric) for row in self.history[self.origin :]]
+        set_plateau_factor(self.network.optimizer, plateau_factor(values, self.run))
+
+    def validate(self, epoch: int) -> dict[str, float]:
+        """Means over the held-out groups, `val_loss` and so on; nothing if there are none."""
+        if self.held is None:
+            return {}
+        feed = Feed(self.held)
+        feed.epoch = epoch
+        means = self.network.evaluate(feed, verbose=0, return_dict=True)
+        return {f"val_{name}": float(value) for name, value in means.items()}
+
+    def _columns(self) -> list[str]:
+        """Columns that the history will have, and a run can be judged by."""
+        names = [metric.name for metric in self.network.metrics]
+        return [*names, *(f"val_{name}" for name in names if self.held is not None)]

@@ -1,125 +1,186 @@
-"""What happens beside the steps of a training run: progress, history, archive, refusal of NaN."""
+"""What happens beside the steps of a training run: progress, history, judgement, saving."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
 import keras
-import numpy as np
 
-from pinn.config import ModelConfig, TrainConfig
+from pinn.config import TrainConfig
 from pinn.data.feed import Batches
 from pinn.errors import DivergedError
 from pinn.model import PtychoModel
-from pinn.optimiser import arrays_of
+from pinn.optimisation import arrays_of, averaged
 from pinn.progress import Progress, StopRequested
+from pinn.staging import columns_of_epoch
 from pinn.trained import Model
-from pinn.training.report import write_config, write_run
+from pinn.training.collapse import Sentinel
+from pinn.training.feed import Feed
+from pinn.training.journal import Journal
+from pinn.training.keeper import Keeper
+from pinn.training.monitor import early_stop
+from pinn.training.pace import Pace
+from pinn.training.resume import Unfinished, metric_sums, set_metric_sums
 
 Report = Callable[[Progress], None]
+_EVERY = 0.2  # seconds between reports inside an epoch
 
 
 class Session(Protocol):
     """The part of a training session that is watched."""
 
-    config: ModelConfig
     run: TrainConfig
+    origin: int
     first: int
     last: int
+    metric: str
+    unfinished: Unfinished | None
     feed: Batches
-    held: Batches | None
     network: PtychoModel
     model: Model
     history: list[dict[str, Any]]
 
+    def validate(self, epoch: int) -> dict[str, float]: ...
+
+    def set_rate(self) -> None: ...
+
 
 class Watcher(keras.callbacks.Callback):
-    """Reports progress, keeps the history, refuses NaN and writes the archive.
+    """Reports progress, keeps the history, judges the run and has it saved.
 
-    A stop request ends the epoch after the step; what it did is in the history as an epoch.
+    A stop request ends the run after the step: the archive then holds an unfinished epoch, which
+    a resumed run finishes before anything else. Weights are read at the ends of epochs only,
+    which a stop brings about: in the middle of one JAX has given their memory away.
+
+    Attributes:
+        feed: what Keras trains on; told which epoch it is.
+        stopped: on request.
     """
 
-    def __init__(self, session: Session, folder: Path | None, report: Report | None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        keeper: Keeper,
+        journal: Journal,
+        sentinel: Sentinel,
+        report: Report | None,
+    ) -> None:
         super().__init__()
-        self.session, self.folder, self.report = session, folder, report
-        self._done = 0
-        self._batch = 0
-        self._started = self._epoch_started = time.perf_counter()
-        self._told = 0.0
-        self._configured = False
+        self.session, self.keeper, self.journal = session, keeper, journal
+        self.sentinel, self.report = sentinel, report
+        self.feed: Feed | None = None
+        self.stopped = False
+        cut = session.unfinished
+        done = 0 if cut is None else cut.batch * session.run.batch_size
+        self.pace = Pace(session.feed.groups * (session.last - session.first) - done)
+        self._epoch, self._batch, self._before = session.first, 0, 0.0
+        self._begun, self._told = time.perf_counter(), 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._epoch_started = time.perf_counter()
-        self._epoch = epoch
+        assert self.feed is not None
+        self.feed.epoch = epoch
+        self._epoch, self._batch, self._before = epoch, 0, 0.0
+        self._begun = time.perf_counter()
+        cut = self.session.unfinished
+        if cut is not None and cut.epoch == epoch + 1:
+            self._batch, self._before = cut.batch, cut.seconds
+            set_metric_sums(self.model.metrics, cut.metrics)
 
     def on_train_batch_end(self, batch, logs=None):
-        self._done += self.session.run.batch_size
+        groups, size = self.session.feed.groups, self.session.run.batch_size
+        self.pace.step(min(size, groups - self._batch * size))
+        self._batch += 1
+        if not math.isfinite((logs or {}).get("loss", 0.0)):  # the mean so far: NaN stays in it
+            raise self._diverged(f"in epoch {self._epoch + 1}, batch {self._batch}")
         now = time.perf_counter()
-        if self.report is not None and now - self._told > 0.2:
+        if now - self._told > _EVERY:
             self._told = now
             self._tell(epoch=self._epoch + 1)
 
     def on_epoch_end(self, epoch, logs=None):
-        row = {key: float(value) for key, value in (logs or {}).items()}
-        if not all(np.isfinite(value) for value in row.values()):
-            raise DivergedError(
-                f"the loss is not finite after epoch {epoch + 1}; lower the learning rate (now "
-                f"{self.session.run.learning_rate:g}) or check the scan; the archive of the last "
-                "good epoch stays"
-            )
-        seconds = time.perf_counter() - self._epoch_started
-        groups = self.session.feed.groups
-        self.session.history.append(
+        # averaged weights, where there are some, are what is validated, judged, drawn and saved
+        with averaged(self.model):
+            self._end_epoch(epoch, logs or {})
+
+    def _end_epoch(self, epoch: int, logs: dict[str, Any]) -> None:
+        session = self.session
+        seconds = self._before + time.perf_counter() - self._begun
+        session.unfinished = None
+        if self._batch < len(session.feed):
+            sums = metric_sums(self.model.metrics)
+            session.unfinished = Unfinished(epoch + 1, self._batch, seconds, sums)
+            self.save()
+            return
+        row = {name: float(value) for name, value in logs.items()}
+        row |= session.validate(epoch)
+        if not all(math.isfinite(value) for value in row.values()):
+            raise self._diverged(f"after epoch {epoch + 1}")
+        seconds = self._before + time.perf_counter() - self._begun
+        rate = keras.ops.convert_to_numpy(session.network.optimizer.learning_rate)
+        session.history.append(
             {
                 "epoch": epoch + 1,
                 **row,
-                "learning_rate": float(
-                    keras.ops.convert_to_numpy(self.session.network.optimizer.learning_rate)
-                ),
+                **columns_of_epoch(session.run, epoch - session.origin),
+                "learning_rate": float(rate),
                 "seconds": round(seconds, 3),
-                "groups_per_second": round(groups / seconds, 2),
+                "groups_per_second": round(session.feed.groups / seconds, 2),
                 "backend": keras.backend.backend(),
             }
         )
-        self.save()
-        if self.report is not None:
-            self._tell(epoch=epoch + 1, loss=row.get("loss"), val_loss=row.get("val_loss"))
-
-    def _tell(self, **values: Any) -> None:
-        # Not by an exception through `fit`: in the middle of an epoch JAX has given the weights'
-        # memory away, and they could not be saved.
-        try:
-            if self.report is not None:
-                self.report(self._progress(**values))
-        except StopRequested:
+        session.set_rate()
+        own = session.history[session.origin :]
+        for kind, text in self.sentinel.look(own):
+            self.journal.note(kind, epoch + 1, text)
+        reason = early_stop(own, session.run, session.metric)
+        if reason is not None:
+            self.journal.note("early_stop", epoch + 1, reason)
             self.model.stop_training = True
+        self.save()
+        self._tell(epoch=epoch + 1, loss=row["loss"], val_loss=row.get("val_loss"))
 
     def save(self) -> None:
-        """Write the archive with the optimiser's state (atomic: the old one stays until then)."""
-        if self.folder is None:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)  # or the archive would take its name
-        model = self.session.model
-        model.optimizer_arrays = arrays_of(self.session.network.optimizer)
-        model.save(self.folder)
-        if not self._configured:
-            write_config(self.folder, self.session.config, self.session.run)
-            self._configured = True
-        epoch, every = len(model.history), self.session.run.sample_every
-        feed = self.session.held or self.session.feed
-        write_run(self.folder, model, feed, pictures=bool(every) and epoch % every == 0)
+        """Have the state written, of a whole epoch or of one that was cut."""
+        session, model = self.session, self.session.model
+        model.optimizer_arrays = arrays_of(session.network.optimizer)
+        cut = session.unfinished
+        model.provenance["unfinished"] = None if cut is None else cut.to_dict()
+        if cut is None:
+            self.keeper.epoch()
+        else:
+            self.keeper.save()
 
-    def _progress(self, **values: Any) -> Progress:
-        elapsed = max(time.perf_counter() - self._started, 1e-9)
-        session = self.session
-        return Progress(
-            stage="train",
-            done=self._done,
-            total=len(session.feed) * session.run.batch_size * (session.last - session.first),
-            rate=self._done / elapsed,
-            epochs=session.last,
-            **values,
+    def say(self, text: str) -> None:
+        """A line for whoever watches."""
+        self._tell(epoch=self._epoch + 1, message=text)
+
+    def _tell(self, **values: Any) -> None:
+        # Not by an exception through `fit`, which would leave the epoch's end out.
+        if self.report is None:
+            return
+        session, pace = self.session, self.pace
+        try:
+            self.report(
+                Progress(
+                    stage="train",
+                    done=pace.done,
+                    total=pace.total,
+                    rate=pace.rate,
+                    epochs=session.last,
+                    **values,
+                )
+            )
+        except StopRequested:
+            self.stopped = True
+            if self.model is not None:
+                self.model.stop_training = True
+
+    def _diverged(self, where: str) -> DivergedError:
+        return DivergedError(
+            f"the loss is not finite {where}; lower learning_rate (now "
+            f"{self.session.run.learning_rate:g}) or clip_norm, or check the scan; the archive of "
+            "the last good epoch stays, and --resume with a lower learning_rate goes on from it"
         )

@@ -21,6 +21,7 @@ def folder(tmp_path_factory):
     for backend in BACKENDS:
         run(backend, "predict", place, *BACKENDS)
         run(backend, "resume", place, 4, *BACKENDS)
+        run(backend, "one_step", place, *BACKENDS)
     return place
 
 
@@ -47,3 +48,42 @@ def test_training_resumes_on_every_backend(folder, writer):
         # continuation far better than two runs of different seeds would (several percent).
         assert losses[reader][2] == pytest.approx(losses[writer][2], rel=2e-3)
         assert losses[reader][2] < losses[reader][0]
+
+
+def _relative(a, b):
+    return np.linalg.norm(a - b) / np.linalg.norm(b)
+
+
+@pytest.mark.parametrize("writer", BACKENDS)
+def test_the_first_resumed_step_is_the_one_the_writer_would_have_made(folder, writer):
+    steps = {r: dict(np.load(folder / f"step_{writer}_{r}" / "step.npz")) for r in BACKENDS}
+    own = steps[writer]
+    for other in steps.values():
+        assert other["loss"] == pytest.approx(own["loss"], rel=1e-5)
+        for prefix, tolerance in (("0", 1e-5), ("moved", 1e-3)):
+            # what a weight moves by is a small difference, of which rounding leaves four digits
+            names = [name for name in own if name.startswith(prefix)]
+            ours, theirs = (np.concatenate([s[n].ravel() for n in names]) for s in (other, own))
+            assert np.linalg.norm(theirs) > 0
+            assert _relative(ours, theirs) <= tolerance
+
+
+def test_a_run_handed_from_backend_to_backend_goes_on_without_a_jump(folder):
+    for epochs, backend in enumerate(BACKENDS, 1):
+        run(backend, "relay", folder, "relay", 3 * epochs)
+    run("jax", "relay", folder, "straight", 9)
+
+    def rows(name):
+        with (folder / name / "history.csv").open() as stream:
+            return list(csv.DictReader(stream))
+
+    relay = rows("relay")
+    assert [row["backend"] for row in relay] == [b for b in BACKENDS for _ in range(3)]
+    assert [int(row["epoch"]) for row in relay] == list(range(1, 10))
+    ours, straight = (
+        np.array([float(row["deviance"]) for row in part]) for part in (relay, rows("straight"))
+    )
+    noise = np.abs(np.diff(straight)).max()
+    assert abs(ours[3] - ours[2]) <= noise and abs(ours[6] - ours[5]) <= noise
+    np.testing.assert_allclose(ours[:4], straight[:4], rtol=2e-3)  # as in a resumed epoch above
+    assert ours[-1] < ours[0]

@@ -12,14 +12,13 @@ from scipy.ndimage import gaussian_filter
 N = 64
 
 
-def _model(folder: Path, optimizer):
+def _model(folder: Path):
     from pinn.config import ModelConfig
     from pinn.model import PtychoModel
 
     model = PtychoModel(ModelConfig(N=N, gridsize=2, n_filters_scale=1), canvas=N + 12)
     with np.load(folder / "start.npz") as start:
         model.load_arrays(dict(start))
-    model.compile(optimizer=optimizer)
     return model
 
 
@@ -73,13 +72,15 @@ def _steps(folder: Path, kind: str, count: str) -> None:
     import keras
 
     from pinn.config import TrainConfig
-    from pinn.optimiser import make_optimizer
+    from pinn.optimisation import equip
 
-    # As `pinn train` uses it, but for the rate: at 1e-3 the first steps of phase retrieval double
-    # a rounding with each step, whatever the backend.
-    training = make_optimizer(TrainConfig(learning_rate=2e-4), 2440)
-    optimizer = keras.optimizers.SGD(1.0) if kind == "sgd" else training
-    model = _model(folder, optimizer)
+    model = _model(folder)
+    if kind == "sgd":
+        model.compile(optimizer=keras.optimizers.SGD(1.0))
+    else:
+        # As `pinn train` uses it, but for the rate: at 1e-3 the first steps of phase retrieval
+        # double a rounding with each step, whatever the backend.
+        equip(model, TrainConfig(learning_rate=2e-4, epochs=40), 61)
     before = model.named_arrays()
     losses = []
     with np.load(folder / ("weak.npz" if count == "1" else "smooth.npz")) as batches:
@@ -149,6 +150,47 @@ def resume(folder: Path, epochs: str, *archives: str) -> None:
         copy = folder / f"resumed_{archive}_{keras.backend.backend()}"
         shutil.copytree(folder / archive, copy)
         pinn.train(scan, epochs=int(epochs), output=copy, resume=True)
+
+
+def relay(folder: Path, name: str, epochs: str) -> None:
+    """Begin the run FOLDER/<name> on this backend, or go on with it, up to so many epochs."""
+    import pinn
+
+    options = dict(n_filters_scale=1, n_groups=32, batch_size=8, schedule="constant")
+    begun = (folder / name).exists()
+    pinn.train(
+        pinn.load(folder / "scan.npz"),
+        epochs=int(epochs),
+        output=folder / name,
+        resume=begun,
+        **({} if begun else options),
+    )
+
+
+def one_step(folder: Path, *archives: str) -> None:
+    """The first step that each run FOLDER/<archive> would make: loss, weights before and after."""
+    import shutil
+
+    import keras
+
+    import pinn
+
+    def stop(progress):
+        raise pinn.StopRequested
+
+    scan = pinn.load(folder / "scan.npz")
+    for archive in archives:
+        copy = folder / f"step_{archive}_{keras.backend.backend()}"
+        shutil.copytree(folder / archive, copy)
+        before = pinn.load_model(copy).network.named_arrays()
+        model = pinn.train(scan, epochs=9, output=copy, resume=True, progress=stop)
+        after = model.network.named_arrays()
+        cut = model.provenance["unfinished"]
+        assert cut["batch"] == 1
+        total, count = cut["metrics"]["loss"]
+        arrays = {f"{number:04d}": after[name] for number, name in enumerate(after)}
+        moved = {f"moved_{i:04d}": after[n] - before[n] for i, n in enumerate(after)}
+        np.savez(copy / "step.npz", loss=total / count, **arrays, **moved)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scan_makers import counts_stack, positions
 
-from pinn.data.feed import Batches, split_groups
+from pinn.data.feed import Batches
 from pinn.data.frames import ArrayFrames
 from pinn.data.grouping import groups_for_inference, make_groups
+from pinn.data.labels import Labels
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
 
@@ -141,46 +142,77 @@ def test_what_cannot_be_mixed_is_refused():
         Batches(scans, groups, 4, 0).batch(5)
 
 
-# -- split --------------------------------------------------------------------------------
+# -- fewer groups per epoch -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("gridsize", [1, 2])
-@pytest.mark.parametrize("axis", [0, 1])
-def test_the_held_out_groups_are_a_region_that_no_training_group_touches(gridsize, axis):
-    places = np.random.default_rng(0).uniform((0, 0), (300, 80), (200, 2))
-    places = places[:, ::-1] if axis else places
-    groups = make_groups(places, gridsize)
-    ends = set()
-    for seed in range(6):
-        learn, held = split_groups(groups, 0.1, seed)
-        assert len(held) == 20
-        assert not np.isin(learn.indices, held.indices).any()
-        assert 160 - 40 * (gridsize - 1) < len(learn) <= 180
-        if gridsize == 1:
-            assert len(learn) == 180
-        rest = np.setdiff1d(groups.seeds, held.seeds)
-        along, others = held.centres[:, axis], groups.centres[rest, axis]
-        ends.add(bool(along.min() > others.max()))
-        # equal where two frames are each other's nearest: their groups are the same frames
-        assert along.min() >= others.max() or along.max() <= others.min()
-        again = split_groups(groups, 0.1, seed)[1]
-        np.testing.assert_array_equal(again.indices, held.indices)
-    assert ends == {True, False}
+def epoch_of(batches, epoch):
+    """Group numbers `(scan, row)` that count in an epoch, in order."""
+    found = []
+    for number in range(len(batches)):
+        batch = batches.batch(number, epoch)
+        real = np.flatnonzero(batch["weight"])
+        found += [(int(batch["scan"][b]), batch["offsets"][b].tobytes()) for b in real]
+    return found
 
 
-def test_a_share_below_half_a_group_holds_out_nothing():
-    groups = make_groups(positions(9), 2)
-    for fraction in (0.0, 0.05):
-        learn, held = split_groups(groups, fraction, 0)
-        assert len(learn) == 9
-        assert held.indices.shape == (0, 4)
-        assert held.max_offset == 0.0
+@pytest.mark.parametrize("share", [1, 4, 7, 18, 19, 40])
+def test_an_epoch_takes_the_next_groups_of_an_endless_row(share):
+    scans, groups = two_scans()
+    everything = set(epoch_of(Batches(scans, groups, 5, seed=2, shuffle=False), 0))
+    batches = Batches(scans, groups, 5, seed=2, per_epoch=share)
+    assert batches.groups == min(share, 19)
+    assert len(batches) == -(-batches.groups // 5)
+    row = [group for epoch in range(45) for group in epoch_of(batches, epoch)]
+    assert len(row) == 45 * batches.groups
+    for first in range(0, len(row) - 18, 19):  # a round has every group once
+        assert set(row[first : first + 19]) == everything
+    assert row[:19] != row[19:38]
+    again = Batches(scans, groups, 5, seed=2, per_epoch=share)
+    assert epoch_of(again, 3) == row[3 * batches.groups : 4 * batches.groups]
 
 
-def test_holding_out_everything_is_refused():
-    groups = make_groups(positions(9), 2)
-    with pytest.raises(ConfigError, match="validation_fraction"):
-        split_groups(groups, 0.9, 0)
+def test_all_groups_in_an_epoch_are_as_without_the_option():
+    scans, groups = two_scans()
+    plain, all_of_them = Batches(scans, groups, 5, 2), Batches(scans, groups, 5, 2, per_epoch=19)
+    assert epoch_of(plain, 6) == epoch_of(all_of_them, 6)
+    with pytest.raises(ConfigError, match="groups_per_epoch is 0"):
+        Batches(scans, groups, 5, 2, per_epoch=0)
+
+
+# -- labels and stages --------------------------------------------------------------------
+
+
+def test_labels_travel_with_their_groups():
+    truth = np.random.default_rng(3).normal(size=(2, 90, 90)) * (1 + 1j)
+    scans = [
+        make_scan(0, 12, truth=truth[0], truth_origin_px=(-9, -9)),
+        make_scan(1, 7, truth=truth[1], truth_origin_px=(20, 20)),
+    ]
+    groups = [make_groups(scan.positions_px, 2, seed=3) for scan in scans]
+    labels = [Labels(scan) for scan in scans]
+    batch = Batches(scans, groups, 5, seed=4, labels=labels).batch(3)
+    assert batch["labels"].shape == (5, 4, 16, 16, 2)
+    assert batch["labels"].dtype == batch["labelled"].dtype == np.float32
+    for b in range(5):
+        which = int(batch["scan"][b])
+        offsets = groups[which].offsets.astype(np.float32)
+        row = np.flatnonzero((offsets == batch["offsets"][b]).all((1, 2)))
+        values, defined = labels[which].read(groups[which], row)
+        np.testing.assert_array_equal(batch["labels"][b, ..., 0], values[0].real)
+        np.testing.assert_array_equal(batch["labels"][b, ..., 1], values[0].imag)
+        np.testing.assert_array_equal(batch["labelled"][b], defined[0])
+    assert 0 < batch["labelled"].mean() < 1
+
+
+def test_batches_hold_what_is_asked_for_only():
+    scans, groups = two_scans()
+    plain = Batches(scans, groups, 5, 0).batch(0)
+    assert set(plain) == {"frames", "offsets", "scale", "scan", "weight"}
+    staged = Batches(scans, groups, 5, 0, physics_weight=lambda epoch: epoch / 8)
+    for epoch in (0, 3):
+        weight = staged.batch(0, epoch)["physics_weight"]
+        assert weight.dtype == np.float32
+        np.testing.assert_array_equal(weight, np.full(5, epoch / 8))
 
 
 # -- blocks -------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The `cnn` network: published parameter counts, shapes, registry."""
+"""The published networks: parameter counts and shapes of `cnn`, registry."""
 
 import keras
 import numpy as np
@@ -32,6 +32,15 @@ COUNTS = [
 @pytest.mark.parametrize(("options", "expected"), COUNTS, ids=lambda v: str(v))
 def test_parameter_counts_are_the_published_ones(options, expected):
     config = ModelConfig(**{"n_filters_scale": 2, **options})
+    assert build_network(config).count_params() == expected
+
+
+BASELINE = [(64, 1, 2, 4_612_418), (128, 2, 2, 4_612_418), (256, 1, 2, 4_612_418)]
+
+
+@pytest.mark.parametrize(("N", "gridsize", "scale", "expected"), BASELINE)
+def test_parameter_count_of_the_baseline_is_the_published_one(N, gridsize, scale, expected):
+    config = ModelConfig(architecture="baseline", N=N, gridsize=gridsize, n_filters_scale=scale)
     assert build_network(config).count_params() == expected
 
 
@@ -115,7 +124,7 @@ def test_wrong_output_shape_and_unknown_name_are_refused():
 
     with pytest.raises(ConfigError, match=r"returns patches of shape"):
         build_network(ModelConfig(N=16, gridsize=1, architecture="test-wrong-shape"))
-    with pytest.raises(ConfigError, match=r"unknown architecture 'resnet'; known: cnn"):
+    with pytest.raises(ConfigError, match=r"unknown architecture 'resnet'; known: .*baseline, cnn"):
         build_network(ModelConfig(architecture="resnet"))
 
 

@@ -1,0 +1,127 @@
+"""`pinn compare RECON RECON... --truth FILE`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from pinn.cli.common import Common, quiet_option
+from pinn.errors import InputError
+
+
+@click.command("compare")
+@click.argument(
+    "recons", nargs=-1, required=True, metavar="RECON...", type=click.Path(path_type=Path)
+)
+@click.option(
+    "--truth",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="NPZ with objectGuess or object, or NPY: what is right.",
+)
+@click.option(
+    "--label", multiple=True, help="Name of each RECON, in order.  [default: by file or folder]"
+)
+@click.option(
+    "--border",
+    type=click.FloatRange(min=0),
+    help="Pixels left out on each side of the common region.  [default: 16, less for small ones]",
+)
+@click.option(
+    "--register/--no-register", default=True, show_default=True, help="Find a sub-pixel shift."
+)
+@click.option(
+    "--ramp/--no-ramp", default=True, show_default=True, help="Remove a linear phase ramp."
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder for comparison.md, metrics.json and side_by_side.png; nothing is written without.",
+)
+@quiet_option
+@click.pass_obj
+def command(
+    common: Common,
+    recons: tuple[Path, ...],
+    truth: Path,
+    label: tuple[str, ...],
+    border: float | None,
+    register: bool,
+    ramp: bool,
+    output: Path | None,
+) -> None:
+    """Compare several reconstructions with one truth, on the region they have in common.
+
+    A RECON is a reconstruction.h5 or its folder, a ptychodus product, or an NPZ or NPY with a
+    complex object. Prints one table.
+    """
+    from pinn.cli.objects import read_object
+    from pinn.cli.outputs import table
+    from pinn.comparison_many import compare, write_side_by_side
+    from pinn.io.atomic import atomic_write_json, atomic_write_text, check_writable
+
+    if output is not None:
+        check_writable(output)
+    names = _labels(recons, label)
+    placed = {name: read_object(path) for name, path in zip(names, recons, strict=True)}
+    found = compare(placed, read_object(truth), border=border, register=register, ramp=ramp)
+    columns = [table(item.metrics) for item in found.values()]
+    rows = [[words, *(c[i][1] for c in columns)] for i, (words, _) in enumerate(columns[0])]
+    y0, y1, x0, x1 = next(iter(found.values())).region.bounds_px
+    where = f"against {truth.name}, y {y0:g} to {y1:g}, x {x0:g} to {x1:g} px"
+    if not common.quiet:
+        click.echo(where)
+        click.echo(_aligned([["", *names], *rows]))
+    for name, item in found.items():
+        for note in item.notes:
+            common.say(f"{name}: {note}")
+    if output is None:
+        return
+    lines = [f"Compared {where}.", "", _line(["", *names]), _line(["---"] * (len(names) + 1))]
+    atomic_write_text(output / "comparison.md", "\n".join([*lines, *map(_line, rows), ""]))
+    content = {
+        "truth": str(truth),
+        "reconstructions": {
+            name: {"file": str(path), **found[name].to_dict()}
+            for name, path in zip(names, recons, strict=True)
+        },
+    }
+    atomic_write_json(output / "metrics.json", content)
+    write_side_by_side(output / "side_by_side.png", found)
+    common.say(f"wrote {output}")
+
+
+def _labels(recons: Sequence[Path], given: Sequence[str]) -> list[str]:
+    """A name for each file, unlike all others."""
+    if given and len(given) != len(recons):
+        raise InputError(
+            f"{len(given)} labels for {len(recons)} reconstructions; give one for each"
+        )
+    names = list(given)
+    if not names:
+        paths = [path.resolve() for path in recons]
+        plain = [path.parent if path.name == "reconstruction.h5" else path for path in paths]
+        names = [path.name for path in plain]
+        if len(set(names)) < len(names):
+            names = [str(path) for path in recons]
+    if len(set(names)) < len(names):
+        raise InputError(f"two reconstructions are both called {_twice(names)}; give --label")
+    return names
+
+
+def _twice(names: Sequence[str]) -> str:
+    return next(name for name in names if names.count(name) > 1)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -1,0 +1,272 @@
+"""From an archive of the reference system to one of ours: `convert_archive`.
+
+What is read: `wts.h5.zip` of its TensorFlow and PyTorch sides, the same unpacked in a folder, a
+zip or a folder that holds it (ptychodus makes both), and Lightning checkpoints. No framework is
+needed, and nothing in the file is run. See docs/legacy-archives.md.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import numpy as np
+
+from pinn import __version__
+from pinn.errors import ArchiveError, OutputError
+from pinn.io.archive import ARCHIVE_NAME, archive_digest, write_archive
+from pinn.io.old_archive import MERGES, ROLES
+from pinn.io.old_archive.members import (
+    FolderMembers,
+    Members,
+    ZipMembers,
+    inner_zip,
+    starts_as_zip,
+)
+from pinn.io.old_archive.ours import OldModel, our_archive
+from pinn.io.old_archive.pytorch import read_pytorch
+from pinn.io.old_archive.tensorflow import check_pickles, read_parameters, read_tensorflow
+from pinn.io.old_archive.torch_file import is_torch_file, read_torch
+from pinn.io.unpickle import plain_data
+from pinn.io.unpickle_names import Vocabulary
+
+Kind = Literal["old", "ours"]
+
+_MANIFEST = "manifest.dill"
+_TORCH_METADATA = "torch_scaling_metadata.pt"
+_MANIFEST_LIMIT = 1 << 20
+_FILE_LIMIT = 8 << 30
+_TORCH_SUFFIXES = (".ckpt", ".pth", ".pt")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What a conversion did.
+
+    Attributes:
+        path: the archive written.
+        kind: what the old file is.
+        carried, lost, notes: sentences: what went over, what did not, what is worth knowing.
+    """
+
+    path: Path
+    kind: str
+    carried: tuple[str, ...]
+    lost: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def archive_kind(path: str | Path) -> Kind | None:
+    """Whether a path is a model archive: of the reference (`old`), of `ours`, or none.
+
+    Scans may be zip files too (NPZ); what tells is the names of the files inside. A folder is
+    never a scan. Damaged files are none here; whoever reads them says what is wrong.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            names = FolderMembers(path).names
+        elif starts_as_zip(path):
+            names = ZipMembers(path, str(path)).names
+        else:  # torch.save before 1.6, or no zip at all
+            return "old" if path.suffix in _TORCH_SUFFIXES and path.is_file() else None
+    except ArchiveError:
+        # names that no archive has: let the reader say so, unless it is a scan by its name
+        return None if path.suffix == ".npz" else "old"
+    last = {PurePosixPath(name).name for name in names}
+    if last & {_MANIFEST, ARCHIVE_NAME, "data.pkl"}:
+        if ARCHIVE_NAME in last and path.is_dir() and (path / ARCHIVE_NAME).is_file():
+            return archive_kind(path / ARCHIVE_NAME)
+        return "old"
+    return "ours" if {"manifest.json", "model.weights.h5"} <= set(names) else None
+
+
+def convert_archive(
+    source: str | Path,
+    target: str | Path,
+    *,
+    merge: str = "probe",
+    role: str | None = None,
+    probe: str | Path | None = None,
+    input_gain: float | None = None,
+) -> Converted:
+    """Read an archive of the reference and write one of ours.
+
+    Args:
+        source: the archive, a folder that holds it or its content, or a Lightning checkpoint.
+        target: a file that ends in `.zip`, or a folder that gets `wts.h5.zip`.
+        merge: rule for groups; `legacy` reproduces the reference's, the others are sound.
+        role: which of the two models, `diffraction_to_obj` or `autoencoder`; by default the first
+            that is there.
+        probe: NPZ file with `probeGuess` or `probe` that takes the place of the archive's.
+        input_gain: PyTorch only: factor of the network's input, where no option states it.
+
+    Raises:
+        ArchiveError: no archive of the reference, damaged, malicious, or of another network.
+        OutputError: the target is the source, or cannot be written.
+    """
+    source, target = Path(source), Path(target)
+    final = target if target.suffix == ".zip" else target / ARCHIVE_NAME
+    _keep(source, final)
+    if archive_kind(source) == "ours":
+        raise ArchiveError(f"{source} is an archive of pinn already; there is nothing to convert")
+    if merge not in MERGES:
+        raise ArchiveError(f"merge rule {merge!r} is not known; known are {', '.join(MERGES)}")
+    given = None if probe is None else _given_probe(Path(probe))
+    try:
+        with _opened(source) as members:
+            old = _read(members, source, role, given, input_gain)
+            digest = "" if source.is_dir() else archive_digest(source)
+            archive = our_archive(old, merge, source.name, digest)
+    except MemoryError:
+        raise ArchiveError(
+            f"{source} asks for more memory than there is; it is damaged, or too large for this "
+            "machine"
+        ) from None
+    old.notes += _about_the_ring(archive.config["model"], merge)
+    versions = {"pinn": __version__, "backend": old.framework, **old.versions}
+    path = write_archive(final, archive, backend=old.framework, versions=versions)
+    return Converted(path, old.kind, tuple(old.carried), tuple(old.lost), tuple(old.notes))
+
+
+def _about_the_ring(model: dict[str, Any], merge: str) -> list[str]:
+    if not (model["pad_object"] and model["probe_big"] and model["object_big"]):
+        return []
+    notes = [
+        "the reference amplified the ring around the central half of a patch a thousand times "
+        "while it trained this network, so what the network says there is no object: reconstruct "
+        "with --weighting crop, which uses the central half"
+    ]
+    if merge != "legacy":
+        notes.append(
+            f"merge {merge} does not amplify: frames predicted for the light of that ring differ "
+            "from the reference's, those of --merge legacy do not"
+        )
+    return notes
+
+
+def _keep(source: Path, final: Path) -> None:
+    for read in (source, source / ARCHIVE_NAME):
+        try:
+            same = os.path.samefile(read, final)
+        except OSError:  # one of them does not exist
+            same = False
+        if same or (source.is_dir() and final.resolve().is_relative_to(source.resolve())):
+            raise OutputError(
+                f"cannot write {final}: it is, or lies in, what is read; name another output"
+            )
+
+
+def _given_probe(path: Path) -> np.ndarray:
+    from pinn.data.zipped import load_member, read_members
+
+    members = read_members(path)
+    for name in ("probeGuess", "probe"):
+        if name in members:
+            return load_member(path, members[name])
+    raise ArchiveError(f"{path} has no array 'probeGuess' or 'probe'")
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[Members]:
+    """The files of the archive itself, whatever it is wrapped in."""
+    if source.is_dir() and (source / ARCHIVE_NAME).is_file():
+        source = source / ARCHIVE_NAME
+    if not source.exists():
+        raise ArchiveError(f"there is no archive {source}; check the path")
+    if source.is_dir():
+        yield FolderMembers(source)
+        return
+    if not starts_as_zip(source):
+        raise ArchiveError(
+            f"{source} is no zip file: it is damaged, or was saved by a PyTorch before 1.6; load "
+            "and save it again with a later one"
+        )
+    members = ZipMembers(source, str(source))
+    wrapped = [name for name in members.names if PurePosixPath(name).name == ARCHIVE_NAME]
+    if not wrapped or any(PurePosixPath(name).name == _MANIFEST for name in members.names):
+        yield members
+        return
+    with inner_zip(members, wrapped[0], _FILE_LIMIT) as inner:
+        yield inner
+
+
+def _read(
+    members: Members,
+    source: Path,
+    role: str | None,
+    probe: np.ndarray | None,
+    gain: float | None,
+) -> OldModel:
+    manifests = [name for name in members.names if PurePosixPath(name).name == _MANIFEST]
+    if not manifests and is_torch_file(members):
+        return _checkpoint(members, probe, gain)
+    if len(manifests) != 1:
+        raise ArchiveError(
+            f"{source} holds {len(manifests)} files {_MANIFEST}, so it is no archive of the "
+            "reference PtychoPINN"
+        )
+    prefix = manifests[0].removesuffix(_MANIFEST)
+    where = f"{manifests[0]} of {members.where}"
+    manifest = plain_data(members.read(manifests[0], _MANIFEST_LIMIT), where, Vocabulary())
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("models"), list | tuple):
+        raise ArchiveError(f"{where} does not list models; get a whole copy")
+    check_pickles(members, prefix)
+    chosen = _role(manifest["models"], role, where)
+    version = str(manifest.get("version", ""))
+    if "pytorch" in version or f"{prefix}{chosen}/model.pth" in members.names:
+        return _torch_archive(members, prefix, chosen, probe, gain)
+    if gain is not None:
+        raise ArchiveError(
+            f"{source} is a TensorFlow archive, whose input needs no factor; leave input_gain out"
+        )
+    return read_tensorflow(members, prefix, chosen, probe)
+
+
+def _role(models: Any, role: str | None, where: str) -> str:
+    known = [name for name in ROLES if name in models]
+    if role is None and known:
+        return known[0]
+    if role is None or role not in known:
+        raise ArchiveError(
+            f"{where} lists the models {', '.join(str(name)[:40] for name in models) or 'none'}; "
+            f"converted is one of {', '.join(ROLES)}" + (f", not {role!r}" if role else "")
+        )
+    return role
+
+
+def _torch_archive(
+    members: Members, prefix: str, role: str, probe: np.ndarray | None, gain: float | None
+) -> OldModel:
+    parameters: dict[str, Any] = read_parameters(members, f"{prefix}{role}/params.dill")
+    for name in members.names:
+        if PurePosixPath(name).name == _TORCH_METADATA:
+            with inner_zip(members, name, _FILE_LIMIT) as inner:
+                parameters[_TORCH_METADATA] = read_torch(inner)
+    with inner_zip(members, f"{prefix}{role}/model.pth", _FILE_LIMIT) as inner:
+        state = read_torch(inner)
+    where = f"{role} of {members.where}"
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise ArchiveError(f"{where} holds no dictionary of weights in model.pth")
+    return read_pytorch(state, parameters, where, "archive of PtychoPINN (PyTorch)", probe, gain)
+
+
+def _checkpoint(members: Members, probe: np.ndarray | None, gain: float | None) -> OldModel:
+    found = read_torch(members)
+    state = found.get("state_dict") if isinstance(found, dict) else None
+    options = found.get("hyper_parameters") if isinstance(found, dict) else None
+    if not isinstance(state, dict) or not isinstance(options, dict):
+        raise ArchiveError(
+            f"{members.where} is no Lightning checkpoint: it has no 'state_dict' beside "
+            "'hyper_parameters'; a file of weights alone does not say what network they are for, "
+            "so name the whole wts.h5.zip"
+        )
+    if not all(isinstance(name, str) for name in state):
+        raise ArchiveError(f"{members.where} has weights without names")
+    return read_pytorch(
+        state, options, members.where, "Lightning checkpoint of PtychoPINN", probe, gain
+    )

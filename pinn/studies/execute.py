@@ -1,0 +1,247 @@
+"""One run: train, reconstruct each test scan, compare with the truth; every step recorded.
+
+An interrupted training goes on from its archive; a finished one is not repeated while its archive
+is there. Each record appears whole, when its step is done.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pinn.config import ReconstructConfig, ScanConfig, TrainConfig
+from pinn.errors import ArchiveError, OutputError, PinnError
+from pinn.io.atomic import atomic_write_json, atomic_write_text
+from pinn.io.load import load
+from pinn.machine import hardware, peak_memory_mb, versions
+from pinn.progress import Progress, StopRequested
+from pinn.studies.records import (
+    BROKEN,
+    DONE,
+    ERROR,
+    FAILED,
+    SPENT,
+    TRAINING,
+    read_json,
+    record_failure,
+    test_path,
+)
+from pinn.studies.runs import same_options
+
+ARCHIVE = "wts.h5.zip"
+Report = Callable[[Progress], None]
+
+
+def execute(
+    folder: Path,
+    spec: Mapping[str, Any],
+    progress: Report | None = None,
+    *,
+    keep: bool = False,
+    pictures: bool = True,
+) -> None:
+    """Compute what is missing of a run. What goes wrong is recorded, not raised.
+
+    Args:
+        folder: of the run.
+        spec: `Run.spec` with `resolved`.
+        progress: as of `pinn.train`.
+        keep: leave the archive and the reconstructions in the folder.
+        pictures: draw every comparison.
+
+    Raises:
+        StopRequested: by `progress`; the training is saved.
+        OutputError: the folder cannot be written.
+    """
+    spec = dict(spec)
+    watch = _Watch(folder, spec["resolved"], progress)
+    try:
+        model = _trained(folder, spec, watch)
+    except (StopRequested, OutputError):
+        raise
+    except Exception as error:  # one cell must not end the study, whatever befell it
+        _note_trace(folder)
+        record_failure(folder, spec, *_failure(error))
+        return
+    failed = False
+    for id, test in spec["tests"].items():
+        path = test_path(folder, id)
+        found = read_json(path)
+        same = found is not None and same_options(found.get("resolved"), test["resolved"])
+        if found is not None and same and found.get("status") == DONE:
+            continue
+        try:
+            record = _tested(folder, test, id, model, watch, keep, pictures)
+        except (StopRequested, OutputError):
+            raise
+        except Exception as error:
+            _note_trace(folder)
+            status, sentence = _failure(error)
+            record = {"status": status, "error": sentence}
+        failed = failed or record["status"] != DONE
+        atomic_write_json(path, {**record, "test": test["name"], "resolved": test["resolved"]})
+    if not keep and not failed:  # what failed may be tried again
+        (folder / "run" / ARCHIVE).unlink(missing_ok=True)
+
+
+def _trained(folder: Path, spec: dict[str, Any], watch: _Watch) -> Any:
+    """The trained model, from the archive or by training; writes its record."""
+    import pinn
+
+    run, record = folder / "run", read_json(folder / TRAINING) or {}
+    usable = same_options(record.get("resolved"), spec["resolved"])
+    if not watch.same_run or record.get("status") == FAILED:
+        # trained with other defaults, or to a dead end that going on would only reach again
+        shutil.rmtree(run, ignore_errors=True)
+    start = _from_archive(run)
+    if start is not None and usable and record.get("status") == DONE:
+        return start
+    options = spec["options"]
+    scans = [load(path, ScanConfig(**options["scan"])) for path in spec["scans"]]
+    epochs = TrainConfig(**options["train"]).epochs
+    if start is not None and len(start.history) >= epochs:
+        model = start  # killed between the last epoch and the record of it
+    else:
+        if start is None:  # what was measured belongs to a training that is no more
+            shutil.rmtree(folder / "tests", ignore_errors=True)
+        watch.begin(resumed=start is not None)
+        model = pinn.train(
+            scans,
+            output=run,
+            resume=start is not None,
+            progress=watch,
+            **options["model"],
+            **options["train"],
+        )
+        watch.end()
+    last = model.history[-1]
+    atomic_write_json(
+        folder / TRAINING,
+        {
+            "status": DONE,
+            "values": {
+                "train_cpu_s": watch.spent,
+                "peak_memory_mb": peak_memory_mb(),
+                "parameters": int(model.network.network.count_params()),
+                "epochs_trained": len(model.history),
+                "final_loss": last["loss"],
+                "final_val_loss": last.get("val_loss"),
+            },
+            "resumed": start is not None,
+            "groups": model.provenance.get("groups"),
+            "notes": [note for scan in scans for note in scan.notes],
+            "versions": versions(),
+            "hardware": hardware(),
+            "resolved": spec["resolved"],
+        },
+    )
+    return model
+
+
+def _from_archive(run: Path) -> Any:
+    """The model as far as it was trained, or None: there is none, or a damaged one."""
+    import pinn
+
+    if not (run / ARCHIVE).exists():
+        return None
+    try:
+        model = pinn.load_model(run)
+    except ArchiveError:
+        shutil.rmtree(run)
+        return None
+    return model if model.history else None
+
+
+def _tested(
+    folder: Path,
+    test: Mapping[str, Any],
+    id: str,
+    model: Any,
+    watch: _Watch,
+    keep: bool,
+    pictures: bool,
+) -> dict[str, Any]:
+    import pinn
+    from pinn.metrics import evaluate
+
+    scan = load(test["path"], ScanConfig(**test["scan"]))
+    clock = time.process_time()
+    recon = pinn.reconstruct(scan, model, ReconstructConfig(**test["reconstruct"]), progress=watch)
+    spent = time.process_time() - clock
+    watch.stop_if_asked()
+    if keep:
+        recon.save(folder / "tests" / f"{id}.h5")
+    found = evaluate(recon, scan.truth, truth_origin_px=scan.truth_origin_px, **test["evaluate"])
+    if pictures:
+        from pinn.comparison_pictures import write_comparison
+
+        write_comparison(folder / "tests" / f"{id}.png", found)
+    return {
+        "status": DONE,
+        "metrics": found.metrics,
+        "values": {"reconstruct_cpu_s": spent, "peak_memory_mb": peak_memory_mb()},
+        "evaluation": found.to_dict(curve=False),
+        "contrast": recon.statistics.get("contrast"),
+        "frames": len(scan),
+        "notes": list(recon.notes),
+    }
+
+
+class _Watch:
+    """Passes progress on, adds up processor time over interruptions, and remembers a stop."""
+
+    def __init__(self, folder: Path, resolved: Any, report: Report | None) -> None:
+        self._path, self._resolved, self._report = folder / SPENT, resolved, report
+        self._stopped = False
+        found = read_json(self._path) or {}
+        self.same_run = same_options(found.get("resolved"), resolved)
+        self.spent = float(found.get("train_cpu_s") or 0.0) if self.same_run else 0.0
+        self._since: float | None = None
+
+    def begin(self, resumed: bool) -> None:
+        if not resumed:
+            self.spent = 0.0
+        self._since = time.process_time()
+        self._lap()
+
+    def end(self) -> None:
+        self._lap()
+        self._since = None
+        self.stop_if_asked()
+
+    def stop_if_asked(self) -> None:
+        if self._stopped:
+            raise StopRequested
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.loss is not None and self._since is not None:
+            self._lap()
+        if self._report is None:
+            return
+        try:
+            self._report(progress)
+        except StopRequested:
+            self._stopped = True
+            raise
+
+    def _lap(self) -> None:
+        now = time.process_time()
+        self.spent += now - (self._since or now)
+        self._since = now
+        atomic_write_json(self._path, {"train_cpu_s": self.spent, "resolved": self._resolved})
+
+
+def _note_trace(folder: Path) -> None:
+    atomic_write_text(folder / ERROR, traceback.format_exc())
+
+
+def _failure(error: Exception) -> tuple[str, str]:
+    """Status and sentence: a refusal is final, anything else may be the machine's."""
+    if isinstance(error, PinnError):
+        return FAILED, str(error)
+    text = " ".join(str(error).split()) or "no message"
+    return BROKEN, f"failed unexpectedly: {type(error).__name__}: {text[:400]}"

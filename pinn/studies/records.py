@@ -1,0 +1,84 @@
+"""What a run leaves in its folder: a JSON for the training, one for each test, whole or not there.
+
+A record that cannot be read, or was made with other defaults, counts as not there.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pinn.io.atomic import atomic_write_json
+from pinn.studies.runs import Run, same_options
+
+SPEC, TRAINING, SPENT, ERROR = "run.json", "training.json", "spent.json", "error.txt"
+DONE, FAILED, BROKEN = "done", "failed", "broken"
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Content of a record, or None: missing, damaged, or no record."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def test_path(folder: Path, id: str) -> Path:
+    """The record of a test in the folder of its run."""
+    return folder / "tests" / f"{id}.json"
+
+
+def training_record(run: Run) -> dict[str, Any] | None:
+    """The record of a run's training, or None."""
+    found = read_json(run.folder / TRAINING)
+    if found is None or found.get("status") not in (DONE, FAILED, BROKEN):
+        return None
+    return found if same_options(found.get("resolved"), run.learning["resolved"]) else None
+
+
+def test_record(run: Run, id: str) -> dict[str, Any] | None:
+    """The record of one test of a run, or None."""
+    found = read_json(test_path(run.folder, id))
+    if found is None or found.get("status") not in (DONE, FAILED, BROKEN):
+        return None
+    if found["status"] == DONE and not isinstance(found.get("metrics"), dict):
+        return None
+    resolved = run.tests[id]["resolved"]
+    return found if same_options(found.get("resolved"), resolved) else None
+
+
+def state(run: Run, retry: bool = False) -> str:
+    """`done` or `failed`: nothing is left to do; else `open`, or `begun` where something is there.
+
+    Args:
+        retry: what failed is to be tried again. What broke (a crash, not a refusal) always is.
+    """
+    training = training_record(run)
+    final = (DONE,) if retry else (DONE, FAILED)
+    if training is None or training["status"] not in final:
+        return "begun" if (run.folder / "run" / "wts.h5.zip").exists() else "open"
+    if training["status"] == FAILED:
+        return "failed"
+    tests = [test_record(run, id) for id in run.tests]
+    if any(test is None or test["status"] not in final for test in tests):
+        return "begun"
+    return "failed" if any(test and test["status"] == FAILED for test in tests) else "done"
+
+
+def write_spec(run: Run) -> None:
+    """Tell the process that will compute the run what to do.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    atomic_write_json(run.folder / SPEC, {**run.spec(), "resolved": run.learning["resolved"]})
+
+
+def record_failure(folder: Path, spec: dict[str, Any], status: str, sentence: str) -> None:
+    """Record that the training of a run ended without a result."""
+    atomic_write_json(
+        folder / TRAINING,
+        {"status": status, "error": sentence, "resolved": spec["resolved"]},
+    )

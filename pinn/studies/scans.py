@@ -1,0 +1,148 @@
+"""The scans of a study: files, and recipes that are simulated once each."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pinn.config import ScanConfig
+from pinn.data.fingerprint import digest
+from pinn.errors import ConfigError, ScanError
+from pinn.io.load import load
+from pinn.progress import Progress
+from pinn.simulate.campaign import check_reusable
+from pinn.simulate.config import SimulateConfig
+from pinn.simulate.identity import recipe_hash
+from pinn.simulate.recipe import arrange, simulate_to_file
+from pinn.studies.names import is_path, section_of
+from pinn.studies.plan import Plan
+
+
+@dataclass(frozen=True)
+class StudyScan:
+    """A scan a cell needs.
+
+    Attributes:
+        name: as the study calls it.
+        path: where it is, or will be.
+        identity: checksum of the content, or of the recipe.
+        frames: how many.
+        N: side of a frame in pixels.
+        recipe: how it is made; None for a file.
+    """
+
+    name: str
+    path: Path
+    identity: str
+    frames: int
+    N: int
+    recipe: SimulateConfig | None = None
+
+    def make(self, progress: Callable[[Progress], None] | None = None) -> bool:
+        """Simulate it, unless it is a file or there already. Returns whether there was work."""
+        if self.recipe is None or check_reusable(self.recipe, self.path):
+            return False
+        simulate_to_file(self.recipe, self.path, progress)
+        return True
+
+
+class Scans:
+    """Finds the scans of a study; each is examined once.
+
+    Args:
+        plan: the study.
+        folder: where simulated scans go.
+        data: folders in which files are looked for, before the folder of the study itself.
+    """
+
+    def __init__(self, plan: Plan, folder: Path, data: Sequence[str | Path] = ()) -> None:
+        self._plan, self._folder = plan, folder
+        self._places = [*map(Path, data), plan.folder]
+        self._files: dict[tuple[Path, str], StudyScan] = {}
+        self._recipes: dict[str, StudyScan] = {}
+
+    def find(self, name: str, parts: Mapping[str, Mapping[str, Any]], tested: bool) -> StudyScan:
+        """The scan of this name under the options of a cell.
+
+        Args:
+            name: of a recipe, or of a file.
+            parts: options by section (`Cell.parts`).
+            tested: it is compared with its truth.
+
+        Raises:
+            ScanError: no such file, one that cannot be read, or one to be tested without truth.
+            ConfigError: a recipe that contradicts itself.
+        """
+        if name in self._plan.recipes:
+            return self._simulated(name, parts["simulate"])
+        scan = self._file(name, self.with_paths("scan", parts["scan"]))
+        if tested and not scan.identity.endswith("truth"):
+            raise ScanError(
+                f"{self._plan.where}: the test scan {scan.path} has no truth (objectGuess) to be "
+                "compared with; test on a simulated scan"
+            )
+        return scan
+
+    def with_paths(self, section: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Options whose file names are found, JSON-ready."""
+        return {
+            field: str(self._path(value, f"{section}.{field}"))
+            if isinstance(value, str) and is_path(f"{section}.{field}")
+            else value
+            for field, value in options.items()
+        }
+
+    def _file(self, name: str, options: dict[str, Any]) -> StudyScan:
+        path = self._path(name, "the scan")
+        key = path, repr(sorted(options.items()))
+        if key not in self._files:
+            scan = load(path, ScanConfig(**options))
+            identity = digest(scan)
+            if scan.truth is not None:
+                truth = hashlib.sha256(np.ascontiguousarray(scan.truth).tobytes()).hexdigest()
+                identity = f"{identity}+{truth}+truth"
+            self._files[key] = StudyScan(name, path, identity, len(scan), scan.N)
+        return self._files[key]
+
+    def _simulated(self, name: str, options: Mapping[str, Any]) -> StudyScan:
+        where = f"{self._plan.where} [recipe.{name}]"
+        try:
+            recipe = SimulateConfig(**self.with_paths("simulate", self._recipe(name, options)))
+            identity = recipe_hash(recipe)
+            if identity not in self._recipes:
+                frames = len(arrange(recipe)[0].positions_px)
+                safe = re.sub(r"[^\w.-]+", "_", name)
+                path = self._folder / f"{safe}-{identity[:12]}.npz"
+                found = StudyScan(name, path, identity, frames, recipe.N, recipe)
+                self._recipes[identity] = found
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
+        return self._recipes[identity]
+
+    def _recipe(self, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """What a recipe states, over what the one it is like says; options of the cell hold for
+        recipes that are like no other, in place of what they state."""
+        stated = dict(self._plan.recipes[name])
+        like = stated.pop("like", None)
+        own = {section_of(key)[1]: value for key, value in stated.items()}
+        if like is None:
+            return {**own, **options}
+        return {**self._recipe(like, options), **own}
+
+    def _path(self, name: str, what: str) -> Path:
+        for place in self._places:
+            path = place / name
+            if path.exists():
+                return Path(os.path.abspath(path))
+        looked = ", ".join(str(place) for place in self._places)
+        raise ScanError(
+            f"{self._plan.where}: {what} {name} is not there (looked in {looked}); name its folder "
+            "with --data"
+        )

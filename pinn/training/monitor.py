@@ -1,0 +1,88 @@
+"""Which epochs are best and when a run stops early: pure functions of the history.
+
+Nothing here counts while training goes on, so that a resumed run decides as an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pinn.config import TrainConfig
+from pinn.errors import ConfigError
+
+History = Sequence[Mapping[str, Any]]
+
+
+def metric_of(run: TrainConfig, columns: Iterable[str]) -> str:
+    """The column that says which epoch is best.
+
+    Args:
+        run: `monitor`, or None for val_loss where it exists and else loss.
+        columns: those that this run will have.
+
+    Raises:
+        ConfigError: there will be no such column.
+    """
+    known = list(columns)
+    if run.monitor is None:
+        return "val_loss" if "val_loss" in known else "loss"
+    if run.monitor not in known:
+        held = "" if "val_loss" in known else " (nothing is held out)"
+        raise ConfigError(
+            f"monitor is {run.monitor!r}, but this run measures {', '.join(known)}{held}; name one "
+            "of these"
+        )
+    return run.monitor
+
+
+def best_epochs(
+    history: History, metric: str, mode: str, count: int, among: Iterable[int] | None = None
+) -> list[int]:
+    """Numbers of the best epochs, best first; of equal ones the earlier.
+
+    Args:
+        history: rows with `epoch`; those without the metric do not take part.
+        metric: a column.
+        mode: min or max.
+        count: how many at most.
+        among: only these epochs.
+    """
+    sign = -1.0 if mode == "max" else 1.0
+    allowed = None if among is None else set(among)
+    ranked = sorted(
+        (sign * float(row[metric]), int(row["epoch"]))
+        for row in history
+        if metric in row and (allowed is None or row["epoch"] in allowed)
+    )
+    return [epoch for _, epoch in ranked[:count]]
+
+
+def epochs_without_improvement(history: History, metric: str, mode: str, threshold: float) -> int:
+    """Epochs since the metric last improved by more than `threshold` on all before."""
+    sign = -1.0 if mode == "max" else 1.0
+    best, since = float("inf"), 0
+    for row in history:
+        if metric not in row:
+            continue
+        value = sign * float(row[metric])
+        if value < best - threshold:
+            best, since = value, 0
+        else:
+            since += 1
+    return since
+
+
+def early_stop(history: History, run: TrainConfig, metric: str) -> str | None:
+    """Why the run stops after its last epoch, or None if it goes on."""
+    if run.early_stop is None:
+        return None
+    mode, threshold = run.monitor_mode, run.early_stop_threshold
+    since = epochs_without_improvement(history, metric, mode, threshold)
+    if since < run.early_stop:
+        return None
+    best = best_epochs(history, metric, mode, 1)
+    return (
+        f"{metric} has not improved for {since} epochs (best in epoch {best[0]}), so the run "
+        f"stopped early after epoch {history[-1]['epoch']}; a larger early_stop goes on"
+    )

@@ -1,0 +1,244 @@
+"""What a run starts from: weights, input statistics, probes, count scale and contrast."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+from pinn import backend, varpro
+from pinn.config import TrainConfig
+from pinn.data.feed import Batches
+from pinn.data.fingerprint import digest
+from pinn.data.scan import Scan
+from pinn.errors import ConfigError, ScanError
+from pinn.initialise import initialise
+from pinn.model import PtychoModel
+from pinn.ops import diffraction, illumination, pairs
+from pinn.ops.contrast import levelled
+from pinn.trained import Model
+from pinn.training.groups import seed_of
+from pinn.training.plan import Plan
+
+_STATISTICS_FRAMES = 4096
+_SAMPLE_PIXELS = 1 << 20  # frame pixels of a scan that the calibration looks at: 256 of 64 x 64
+_log = logging.getLogger("pinn")
+
+
+def set_start(
+    network: PtychoModel, plan: Plan, digests: Sequence[str], run: TrainConfig, start: Model | None
+) -> None:
+    """Assign all weights: those of a fresh network from the seed, or those of a trained model.
+
+    A scan that the trained model knows keeps the probe, scale and contrast it has there; any other
+    starts with its own probe and exposure.
+
+    Args:
+        digests: of the scans of the plan.
+    """
+    scans, modes = plan.scans, network.settings.probe_modes
+    factors = [scan.statistics().exposure_factor for scan in scans]
+    network.probe.set_probe(padded_probes(scans, modes))
+    network.scale.set_from_exposure(factors)
+    if start is None:
+        seed = seed_of(run, "weights")
+        keras.utils.set_random_seed(seed)  # what `initialise` does not redraw: a user's layers
+        initialise(network.network, seed)
+        learned = scans[: plan.trained], factors[: plan.trained]
+        set_input_statistics(network, *learned, seed_of(run, "grouping"))
+        return
+    for part in ("network", "normalise"):
+        getattr(network, part).set_weights(getattr(start.network, part).get_weights())
+    known = known_digests(start)
+    rows = [(mine, known.index(d)) for mine, d in enumerate(digests) if d in known]
+    names = ["probe", "log_scale"] + (["contrast"] if network.contrast is not None else [])
+    mine, theirs = network.named_arrays(), start.network.named_arrays()
+    new = {name: np.array(mine[name]) for name in names if name in theirs}
+    for name, array in new.items():
+        for row, other in rows:
+            given = theirs[name][other]
+            if name == "probe":  # dark modes only pad it
+                array[row] = 0.0
+                used = min(given.shape[1], modes)
+                array[row, :, :used] = given[:, :used]
+            else:
+                array[row] = given
+    network.load_arrays({**mine, **new})
+
+
+def needs_contrast(run: TrainConfig, start: Model | None, digests: Sequence[str]) -> bool:
+    """Whether the model of a run has factors of contrast: they are fitted, or were.
+
+    Raises:
+        ConfigError: they cannot be fitted.
+    """
+    if run.mode != "pinn":
+        if run.calibrate_start:
+            raise ConfigError(
+                "calibrate_start fits the measured counts, which supervised training does not "
+                "look at; leave it out or use mode pinn"
+            )
+        return False
+    had = start is not None and start.network.contrast is not None
+    return run.calibrate_start or (had and any(d in known_digests(start) for d in digests))
+
+
+def check_watched(start: Model, watched: Sequence[Scan]) -> None:
+    """Refuse to resume with other scans for validation.
+
+    Raises:
+        ConfigError: they are not those of the run.
+    """
+    before = [scan.get("digest") for scan in start.provenance.get("validation_scans", [])]
+    if before != [digest(scan) for scan in watched]:
+        raise ConfigError(
+            f"the run was watched on {len(before)} scans given for validation, and these are "
+            f"{len(watched)} or others; resume it with the same ones (--validation-scan)"
+        )
+
+
+def known_digests(model: Model | None) -> list[str | None]:
+    """Digests of all scans that have a probe and a scale in a model, in its order."""
+    stored = {} if model is None else model.provenance
+    scans = [*stored.get("scans", []), *stored.get("validation_scans", [])]
+    return [scan.get("digest") for scan in scans]
+
+
+def probe_modes_of(scans: Sequence[Scan]) -> int:
+    """The largest number of probe modes of any scan; 1 for one without a probe."""
+    return max(1 if scan.probe is None else len(scan.probe) for scan in scans)
+
+
+def padded_probes(scans: Sequence[Scan], modes: int) -> np.ndarray:
+    """Probes in the gauge, complex64 `(S, modes, N, N)`; scans with fewer modes get dark ones.
+
+    A dark mode stays dark when the probe is refined: the rate is quadratic in it.
+
+    Raises:
+        ScanError: a scan has no probe, or more modes.
+    """
+    N = scans[0].N
+    out = np.zeros((len(scans), modes, N, N), np.complex64)
+    for number, scan in enumerate(scans):
+        probe = scan.probe_gauge()
+        if len(probe) > modes:
+            raise ScanError(
+                f"scan {scan.name} has {len(probe)} probe modes, but the model has {modes}; raise "
+                "probe_modes, or leave it out to take the largest number of any scan"
+            )
+        out[number, : len(probe)] = probe
+    return out
+
+
+def set_input_statistics(
+    network: PtychoModel, scans: Sequence[Scan], factors: Sequence[float], seed: int
+) -> None:
+    """Mean and spread of the normalised amplitude over a seeded sample of frames."""
+    transform, N = network.settings.input_transform, network.settings.N
+    if transform == "none":
+        return
+    total, squares, seen = np.zeros((N, N)), np.zeros((N, N)), np.zeros((N, N))
+    for scan, factor in zip(scans, factors, strict=True):
+        rng = np.random.default_rng(seed)
+        count = min(len(scan), _STATISTICS_FRAMES)
+        sample = np.sort(rng.choice(len(scan), count, replace=False))
+        for first in range(0, count, 64):
+            amplitude, valid = scan.read(sample[first : first + 64])
+            amplitude = np.where(valid, amplitude.astype(np.float64) * factor, 0.0)
+            total += amplitude.sum(0)
+            squares += (amplitude**2).sum(0)
+            seen += valid.sum(0)
+    used = np.maximum(seen, 1)
+    mean = total / used
+    spread = np.sqrt(np.maximum(squares / used - mean**2, 0))
+    network.normalise.set_statistics(mean, spread if transform == "standard" else None, seen > 0)
+
+
+def calibrate_start(network: PtychoModel, batches: Batches, names: Sequence[str]) -> None:
+    """Set count scale and contrast of every scan to what its frames say of the network as it is.
+
+    One pass over a sample of groups, then a fit in closed form (`pinn.varpro`). The scale alone
+    is set where no plausible contrast explains the frames better, as for a network that has
+    learned nothing and predicts the mean.
+
+    Args:
+        network: with `contrast` weights.
+        batches: what will be learned from; those of the first epoch are looked at.
+        names: of the scans, for messages.
+    """
+    sums = _Sums(network, len(names))
+    for index in range(len(batches)):
+        if sums.add(batches.batch(index)):
+            break
+    assert network.contrast is not None
+    scales = ops.convert_to_numpy(network.scale.log_scale).copy()
+    factors = ops.convert_to_numpy(network.contrast).copy()
+    for scan, name in enumerate(names):
+        found = varpro.fit(sums.gram[scan], sums.right[scan], sums.energy[scan])
+        if found is None:  # a scan that is only watched
+            continue
+        base = found.base if found.plausible else found.scale
+        scales[scan] = 2.0 * np.log(base) - 2.0 * np.log(sums.factor[scan])
+        if found.plausible:
+            factors[scan] = found.real, found.imaginary
+            _log.info("%s: start calibrated, contrast %.3g %.3g", name, *factors[scan])
+    network.scale.log_scale.assign(scales)
+    network.contrast.assign(factors)
+
+
+class _Features(keras.Model):
+    """A batch to the six features of `pinn.varpro`, `(B, 6, C, N, N)`, in the gauge."""
+
+    def __init__(self, model: PtychoModel) -> None:
+        super().__init__(name="start")
+        self.model = model
+        self.built = True
+
+    def call(self, inputs):
+        patches = self.model.object_patches(inputs["frames"])
+        _, seen = self.model.illuminated_object(patches, inputs)
+        (re, im), _, mean = levelled(pairs.unstack(seen), self.model.light(inputs))
+        nothing = ops.zeros_like(re)
+        parts = (mean + nothing, nothing), (re - mean, nothing), (nothing, im)
+        probe = tuple(part[:, None] for part in self.model.probe(inputs["scan"]))
+        waves = [diffraction.far_field(illumination.illuminate(part, probe)) for part in parts]
+        out = []
+        for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)):
+            product = waves[i][0] * waves[j][0] + waves[i][1] * waves[j][1]
+            out.append(ops.sum(product, axis=2) * (1.0 if i == j else 2.0))
+        return ops.stack(out, axis=1)
+
+
+class _Sums:
+    """Sums over the pixels of each scan, in float64; in units of the normalised amplitude."""
+
+    def __init__(self, network: PtychoModel, scans: int) -> None:
+        self._features = backend.compile_inference(_Features(network))
+        self.gram, self.right = np.zeros((scans, 6, 6)), np.zeros((scans, 6))
+        self.energy, self.factor = np.zeros(scans), np.ones(scans)
+        self._pixels = np.zeros(scans, np.int64)
+        # the mean intensity of a pixel is that of the whole scan: (N/2)^2 over N^2
+        self._floor = 0.25
+
+    def add(self, batch: dict[str, np.ndarray]) -> bool:
+        """Add a batch; True when every scan has been seen enough."""
+        features = self._features(batch).astype(np.float64)
+        frames = np.moveaxis(batch["frames"], -1, 1).astype(np.float64)
+        for row in np.flatnonzero(batch["weight"]):
+            scan = int(batch["scan"][row])
+            if self._pixels[scan] >= _SAMPLE_PIXELS:
+                continue
+            valid = frames[row] >= 0
+            intensity = np.where(valid, frames[row], 0.0) ** 2
+            weight = valid / (intensity + self._floor)  # of photon noise with a floor
+            found = features[row].reshape(6, -1)
+            weighted = found * weight.reshape(-1)
+            self.gram[scan] += weighted @ found.T
+            self.right[scan] += weighted @ intensity.reshape(-1)
+            self.energy[scan] += float(np.sum(weight * intensity**2))
+            self.factor[scan] = float(batch["scale"][row])
+            self._pixels[scan] += intensity.size
+        return bool(np.all(self._pixels >= _SAMPLE_PIXELS))

@@ -1,0 +1,137 @@
+"""What the reference's dictionary holds, as measured or published; oracles for the bridge.
+
+`DEFAULTS` is the table of its own defaults. `ARCHIVE` was read from the parameters of an archive
+its command line wrote (64 pixels, gridsize 1, two epochs, 128 groups), less its results.
+`FIXTURE` are the values its own test fixture expects for one configuration far from the defaults.
+"""
+
+DEFAULTS = {
+    "N": 128, "offset": 4, "gridsize": 2, "outer_offset_train": None, "outer_offset_test": None,
+    "batch_size": 16, "nepochs": 60, "n_filters_scale": 2, "output_prefix": "outputs",
+    "big_gridsize": 10, "max_position_jitter": 10, "sim_jitter_scale": 0.0,
+    "default_probe_scale": 0.7, "mae_weight": 0, "nll_weight": 1, "tv_weight": 0,
+    "realspace_mae_weight": 0, "realspace_weight": 0, "nphotons": 1e9, "nimgs_train": 9,
+    "nimgs_test": 3, "data_source": "generic", "probe.trainable": False,
+    "intensity_scale.trainable": False, "positions.provided": False, "object.big": True,
+    "probe.big": False, "probe_scale": 10.0, "set_phi": False, "probe.mask": True,
+    "pad_object": True, "model_type": "pinn", "label": "", "size": 392,
+    "amp_activation": "sigmoid", "h5_path": "wts.h5", "npseed": 42, "debug": True,
+    "gaussian_smoothing_sigma": 0.0, "use_xla_translate": True,
+}  # fmt: skip
+
+ARCHIVE = {
+    "N": 64, "offset": 4, "gridsize": 1, "outer_offset_train": None, "outer_offset_test": None,
+    "batch_size": 16, "nepochs": 2, "n_filters_scale": 2, "output_prefix": "out_gs1",
+    "big_gridsize": 10, "max_position_jitter": 10, "sim_jitter_scale": 0.0,
+    "default_probe_scale": 0.7, "mae_weight": 0.0, "nll_weight": 1.0, "tv_weight": 0.0,
+    "realspace_mae_weight": 0.0, "realspace_weight": 0.0, "nphotons": 1e9, "nimgs_train": 9,
+    "nimgs_test": 3, "data_source": "generic", "probe.trainable": False,
+    "intensity_scale.trainable": True, "positions.provided": True, "object.big": True,
+    "probe.big": True, "probe_scale": 4.0, "set_phi": False, "probe.mask": False,
+    "pad_object": True, "model_type": "pinn", "label": "", "size": 392,
+    "amp_activation": "sigmoid", "h5_path": "wts.h5", "npseed": 42, "debug": True,
+    "gaussian_smoothing_sigma": 0.0, "use_xla_translate": True, "n_groups": 128,
+    "neighbor_count": 4, "enable_oversampling": False, "sequential_sampling": False,
+    "backend": "tensorflow", "torch_loss_mode": "poisson",
+    "torch_mae_pred_l2_match_target": False, "gradient_clip_algorithm": "norm",
+    "optimizer": "adam", "momentum": 0.9, "weight_decay": 0.0, "adam_beta1": 0.9,
+    "adam_beta2": 0.999, "scheduler": "Default", "lr_warmup_epochs": 0, "lr_min_ratio": 0.1,
+    "plateau_factor": 0.5, "plateau_patience": 2, "plateau_min_lr": 5e-05,
+    "plateau_threshold": 0.0, "architecture": "cnn", "fno_modes": 12, "fno_width": 32,
+    "fno_blocks": 4, "fno_cnn_blocks": 2, "learned_input_channels": 1,
+    "fno_input_transform": "none", "generator_output_mode": "real_imag",
+    "probe_mask_sigma": 1.0, "train_data_file_path": "peer_lines64_1e9_train.npz",
+    "test_data_file_path": "peer_lines64_1e9_test.npz",
+}  # fmt: skip
+
+FIXTURE = {
+    "N": 128, "gridsize": 3, "amp_activation": "swish", "batch_size": 32,
+    "gaussian_smoothing_sigma": 0.5, "intensity_scale.trainable": True, "mae_weight": 0.3,
+    "nll_weight": 0.7, "model_type": "pinn", "n_filters_scale": 2, "n_groups": 512,
+    "n_subsample": 1024, "neighbor_count": 6, "nepochs": 100, "nphotons": 5e8,
+    "object.big": False, "pad_object": False, "positions.provided": False, "probe.big": False,
+    "probe.mask": True, "probe.trainable": True, "probe_scale": 2.0,
+    "realspace_mae_weight": 0.05, "realspace_weight": 0.1, "sequential_sampling": True,
+    "subsample_seed": 99, "debug": True, "train_data_file_path": "/canonical/baseline/train.npz",
+    "test_data_file_path": "/canonical/baseline/test.npz",
+    "output_prefix": "/canonical/baseline/out",
+}  # fmt: skip
+
+# Field: default, another value, and its key if that is another word.
+MODEL_FIELDS = {
+    "N": (64, 128, None),
+    "gridsize": (1, 3, None),
+    "n_filters_scale": (2, 1, None),
+    "model_type": ("pinn", "supervised", None),
+    "architecture": ("cnn", "ffno", None),
+    "fno_modes": (12, 8, None),
+    "fno_width": (32, 48, None),
+    "fno_blocks": (4, 6, None),
+    "fno_cnn_blocks": (2, 1, None),
+    "learned_input_channels": (1, 2, None),
+    "max_hidden_channels": (None, 512, None),
+    "resnet_width": (None, 96, None),
+    "fno_input_transform": ("none", "sqrt", None),
+    "generator_output_mode": ("real_imag", "amp_phase", None),
+    "amp_activation": ("sigmoid", "softplus", None),
+    "object_big": (True, False, "object.big"),
+    "probe_big": (True, False, "probe.big"),
+    "probe_mask": (False, True, "probe.mask"),
+    "probe_mask_sigma": (1.0, 2.0, None),
+    "probe_mask_diameter": (None, 20.0, None),
+    "pad_object": (True, False, None),
+    "probe_scale": (4.0, 2.0, None),
+    "gaussian_smoothing_sigma": (0.0, 0.5, None),
+}
+SHARED_FIELDS = {
+    "n_images": (None, 300, None),
+    "n_subsample": (None, 1024, None),
+    "subsample_seed": (None, 99, None),
+    "neighbor_count": (4, 7, None),
+    "enable_oversampling": (False, True, None),
+    "neighbor_pool_size": (None, 13, None),
+    "backend": ("tensorflow", "pytorch", None),
+}
+TRAINING_FIELDS = {
+    **SHARED_FIELDS,
+    "n_groups": (512, 77, None),
+    "train_data_file": (None, "a/train.npz", "train_data_file_path"),
+    "test_data_file": (None, "a/test.npz", "test_data_file_path"),
+    "batch_size": (16, 32, None),
+    "nepochs": (50, 3, None),
+    "mae_weight": (0.0, 0.3, None),
+    "nll_weight": (1.0, 0.7, None),
+    "realspace_mae_weight": (0.0, 0.05, None),
+    "realspace_weight": (0.0, 0.1, None),
+    "nphotons": (1e9, 5e8, None),
+    "positions_provided": (True, False, "positions.provided"),
+    "probe_trainable": (False, True, "probe.trainable"),
+    "intensity_scale_trainable": (True, False, "intensity_scale.trainable"),
+    "output_dir": ("training_outputs", "elsewhere/run", "output_prefix"),
+    "sequential_sampling": (False, True, None),
+    "torch_loss_mode": ("poisson", "mae", None),
+    "torch_mae_pred_l2_match_target": (False, True, None),
+    "gradient_clip_val": (None, 0.5, None),
+    "gradient_clip_algorithm": ("norm", "agc", None),
+    "optimizer": ("adam", "sgd", None),
+    "momentum": (0.9, 0.8, None),
+    "weight_decay": (0.0, 1e-3, None),
+    "adam_beta1": (0.9, 0.85, None),
+    "adam_beta2": (0.999, 0.99, None),
+    "scheduler": ("Default", "Exponential", None),
+    "lr_warmup_epochs": (0, 5, None),
+    "lr_min_ratio": (0.1, 0.2, None),
+    "plateau_factor": (0.5, 0.4, None),
+    "plateau_patience": (2, 3, None),
+    "plateau_min_lr": (5e-5, 1e-5, None),
+    "plateau_threshold": (0.0, 1e-4, None),
+}
+INFERENCE_FIELDS = {
+    **SHARED_FIELDS,
+    "n_groups": (None, 77, None),
+    "model_path": ("m", "archives/run", None),
+    "test_data_file": ("t.npz", "a/test.npz", "test_data_file_path"),
+    "debug": (False, True, None),
+    "output_dir": ("inference_outputs", "elsewhere/run", "output_prefix"),
+}
+PATHS = {"train_data_file", "test_data_file", "output_dir", "model_path"}
