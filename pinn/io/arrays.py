@@ -88,7 +88,7 @@ def read_arrays(file: IO[bytes], size: int) -> dict[str, np.ndarray]:
     try:
         with h5py.File(file, "r") as source:
             source.visititems(visit)
-    except (OSError, KeyError, RuntimeError, TypeError) as error:
+    except (OSError, KeyError, OverflowError, RuntimeError, TypeError) as error:
         raise ValueError(str(error).strip("'\"")) from None
     return arrays
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pinn.config import TrainConfig
 from pinn.errors import ConfigError
+from pinn.optimisation.plateau import improvements
 
 History = Sequence[Mapping[str, Any]]
 
@@ -60,17 +61,9 @@ def best_epochs(
 
 def epochs_without_improvement(history: History, metric: str, mode: str, threshold: float) -> int:
     """Epochs since the metric last improved by more than `threshold` on all before."""
-    sign = -1.0 if mode == "max" else 1.0
-    best, since = float("inf"), 0
-    for row in history:
-        if metric not in row:
-            continue
-        value = sign * float(row[metric])
-        if value < best - threshold:
-            best, since = value, 0
-        else:
-            since += 1
-    return since
+    values = [float(row[metric]) for row in history if metric in row]
+    better = improvements(values, mode, threshold)
+    return len(better) if True not in better else better[::-1].index(True)
 
 
 def early_stop(history: History, run: TrainConfig, metric: str) -> str | None:

@@ -30,8 +30,8 @@ FIXED = frozenset(
         "mode", "loss", "label_weighting", "label_phase", "label_epochs", "blend_epochs",
         "blend_schedule", "physics_rate_factor", "calibrate_start",
         # what the state of the optimiser belongs to
-        "optimizer", "momentum", "beta_1", "beta_2", "accumulate", "ema_decay", "freeze",
-        "rate_factors", "precision",
+        "optimizer", "momentum", "beta_1", "beta_2", "clip_value", "clip_adaptive", "accumulate",
+        "ema_decay", "freeze", "rate_factors", "precision",
         # the course of the learning rate, which is computed from the first epoch on
         "schedule", "warmup_epochs", "decay", "rate_stages", "plateau_factor",
         "plateau_patience", "plateau_threshold",
@@ -40,8 +40,7 @@ FIXED = frozenset(
 FREE = frozenset(
     (
         # how long, and how steps to come are made
-        "epochs", "learning_rate", "rate_floor", "weight_decay", "clip_norm", "clip_value",
-        "clip_adaptive", "deterministic",
+        "epochs", "learning_rate", "rate_floor", "weight_decay", "clip_norm", "deterministic",
         # what is kept and shown; no step depends on it
         "monitor", "monitor_mode", "keep_best", "restore_best", "early_stop",
         "early_stop_threshold", "logger", "sample_every", "preview_every",

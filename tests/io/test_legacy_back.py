@@ -138,13 +138,14 @@ def test_what_can_be_said_comes_back_through_the_dictionary(data, backend, photo
 def test_weights_stay_within_the_references_range():
     for weight in (1e-6, 1e-2, 1.0, 1e3):
         train = TrainConfig(loss=f"poisson + {weight} mae", batch_size=16)
-        config = to_legacy(ModelConfig(), train, strict=True).config
+        config = to_legacy(ModelConfig(architecture="cnn"), train, strict=True).config
         validate_training_config(config)
         assert config.mae_weight > 0 and config.nll_weight > 0
 
 
 def test_the_network_of_an_archive_comes_back_exactly():
     model = ModelConfig(
+        architecture="cnn",
         gridsize=1,
         amp_activation="sigmoid",
         ring_activation="swish",
@@ -172,7 +173,7 @@ def test_the_network_of_an_archive_comes_back_exactly():
         ({"merge": "uniform"}, {}, "merge"),
         ({"input_transform": "standard"}, {}, "input_transform"),
         ({"probe_smoothing": 1.0}, {}, "probe_smoothing"),
-        ({}, {"mode": "supervised"}, "baseline"),
+        ({"architecture": "cnn"}, {"mode": "supervised"}, "baseline"),
         ({}, {"loss": "gaussian"}, "gaussian"),
         ({}, {"loss": "poisson + 0.1 tv_phase"}, "tv_phase"),
         (

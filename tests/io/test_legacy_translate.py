@@ -391,6 +391,7 @@ def test_the_dictionary_of_an_archive_gives_its_network():
     found = to_pinn({**ARCHIVE, **results, "_version": "1.0"}, exact=True)
     assert found.notes == ()
     assert found.model == ours.ModelConfig(
+        architecture="cnn",
         N=64,
         gridsize=1,
         n_filters_scale=2,

@@ -41,6 +41,7 @@ def test_forward_model_equals_the_reference(gridsize, ring):
     golden = np.load(GOLDEN)
     name = f"gs{gridsize}_probebig{int(ring)}"
     config = ModelConfig(
+        architecture="cnn",
         N=64,
         gridsize=gridsize,
         n_filters_scale=1,

@@ -10,7 +10,7 @@ from pinn.initialise import initialise
 from pinn.networks.registry import build_network, built_in, register
 
 N = 32
-SMALL = dict(N=N, gridsize=2, n_filters_scale=1, fno_width=8, fno_modes=4)
+SMALL = dict(architecture="cnn", N=N, gridsize=2, n_filters_scale=1, fno_width=8, fno_modes=4)
 
 
 def output(frames=None, **options):
@@ -26,7 +26,7 @@ def output(frames=None, **options):
 
 
 def parameters(**options):
-    return build_network(ModelConfig(**{**dict(gridsize=1, n_filters_scale=1), **options}))
+    return build_network(ModelConfig(**{**dict(architecture="cnn", gridsize=1), **options}))
 
 
 CNN = [
@@ -195,9 +195,18 @@ def test_options_of_other_networks_are_refused_with_those_that_have_them(options
 
 
 IMPOSSIBLE = [
-    (dict(head="rectangular", amp_activation="relu"), "amp_activation 'relu' shapes an amplitude"),
-    (dict(head="rectangular", ring_activation="swish"), "ring_activation 'swish' belongs to head"),
-    (dict(N=16, decoder_attention="eca"), "decoder_attention 'eca' has nothing to act on"),
+    (
+        dict(architecture="cnn", head="rectangular", amp_activation="relu"),
+        "amp_activation 'relu' shapes an amplitude",
+    ),
+    (
+        dict(architecture="cnn", head="rectangular", ring_activation="swish"),
+        "ring_activation 'swish' belongs to head",
+    ),
+    (
+        dict(architecture="cnn", N=16, decoder_attention="eca"),
+        "decoder_attention 'eca' has nothing to act on",
+    ),
     (dict(architecture="baseline", N=20), "needs N a multiple of 8, but N is 20"),
     (dict(architecture="baseline", object_big=False), "frames one by one .* object_big is off"),
     (dict(architecture="fno", N=16, fno_modes=9), "fno_modes 9 is more than the 8 frequencies"),

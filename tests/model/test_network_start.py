@@ -106,7 +106,9 @@ def test_layers_within_layers_and_networks_are_reached():
 
 
 def test_networks_of_one_kind_start_alike_whatever_was_built_before():
-    config = ModelConfig(N=32, encoder_attention="cbam", decoder_attention="eca")
+    config = ModelConfig(
+        N=32, architecture="cnn", encoder_attention="cbam", decoder_attention="eca"
+    )
     one, two = build_network(config), build_network(config)
     for network in (one, two):
         initialise(network, 3)

@@ -31,7 +31,7 @@ COUNTS = [
 
 @pytest.mark.parametrize(("options", "expected"), COUNTS, ids=lambda v: str(v))
 def test_parameter_counts_are_the_published_ones(options, expected):
-    config = ModelConfig(**{"n_filters_scale": 2, **options})
+    config = ModelConfig(**{"architecture": "cnn", "n_filters_scale": 2, **options})
     assert build_network(config).count_params() == expected
 
 
@@ -54,13 +54,13 @@ def test_width_rule_equals_the_table():
 @pytest.mark.parametrize("probe_big", [True, False])
 def test_any_even_side_gives_patches_of_that_side(N, probe_big):
     assert N % 2 ** stages(N) == 0
-    config = ModelConfig(N=N, gridsize=1, n_filters_scale=1, probe_big=probe_big)
+    config = ModelConfig(N=N, gridsize=1, architecture="cnn", probe_big=probe_big)
     network = build_network(config)
     assert network.output_shape == (None, N, N, 1, 2)
 
 
 def test_central_branch_covers_the_central_square_only():
-    config = ModelConfig(N=16, gridsize=1, n_filters_scale=1, probe_big=False)
+    config = ModelConfig(N=16, gridsize=1, architecture="cnn", probe_big=False)
     patch = keras.ops.convert_to_numpy(build_network(config)(np.ones((1, 16, 16, 1), "float32")))
     lit = np.hypot(patch[0, ..., 0, 0], patch[0, ..., 0, 1]) > 0
     expected = np.zeros((16, 16), bool)
@@ -88,7 +88,7 @@ def test_every_head_and_branch_option_changes_the_output():
     from pinn.initialise import initialise
 
     def output(**options):
-        network = build_network(ModelConfig(N=32, n_filters_scale=1, **options))
+        network = build_network(ModelConfig(N=32, architecture="cnn", **options))
         initialise(network, 0)
         return keras.ops.convert_to_numpy(network(frames))
 
@@ -131,7 +131,7 @@ def test_wrong_output_shape_and_unknown_name_are_refused():
 def test_initial_weights_do_not_depend_on_the_backend():
     from pinn.initialise import initialise
 
-    network = build_network(ModelConfig(N=16, gridsize=1, n_filters_scale=1))
+    network = build_network(ModelConfig(N=16, gridsize=1, architecture="cnn"))
     initialise(network, 7)
     kernel = keras.ops.convert_to_numpy(network.get_layer("encoder_0_a").kernel)
     # He normal: fan-in 9, standard deviation sqrt(2 / 9); 1152 draws give it to about 2 percent.

@@ -140,7 +140,8 @@ def test_the_amplitude_is_that_of_the_reference(tmp_path, activation):
 )
 def test_the_order_and_shapes_of_weights_are_those_of_our_network(options):
     """Conversion needs no Keras, so it knows by itself how `cnn` numbers its weights."""
-    config = ModelConfig(**options, ring_activation="swish", amp_activation="sigmoid")
+    old = {"architecture": "cnn", "ring_activation": "swish", "amp_activation": "sigmoid"}
+    config = ModelConfig(**options, **old)
     network = build_network(config)
     shapes = layer_shapes(config)
     assert list(shapes) == layer_names(config.N, config.pad_object, config.probe_big)
