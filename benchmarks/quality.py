@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--gridsize", type=int, default=2)
     parser.add_argument("--filters", type=int, default=None, help="n_filters_scale")
+    parser.add_argument("--architecture", default=None)
     parser.add_argument("--epochs", type=int, default=None)
     parser.add_argument("--batch", type=int, default=None)
     parser.add_argument("--rate", type=float, default=None, help="learning_rate")
@@ -49,6 +50,7 @@ def main() -> None:
 
     given = {"n_filters_scale": options.filters, "epochs": options.epochs}
     given |= {"batch_size": options.batch, "learning_rate": options.rate}
+    given |= {"architecture": options.architecture}
     given = {k: v for k, v in given.items() if v is not None}
     for seed in options.seeds:
         key = {"backend": keras.backend.backend(), "seed": seed, "gridsize": options.gridsize}

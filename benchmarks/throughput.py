@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("throughput.json"))
     parser.add_argument("--backends", nargs="+", default=list(BACKENDS))
     parser.add_argument("--gridsize", type=int, default=2)
-    parser.add_argument("--filters", type=int, default=2)
+    parser.add_argument("--filters", type=int, default=1)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--groups", type=int, default=512)
     parser.add_argument("--epochs", type=int, default=2)

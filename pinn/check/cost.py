@@ -7,6 +7,7 @@ three; `pinn check --thorough` trains a few steps instead.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -50,13 +51,13 @@ MEASURED = {
 # What `_clock` took on the machine and at the time of those measurements.
 _CLOCK_THERE = 0.0064
 _CANVAS_BYTES = 48  # per object pixel while stitching: sums and weights in double precision
-_NETWORK_SHARE = 0.7  # of the time at N = 64; the rest are transforms, moving and merging
+_NETWORK_SHARE = 0.43  # of the time at N = 64; the rest are transforms, moving and merging
 
 
 def work(N: int, C: int, scale: int = 1) -> float:
     """Time of a group relative to the measured one, from sizes alone.
 
-    The multiplications of the convolutions, by the rule for widths in `pinn.networks.cnn`, and the
+    The multiplications of the convolutions, by the rule for widths in `pinn.networks.lean`, and the
     pixels of the transforms.
     """
     network = _multiplications(N, C, scale) / _multiplications(64, 4, 1)
@@ -65,19 +66,10 @@ def work(N: int, C: int, scale: int = 1) -> float:
 
 
 def _multiplications(N: int, C: int, scale: int) -> float:
-    stages = 1
-    while 2 ** (stages + 1) <= N // 8 and N % 2 ** (stages + 1) == 0:
-        stages += 1
-    total, before, side = 0.0, C, N
-    for stage in range(stages):
-        width = 128 * scale / 2 ** (stages - 1 - stage)
-        total += 9 * side**2 * width * (before + width)
-        before, side = width, side // 2
-    for stage in range(stages - 1):
-        width = 32 * scale * 2 ** (stages - 2 - stage)
-        total += 2 * 9 * side**2 * width * (before + width)  # two decoders
-        before, side = width, side * 2
-    return total
+    side, width = (8 if N >= 64 else 4), 48 * scale
+    cells = C * math.ceil(N / side) ** 2
+    stem, blocks, last = side**2 * width, 40 * width**2, 9 * width * 2 * side**2
+    return float(cells * (stem + blocks + last))
 
 
 def costs(scan: Scan, found: Layout, backend: str = "jax") -> tuple[list[Fact], list[Finding]]:

@@ -197,7 +197,7 @@ def test_an_error_names_what_would_mend_it():
 def test_costs_grow_with_the_work_and_differ_between_backends():
     assert work(64, 4) == pytest.approx(1.0)
     assert 1.2 < work(128, 4) < 4.5  # between linear and quadratic in N
-    assert work(64, 4, 2) > 2.5
+    assert 1.5 < work(64, 4, 2) < 4
     scan = Scan(COUNTS, MADE.positions_px, probe=MADE.probe)
     seconds = {
         name: next(f for f in costs(scan, layout(scan), name)[0] if f.name == "reconstruct").value

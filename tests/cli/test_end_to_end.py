@@ -129,7 +129,7 @@ def test_wrong_use_of_good_files(road, tmp_path, capsys):
         (["train", scan, "--output", str(tmp_path / "file" / "run")], "file"),
         (["train", str(tmp_path / "none.npz"), "--output", out], "none.npz"),
         (["train", scan, wide, "--output", out], "32 x 32"),
-        (["train", scan, "--output", out, "--architecture", "resnet"], "cnn"),
+        (["train", scan, "--output", out, "--architecture", "resnet"], "lean"),
         (["train", scan, "--output", out, "--resume"], "wts.h5.zip"),
         (["reconstruct", scan, "--model", str(tmp_path / "none"), "--output", out], "none"),
         (["reconstruct", scan, "--model", str(tmp_path / "damaged"), "--output", out], "damaged"),
