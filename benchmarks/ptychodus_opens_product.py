@@ -65,7 +65,8 @@ def compare(pixel_size_m: float | None, folder: Path) -> None:
     np.testing.assert_array_equal(product.object_.get_array()[0], recon.object)
     np.testing.assert_array_equal(probe.get_array()[0], recon.probe)
     np.testing.assert_array_equal(product.probe_positions.get_indexes(), recon.frame_indices)
-    expected = recon.positions_px - recon.origin_px
+    # ours: where index N/2 of a patch lies; theirs: where (N - 1)/2 does
+    expected = recon.positions_px - recon.origin_px - 0.5
     np.testing.assert_allclose(np.stack([y, x], 1), expected, rtol=0, atol=TOLERANCE_PX)
 
     save_product(folder / "theirs.h5", product)

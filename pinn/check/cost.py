@@ -44,9 +44,9 @@ class Measured:
 
 
 MEASURED = {
-    "jax": Measured(37.1, 128.0, 18.0, 1436.0),
-    "torch": Measured(10.2, 36.0, 8.0, 1409.0),
-    "tensorflow": Measured(41.0, 153.0, 4.0, 1000.0),
+    "jax": Measured(302.0, 462.0, 8.0, 1225.0),
+    "torch": Measured(134.0, 419.0, 4.0, 1246.0),
+    "tensorflow": Measured(195.0, 548.0, 3.0, 910.0),
 }
 # What `_clock` took on the machine and at the time of those measurements.
 _CLOCK_THERE = 0.0064
