@@ -6,7 +6,8 @@ reconstruction with the truth. Collapsed means: correlation of the modulus with 
 
     KERAS_BACKEND=tensorflow python benchmarks/collapse.py --output collapse
 
-Resumable: every finished run is one line of OUTPUT/results.jsonl and is not repeated.
+Resumable: every finished run is one line of OUTPUT/results.jsonl and is not repeated. Lines without
+an architecture are of `cnn`, the default when they were written.
 """
 
 from __future__ import annotations
@@ -30,15 +31,19 @@ def main() -> None:
     parser.add_argument("--groups", type=int, default=512)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--gridsize", type=int, default=1)
+    parser.add_argument("--architecture", help="default: that of the package")
     parser.add_argument("--filters", type=int, default=None, help="n_filters_scale")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     log = options.output / "results.jsonl"
-    done = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    lines = log.read_text().splitlines() if log.exists() else []
+    done = [{"architecture": "cnn"} | json.loads(line) for line in lines]
 
     import pinn
+    from pinn.config import ModelConfig
     from pinn.simulate import SimulateConfig, simulate_to_file
 
+    architecture = options.architecture or ModelConfig().architecture
     for seed in range(options.seeds):
         for counts in options.counts:
             path = options.output / f"lines_{counts:g}.npz"
@@ -46,6 +51,7 @@ def main() -> None:
                 recipe = SimulateConfig(**RECIPE, photons_per_frame=counts * SIDE**2, seed=1)
                 simulate_to_file(recipe, path)
             key = {
+                "architecture": architecture,
                 "counts": counts,
                 "seed": seed,
                 "gridsize": options.gridsize,
@@ -60,6 +66,7 @@ def main() -> None:
             clock = time.process_time()
             model = pinn.train(
                 scan,
+                architecture=architecture,
                 gridsize=options.gridsize,
                 epochs=options.epochs,
                 n_groups=options.groups,
@@ -75,8 +82,9 @@ def main() -> None:
             with log.open("a") as stream:
                 stream.write(json.dumps(row) + "\n")
             print(json.dumps(row), flush=True)
-    collapsed = [row for row in done if row["collapsed"]]
-    print(f"{len(done)} runs, {len(collapsed)} collapsed")
+    same = [row for row in done if row["architecture"] == architecture]
+    collapsed = [row for row in same if row["collapsed"]]
+    print(f"{architecture}: {len(same)} runs, {len(collapsed)} collapsed")
 
 
 def measure(scan, recon) -> dict[str, float | bool]:

@@ -9,7 +9,8 @@ least of several repeats: `forward` the network alone, `step` a training step of
 (squared error of its patches), `whole step` one of `pinn.train` with physics, likelihood and
 optimiser. Ratios are to `cnn` at `n_filters_scale` 2, measured in the same run. Quality is as in
 `benchmarks/quality.py`, at equal epochs for all. Resumable: what is in OUTPUT/results.jsonl is not
-repeated.
+repeated; what an old line leaves out (scans, groups, batch, N) counts as the same. The table has
+what was measured under the options given, and quality where scans are given.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def main() -> None:
     rows = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
     def once(key: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> None:
-        if any(key.items() <= row.items() for row in rows):
+        if any(fits(row, key) for row in rows):
             return
         rows.append({**key, **measure()})
         with log.open("a") as stream:
@@ -59,19 +60,40 @@ def main() -> None:
 
     import keras
 
-    common = {"backend": keras.backend.backend(), "gridsize": options.gridsize}
+    common = {
+        "backend": keras.backend.backend(),
+        "gridsize": options.gridsize,
+        "batch": options.batch,
+    }
+    costs, qualities = {**common, "kind": "cost", "N": options.N}, None
+    if options.scans:
+        import pinn
+
+        qualities = {
+            **common,
+            "kind": "quality",
+            "N": pinn.load(options.scans[0]).N,
+            "scans": [path.name for path in options.scans],
+            "groups": options.groups,
+            "epochs": options.epochs,
+        }
     for name, scale in pairs:
-        key = {**common, "network": name, "scale": scale}
+        key = {"network": name, "scale": scale}
         once(
-            {**key, "kind": "cost", "N": options.N, "batch": options.batch},
+            {**key, **costs},
             lambda n=name, s=scale: cost(n, s, options),
         )
-        for seed in options.seeds if options.scans else ():
+        for seed in options.seeds if qualities else ():
             once(
-                {**key, "kind": "quality", "epochs": options.epochs, "seed": seed},
+                {**key, **qualities, "seed": seed},
                 lambda n=name, s=scale, k=seed: quality(n, s, k, options),
             )
-    print(table(rows, options))
+    print(table(rows, costs, qualities))
+
+
+def fits(row: dict[str, Any], key: dict[str, Any]) -> bool:
+    """Whether a line is of this key; what it does not say, it does not contradict."""
+    return all(row.get(name, value) == value for name, value in key.items())
 
 
 def cost(name: str, scale: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -153,7 +175,7 @@ def quality(name: str, scale: int, seed: int, options: argparse.Namespace) -> di
     metrics = evaluate(recon, test.truth, border=16).metrics
     last = model.history[-1]
     return {
-        **{m: round(metrics[m], 4) for m in METRICS},
+        **{m: None if metrics[m] is None else round(metrics[m], 4) for m in METRICS},
         "train_cpu_s": round(trained, 1),
         "reconstruct_cpu_s": round(spent, 1),
         "loss": last["loss"],
@@ -161,9 +183,17 @@ def quality(name: str, scale: int, seed: int, options: argparse.Namespace) -> di
     }
 
 
-def table(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
-    """Markdown: one line per network, quality as the median of the seeds."""
-    costs = [r for r in rows if r["kind"] == "cost"]
+def table(
+    rows: list[dict[str, Any]], cost_key: dict[str, Any], quality_key: dict[str, Any] | None
+) -> str:
+    """Markdown: one line per network, quality as the median of the seeds.
+
+    Args:
+        rows: lines of the results.
+        cost_key: what lines of cost must say to be of this table.
+        quality_key: the same of quality; None: none of them.
+    """
+    costs = [r for r in rows if fits(r, cost_key)]
     base = next((r for r in costs if (r["network"], r["scale"]) == BASE), None)
     lines = [
         "| network | parameters | MFLOP forward | forward / step / whole step, CPU-ms | "
@@ -175,13 +205,10 @@ def table(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
         name, scale = row["network"], row["scale"]
         times = " / ".join(f"{row[m]:.2f}" for m in measured[1:])
         ratios = ", ".join(f"{base[m] / row[m]:.1f}" for m in measured) if base else ""
-        runs = [
-            r
-            for r in rows
-            if r["kind"] == "quality"
-            and (r["network"], r["scale"], r["epochs"]) == (name, scale, options.epochs)
-        ]
-        marks = [f"{np.median([r[m] for r in runs]):.4g}" if runs else "" for m in METRICS]
+        key = {"network": name, "scale": scale}
+        runs = [r for r in rows if quality_key and fits(r, {**key, **quality_key})]
+        known = [[r[m] for r in runs if r[m] is not None] for m in METRICS]
+        marks = [f"{np.median(values):.4g}" if values else "" for values in known]
         lines.append(
             f"| {name}:{scale} | {row['parameters']} | {row['mflop_forward']} | {times} | "
             f"{ratios} | {' | '.join(marks)} |"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from pinn import check, simulate
+    from pinn import check, remote, simulate
     from pinn.config import ModelConfig, ReconstructConfig, ScanConfig, TrainConfig
     from pinn.data.scan import Scan
     from pinn.inference import reconstruct
@@ -48,7 +48,7 @@ _HOMES = {
     "study": "pinn.studies",
     "train": "pinn.training",
 }
-_MODULES = {"check", "simulate"}
+_MODULES = {"check", "remote", "simulate"}
 _ON_KERAS = {"pinn.inference", "pinn.live", "pinn.trained", "pinn.training"}
 
 __all__ = [
@@ -71,6 +71,7 @@ __all__ = [
     "load_model",
     "load_reconstruction",
     "reconstruct",
+    "remote",
     "simulate",
     "study",
     "train",

@@ -41,3 +41,7 @@ class OutputError(InputError):
 
 class DivergedError(PinnError):
     """Training or refinement produced values that are not finite."""
+
+
+class WorkerError(PinnError):
+    """A worker process ended, or failed in a way that nobody foresaw."""

@@ -17,7 +17,7 @@ from pinn.data.grouping import groups_for_inference
 from pinn.data.masks import encode
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
-from pinn.predictor import compile_predictor, patch_weight
+from pinn.predictor import compile_predictor
 from pinn.progress import Progress, StopRequested
 from pinn.results import Reconstruction
 from pinn.stitching import Canvas
@@ -25,6 +25,7 @@ from pinn.trained import Model
 
 ReadFrames = Callable[[np.ndarray], np.ndarray]
 Locate = Callable[[np.ndarray], np.ndarray]
+_PARTS = 4
 
 
 class GroupStitcher:
@@ -35,6 +36,7 @@ class GroupStitcher:
         probe: `(P, N, N)` complex, weights the patches.
         config: batch size, weighting.
         anchor: see `Canvas`.
+        contrast: `(2,)` factors of the patches' deviations, see `compile_predictor`.
     """
 
     def __init__(
@@ -43,13 +45,17 @@ class GroupStitcher:
         probe: np.ndarray,
         config: ReconstructConfig,
         anchor: tuple[float, float] = (0.0, 0.0),
+        contrast: np.ndarray | None = None,
     ) -> None:
         self.N, self.members = model.config.N, model.config.gridsize**2
         self.batch_size = config.batch_size
         self.canvas = Canvas(self.N + 1, anchor)
         self._whole_group = not model.config.object_big and self.members > 1
+        # Each distinct frame is predicted once, where its patch does not depend on its group.
+        alone = getattr(model.network.network, "frame_by_frame", False)
+        self._alone = alone and contrast is None and self.members > 1 and not self._whole_group
         backend.full_precision()
-        self._predict = compile_predictor(model.network, patch_weight(probe, config))
+        self._predict = compile_predictor(model.network, probe, config, contrast)
         self.dark = 0  # groups whose own frame holds no light: their patch of it is left out
         self.seconds = {"read": 0.0, "network": 0.0, "stitch": 0.0}
 
@@ -63,6 +69,9 @@ class GroupStitcher:
             read: indices `(n,)` to encoded frames `(n, N, N)`, -1 at masked pixels.
             canvas: where to add.
         """
+        if self._alone:
+            yield from self._run_alone(groups, locate, read, canvas)
+            return
         size = self.batch_size
         for first in range(0, len(groups), size):
             chosen = groups[first : first + size]
@@ -88,10 +97,48 @@ class GroupStitcher:
             self._lap("stitch", clock)
             yield first + count
 
+    def _run_alone(
+        self, groups: np.ndarray, locate: Locate, read: ReadFrames, canvas: Canvas
+    ) -> Iterator[int]:
+        """As `run`: the batches are filled with the distinct frames of as many groups as fit."""
+        size, N, first = self.batch_size * self.members, self.N, 0
+        while first < len(groups):
+            chosen = _fitting(groups[first : first + size], size)
+            clock = time.perf_counter()
+            unique, inverse = np.unique(chosen, return_inverse=True)
+            members, count = inverse.reshape(chosen.shape), len(unique)
+            frames = np.zeros((size, N, N), np.float32)
+            frames[:count] = read(unique)
+            lit = np.any(frames[:count] > 0, axis=(1, 2))
+            self.dark += int(np.count_nonzero(~lit[members[:, 0]]))
+            corners, fractions = canvas.split(locate(unique))
+            places = np.zeros((size, 3), np.float32)
+            places[:count, :2], places[:count, 2] = fractions, lit
+            batch = np.moveaxis(frames.reshape(-1, self.members, N, N), 1, -1)
+            clock = self._lap("read", clock)
+            patches = self._predict(
+                np.ascontiguousarray(batch), places.reshape(-1, self.members, 3)
+            ).reshape(size, N + 1, N + 1, 3)
+            clock = self._lap("network", clock)
+            for rows in members:
+                canvas.add(corners[rows], patches[rows])
+            self._lap("stitch", clock)
+            first += len(chosen)
+            yield first
+
     def _lap(self, stage: str, since: float) -> float:
         now = time.perf_counter()
         self.seconds[stage] += now - since
         return now
+
+
+def _fitting(groups: np.ndarray, frames: int) -> np.ndarray:
+    """As many of the first groups `(G, C)` as have no more than so many distinct frames."""
+    _, firsts = np.unique(groups, return_index=True)
+    new = np.zeros(groups.size, np.int64)
+    new[firsts] = 1
+    seen = np.cumsum(new).reshape(groups.shape)[:, -1]
+    return groups[: int(np.searchsorted(seen, frames, side="right"))]
 
 
 def reconstruct(
@@ -100,6 +147,7 @@ def reconstruct(
     config: ReconstructConfig | None = None,
     *,
     progress: Callable[[Progress], None] | None = None,
+    watch: Callable[[Reconstruction], None] | None = None,
     **options: Any,
 ) -> Reconstruction:
     """Reconstruct a whole scan with a trained network.
@@ -113,6 +161,8 @@ def reconstruct(
         config: see `ReconstructConfig`; `options` override its fields.
         progress: called with a `Progress` about a hundred times; `StopRequested` from it ends the
             work, and what is on the canvas by then is returned.
+        watch: called after each quarter of the frames but the last with what there is by then, its
+            contrast not calibrated. `StopRequested` from it ends the work as well.
 
     Raises:
         ScanError: frame size or content does not fit the model.
@@ -128,8 +178,9 @@ def reconstruct(
     own = statistics.exposure_factor
     factor = own if config.exposure == "scan" else model.exposure_factor
     trained = model.scan_number(digest(scan))
-    if trained is not None:  # the probe and scale as training left them
-        probe = model.probe(trained)
+    contrast = None
+    if trained is not None:  # probe, scale and contrast as training left them
+        probe, contrast = model.probe(trained), model.contrast(trained)
         in_counts = model.probe_counts(trained) * (own / factor)
     else:
         probe = scan.probe_gauge() if scan.probe is not None else model.probe()
@@ -141,7 +192,7 @@ def reconstruct(
     if config.anchor == "mean":
         mean = scan.positions_px.mean(0)
         anchor = (float(mean[0]), float(mean[1]))
-    stitcher = GroupStitcher(model, probe, config, anchor)
+    stitcher = GroupStitcher(model, probe, config, anchor, contrast)
     stitcher.canvas.reserve(scan.positions_px)
 
     def read(indices: np.ndarray) -> np.ndarray:
@@ -150,44 +201,51 @@ def reconstruct(
     def locate(indices: np.ndarray) -> np.ndarray:
         return scan.positions_px[indices]
 
-    total, started, told, done = len(groups), time.perf_counter(), -1, 0
+    total, started, told, shown, done = len(groups), time.perf_counter(), -1, 0, 0
     notes = list(scan.notes)
+
+    def result(done: int, config: ReconstructConfig, notes: tuple[str, ...] = ()) -> Reconstruction:
+        extra: dict[str, Any] = {
+            "exposure": config.exposure,
+            "exposure_ratio": own / model.exposure_factor,
+            "seconds": {**stitcher.seconds, "total": time.perf_counter() - started},
+            "frames": int(done),
+            "mean_counts": statistics.mean_counts,
+        }
+        if scan.steps:
+            extra["preparation"] = list(scan.steps)
+        return assemble(
+            stitcher.canvas,
+            model,
+            probe,
+            in_counts,
+            read,
+            scan.positions_px[:done],
+            np.arange(done),
+            config,
+            scan.name,
+            pixel_size_m=scan.pixel_size_m,
+            acquisition=scan.acquisition,
+            statistics=extra,
+            notes=notes,
+        )
+
     try:
         for done in stitcher.run(groups, locate, read, stitcher.canvas):
             if progress is not None and (done * 100 // total > told or done == total):
                 told = done * 100 // total
                 rate = done / max(time.perf_counter() - started, 1e-9)
                 progress(Progress(stage="reconstruct", done=done, total=total, rate=rate))
+            if watch is not None and done < total and done * _PARTS // total > shown:
+                shown = done * _PARTS // total
+                watch(result(done, config.replace(calibrate=False)))
     except StopRequested:
         notes.append(f"stopped on request after {done} of {total} frames")
     if stitcher.dark:
         notes.append(f"{stitcher.dark} frames without light were left out of the picture")
     if scan.scan_index is not None and len(np.unique(scan.scan_index)) > 1:
         notes.append("frames of several scan indices share this canvas, as one object")
-    extra: dict[str, Any] = {
-        "exposure": config.exposure,
-        "exposure_ratio": own / model.exposure_factor,
-        "seconds": {**stitcher.seconds, "total": time.perf_counter() - started},
-        "frames": int(done),
-        "mean_counts": statistics.mean_counts,
-    }
-    if scan.steps:
-        extra["preparation"] = list(scan.steps)
-    return assemble(
-        stitcher.canvas,
-        model,
-        probe,
-        in_counts,
-        read,
-        scan.positions_px[:done],
-        np.arange(done),
-        config,
-        scan.name,
-        pixel_size_m=scan.pixel_size_m,
-        acquisition=scan.acquisition,
-        statistics=extra,
-        notes=tuple(notes),
-    )
+    return result(done, config, tuple(notes))
 
 
 def assemble(

@@ -83,7 +83,8 @@ class Reconstructor:
                 anchor = (float(mean[0]), float(mean[1]))
         elif self.config.anchor == "mean":
             raise ConfigError("anchor 'mean' needs expected_positions: the mean must be known")
-        self._stitcher = GroupStitcher(model, self._probe, self.config, anchor)
+        contrast = model.contrast() if modes is None else None  # goes with the model's own probe
+        self._stitcher = GroupStitcher(model, self._probe, self.config, anchor, contrast)
         self._spool = Spool((N, N))
         self._arrivals = Arrivals()
         self.duplicates = 0

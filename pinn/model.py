@@ -16,7 +16,7 @@ from pinn.layers.normalise import FrameNormaliser
 from pinn.layers.probe import Probe, illumination_weight
 from pinn.layers.scale import IntensityScale
 from pinn.networks.registry import build_network
-from pinn.objective import Detector, Objective, Patches
+from pinn.objective import Detector, LossColumn, Objective, Patches
 from pinn.ops import likelihood, pairs
 from pinn.ops.contrast import scale_deviation
 from pinn.optimisation.precision import network_precision
@@ -60,9 +60,6 @@ class PtychoModel(keras.Model):
         super().__init__(name="ptycho", **kwargs)
         self.settings, self.canvas, self.scans = config, canvas, scans
         self.objective = objective or Objective()
-        # Counts per unit of the data where the dose is unknown and the numbers are tiny: the
-        # likelihood's floors are meant in counts. Set by training before the first step.
-        self.count_unit = 1.0
         with network_precision(precision):
             self.network = build_network(config)
         self.normalise = FrameNormaliser(config.N, name="normalise")
@@ -91,6 +88,7 @@ class PtychoModel(keras.Model):
             self.contrast = self.add_weight(
                 name="contrast", shape=(scans, 2), initializer="ones", trainable=False
             )
+        self.loss_column = LossColumn(list(self.objective.weights))
         several = list(self.objective.weights) if len(self.objective.weights) > 1 else []
         self.term_means = [keras.metrics.Mean(name=name) for name in several]
         self.count_means = [keras.metrics.Mean(name=n) for n in ("deviance", "nll") if physics]
@@ -121,6 +119,16 @@ class PtychoModel(keras.Model):
         probe = ops.stop_gradient(re), ops.stop_gradient(im)
         return illumination_weight(probe)[:, None]
 
+    def scaled_patches(self, inputs: dict[str, Any]) -> Any:
+        """`object_patches` of a batch with the contrast of their scans, for pictures."""
+        return self._with_contrast(self.object_patches(inputs["frames"]), inputs)
+
+    def _with_contrast(self, patches: Any, inputs: dict[str, Any]) -> Any:
+        if self.contrast is None:
+            return patches
+        factors = ops.take(self.contrast, inputs["scan"], axis=0)
+        return pairs.stack(scale_deviation(pairs.unstack(patches), self.light(inputs), factors))
+
     def call(self, inputs: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Returns `object` `(B, M, M, 2)` and `rate` `(B, C, N, N)` in counts where the objective
         looks at the physics, and `patches` `(B, K, N, N, 2)` where it looks at them."""
@@ -129,36 +137,44 @@ class PtychoModel(keras.Model):
         if not self.objective.physics:
             return seen
         canvas, illuminated = self.illuminated_object(patches, inputs)
-        scan = inputs["scan"]
-        if self.contrast is not None:
-            factors = ops.take(self.contrast, scan, axis=0)
-            pair = pairs.unstack(illuminated)
-            illuminated = pairs.stack(scale_deviation(pair, self.light(inputs), factors))
+        scan, illuminated = inputs["scan"], self._with_contrast(illuminated, inputs)
         rate = self.far_field(illuminated, self.probe(scan), self.scale(scan))
         return {"object": canvas, "rate": rate, **seen}
 
     # -- loss ----------------------------------------------------------------------------
 
+    @property
+    def metrics(self) -> list[Any]:
+        """The columns of the history; `loss` is ours, in place of the one that Keras keeps."""
+        return [self.loss_column, *self.term_means, *self.count_means]
+
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True, **kwargs
     ):
         """The objective on the batch itself; `y` is not used."""
-        detector = self._detector(x, y_pred) if self.objective.physics else None
+        detector = self.detector(x, y_pred) if self.objective.physics else None
         patches = self._patches(x, y_pred) if self.objective.needs_patches else None
         terms = self.objective.terms(detector, patches)
-        for mean in self.term_means:
-            mean.update_state(terms[mean.name])
-        if detector is not None:
-            self._count(detector, terms.get("poisson"))
+        sizes = self.objective.sizes(detector, patches)
         weight = x["physics_weight"][0] if self.objective.staged else None
+        self.loss_column.update_state(terms, sizes, self.objective.shares(weight))
+        for mean in self.term_means:
+            mean.update_state(terms[mean.name], sample_weight=sizes[mean.name])
+        if detector is not None:
+            # scans that are mixed are weighted in the loss, but not here
+            self._count(detector, terms.get("poisson") if self.scans == 1 else None)
         return self.objective.total(terms, weight)
 
-    def _detector(self, x: dict[str, Any], y_pred: dict[str, Any]) -> Detector:
+    def detector(self, x: dict[str, Any], y_pred: dict[str, Any]) -> Detector:
+        """Measured and predicted frames of a batch, in counts as far as these are known."""
         frames = ops.transpose(x["frames"], (0, 3, 1, 2))
         valid = ops.cast(frames >= 0.0, "float32") * x["weight"][:, None, None, None]
         amplitude = ops.maximum(frames, 0.0) / x["scale"][:, None, None, None]
-        counts = amplitude * amplitude * self.count_unit
-        return Detector(counts, y_pred["rate"] * self.count_unit, valid)
+        unit, brightness = likelihood.brightness(x["scale"])
+        unit = unit[:, None, None, None]
+        counts = amplitude * amplitude * unit
+        several = brightness if self.scans > 1 else None
+        return Detector(counts, y_pred["rate"] * unit, valid, several)
 
     def _count(self, detector: Detector, deviance: Any) -> None:
         """Deviance and negative log-likelihood per pixel go into the metrics."""

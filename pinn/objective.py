@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 from keras import ops
 
 from pinn.config import TrainConfig
@@ -37,11 +39,21 @@ class Detector:
     Attributes:
         counts, rate: `(B, C, N, N)` measured and predicted counts.
         valid: `(B, C, N, N)`, 1 where a pixel is used.
+        brightness: `(B,)` mean counts per pixel of the scan of each group, or None where all are
+            of one scan: a bright scan must not drown the others.
     """
 
     counts: Tensor
     rate: Tensor
     valid: Tensor
+    brightness: Tensor | None = None
+
+    def weight(self, name: str) -> Tensor | None:
+        """Weight of each group `(B,)` in the likelihood of that name, or None."""
+        if self.brightness is None:
+            return None
+        amplitudes = name == "mae"  # its sums are of square roots of counts
+        return 1.0 / (ops.sqrt(self.brightness) if amplitudes else self.brightness)
 
 
 @dataclass(frozen=True)
@@ -91,35 +103,67 @@ class Objective:
         found: dict[str, Any] = {}
         if detector is not None:
             for name in self._of(LIKELIHOODS):
-                found[name] = _LIKELIHOODS[name](detector.counts, detector.rate, detector.valid)
+                found[name] = _LIKELIHOODS[name](
+                    detector.counts, detector.rate, detector.valid, detector.weight(name)
+                )
         if patches is not None:
             found |= self._against_labels(patches) if self.needs_labels else {}
             for name in self._of(REGULARISERS):
                 found[name] = _mean(_REGULARISERS[name](patches.predicted), patches.weight)
         return found
 
-    def total(self, terms: dict[str, Tensor], physics_weight: Tensor | None = None) -> Tensor:
-        """Weighted sum of the terms.
+    def sizes(self, detector: Detector | None, patches: Patches | None) -> dict[str, Tensor]:
+        """What each term of the batch is divided by, scalars.
+
+        A mean over batches that is weighted with it is the term of all their groups together,
+        however they are cut into batches.
+        """
+        found: dict[str, Any] = {}
+        if detector is not None:
+            for name in self._of(LIKELIHOODS):
+                used = ops.where(detector.valid > 0.0, detector.counts, 0.0)
+                each = ops.sum(ops.sqrt(used) if name == "mae" else used, axis=(1, 2, 3))
+                weight = detector.weight(name)
+                found[name] = ops.sum(each if weight is None else each * weight)
+        if patches is not None:
+            for name in self._of(LABEL_TERMS):
+                found[name] = ops.sum(self._label_weight(patches))
+            for name in self._of(REGULARISERS):
+                found[name] = ops.sum(patches.weight)
+        return found
+
+    def shares(self, physics_weight: Tensor | None = None) -> dict[str, Any]:
+        """What each term is multiplied with in the loss.
 
         Args:
             physics_weight: scalar; multiplies the likelihoods, and one less it the label terms.
                 None: neither is changed.
         """
-        loss = ops.zeros(())
+        found: dict[str, Any] = dict(self.weights)
+        if physics_weight is None:
+            return found
+        for name in found:
+            if name in LIKELIHOODS:
+                found[name] = found[name] * physics_weight
+            elif name in LABEL_TERMS:
+                found[name] = found[name] * (1.0 - physics_weight)
+        return found
+
+    def total(self, terms: dict[str, Tensor], physics_weight: Tensor | None = None) -> Tensor:
+        """Weighted sum of the terms; see `shares`."""
+        loss, shares = ops.zeros(()), self.shares(physics_weight)
         for name, value in terms.items():
-            share: Any = self.weights[name]
-            if physics_weight is not None and name in LIKELIHOODS:
-                share = share * physics_weight
-            elif physics_weight is not None and name in LABEL_TERMS:
-                share = share * (1.0 - physics_weight)
-            loss = loss + share * value
+            loss = loss + shares[name] * value
         return loss
 
-    def _against_labels(self, patches: Patches) -> dict[str, Tensor]:
-        assert patches.labels is not None and patches.labelled is not None
+    def _label_weight(self, patches: Patches) -> Tensor:
+        assert patches.labelled is not None
         weight = patches.labelled * patches.weight[:, None, None, None]
-        if patches.light is not None:
-            weight = weight * patches.light
+        return weight if patches.light is None else weight * patches.light
+
+    def _against_labels(self, patches: Patches) -> dict[str, Tensor]:
+        assert patches.labels is not None
+        weight = self._label_weight(patches)
         truth = patches.labels
         if self._relative:
             truth = labels.without_mean_phase(truth, weight)
@@ -130,6 +174,44 @@ class Objective:
 
     def _of(self, names: tuple[str, ...]) -> list[str]:
         return [name for name in names if name in self.weights]
+
+
+class LossColumn(keras.metrics.Metric):
+    """The loss of all groups of an epoch, as if they were one batch.
+
+    Keras' own mean counts every batch alike, also the last one with few groups; here each term is
+    a mean weighted with its size (`Objective.sizes`), and the loss their sum by their shares,
+    which are the same for a whole epoch.
+
+    Args:
+        terms: names of the terms.
+    """
+
+    def __init__(self, terms: Sequence[str], name: str = "loss") -> None:
+        super().__init__(name=name)
+        self.terms = tuple(terms)
+        self.totals, self.counts, self.shares = (
+            [self.add_variable((), "zeros", name=f"{term}_{part}") for term in self.terms]
+            for part in ("total", "size", "share")
+        )
+
+    def update_state(
+        self, values: Mapping[str, Any], sizes: Mapping[str, Any], shares: Mapping[str, Any]
+    ) -> None:
+        """Take in the terms of a batch, all by name."""
+        for term, total, count, share in zip(
+            self.terms, self.totals, self.counts, self.shares, strict=True
+        ):
+            total.assign(total + values[term] * sizes[term])
+            count.assign(count + sizes[term])
+            share.assign(ops.cast(shares[term], share.dtype))
+
+    def result(self) -> Any:
+        loss = ops.zeros(())
+        for total, count, share in zip(self.totals, self.counts, self.shares, strict=True):
+            size = count + 0.0  # a tensor of the backend; JAX takes no variable for one
+            loss = loss + share * (total + 0.0) / ops.where(size > 0.0, size, 1.0)
+        return loss
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:

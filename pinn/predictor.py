@@ -10,8 +10,10 @@ from keras import ops
 
 from pinn import backend
 from pinn.config import ReconstructConfig
+from pinn.layers.probe import illumination_weight
 from pinn.model import PtychoModel
 from pinn.ops import pairs, translate
+from pinn.ops.contrast import scale_deviation
 
 
 class _Placement(keras.Model):
@@ -24,14 +26,26 @@ class _Placement(keras.Model):
     host only adds slices.
     """
 
-    def __init__(self, model: PtychoModel, weight: np.ndarray) -> None:
+    def __init__(
+        self,
+        model: PtychoModel,
+        weight: np.ndarray,
+        light: np.ndarray,
+        contrast: np.ndarray | None,
+    ) -> None:
         super().__init__(name="placement")
         self.model = model
-        self.weight = weight.astype("float32")
+        self.weight, self.light = weight.astype("float32"), light.astype("float32")
+        self.contrast = None if contrast is None else contrast.astype("float32")
         self.built = True
 
     def call(self, inputs):
-        re, im = pairs.unstack(self.model.object_patches(inputs["frames"]))
+        patches = pairs.unstack(self.model.object_patches(inputs["frames"]))
+        if self.contrast is not None:
+            light = ops.convert_to_tensor(self.light)
+            factors = ops.convert_to_tensor(self.contrast)[None]
+            patches = scale_deviation(patches, light, factors)
+        re, im = patches
         fractions = inputs["places"]
         weight = ops.convert_to_tensor(self.weight) * fractions[..., 2][..., None, None]
         parts = ops.stack([re * weight, im * weight, re * 0.0 + weight], axis=2)
@@ -65,10 +79,22 @@ def patch_weight(probe: np.ndarray, config: ReconstructConfig) -> np.ndarray:
 
 
 def compile_predictor(
-    model: PtychoModel, weight: np.ndarray
+    model: PtychoModel,
+    probe: np.ndarray,
+    config: ReconstructConfig,
+    contrast: np.ndarray | None = None,
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Compiled `(frames (B, N, N, C), places (B, K, 3)) -> (B, K, N+1, N+1, 3)` on NumPy."""
-    compiled = backend.compile_inference(_Placement(model, weight))
+    """Compiled `(frames (B, N, N, C), places (B, K, 3)) -> (B, K, N+1, N+1, 3)` on NumPy.
+
+    Args:
+        probe: `(P, N, N)` complex, weights the patches as `config` says.
+        contrast: `(2,)` factors of the deviations of a group's patches from their illuminated
+            mean, as in training (`pinn.ops.contrast`); None leaves them.
+    """
+    pair = probe.real.astype("float32"), probe.imag.astype("float32")
+    light = ops.convert_to_numpy(illumination_weight(pair))
+    placement = _Placement(model, patch_weight(probe, config), light, contrast)
+    compiled = backend.compile_inference(placement)
 
     def predict(frames: np.ndarray, places: np.ndarray) -> np.ndarray:
         return compiled({"frames": frames, "places": places})

@@ -12,6 +12,7 @@ from pathlib import Path
 from pinn.errors import BackendError
 
 BACKENDS = ("jax", "torch", "tensorflow")
+ALIASES = {"pytorch": "torch", "tf": "tensorflow"}
 DEVICES = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
 
 # What Keras writes by itself, whatever backend runs, when it finds no configuration file. A file
@@ -56,15 +57,37 @@ def select(backend: str | None = None) -> Selection:
             f"the backend {choice.backend} was asked for, but Keras is already imported with "
             f"{loaded} in this process; choose before the first use of pinn, or start a new process"
         )
-    if loaded is None and not _installed(choice.backend):
+    if loaded is None:
+        _check_installed(choice)
+    os.environ["KERAS_BACKEND"] = choice.backend
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    return choice
+
+
+def available(backend: str) -> str:
+    """The name of an installed backend, for another process than this one; selects nothing.
+
+    Args:
+        backend: its name, or a usual other one: `pytorch`, `tf`; in any case.
+
+    Raises:
+        BackendError: unknown, or not installed.
+    """
+    name = str(backend).strip().lower()
+    if name not in BACKENDS and name not in ALIASES:
+        name = str(backend)
+    found = Selection(_known(ALIASES.get(name, name), "asked for"), "asked for")
+    _check_installed(found)
+    return found.backend
+
+
+def _check_installed(choice: Selection) -> None:
+    if not _installed(choice.backend):
         raise BackendError(
             f"the backend {choice.backend} ({choice.reason}) is not installed; run "
             f'`pip install "pinn-ptycho[{choice.backend}]"` or choose another with --backend or '
             "KERAS_BACKEND"
         )
-    os.environ["KERAS_BACKEND"] = choice.backend
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    return choice
 
 
 def _from_surroundings() -> Selection:

@@ -130,22 +130,29 @@ class Canvas:
         self._start = new_start
 
 
-def legacy_reassemble(patches: np.ndarray, positions: np.ndarray, crop: int = 20) -> np.ndarray:
+def legacy_reassemble(
+    patches: np.ndarray,
+    positions: np.ndarray,
+    crop: int = 20,
+    anchor: np.ndarray | None = None,
+) -> np.ndarray:
     """The reference's global stitching: crop, mean anchor, uniform average, fixed square canvas.
 
     Args:
         patches: `(n, N, N)` complex.
         positions: `(n, 2)` float64 (y, x) in pixels.
         crop: side of the central crop (even).
+        anchor: position (y, x) that comes to lie at pixel side/2; default the mean, as in the
+            reference.
 
     Returns:
-        `(side, side)` complex64 with `side = crop + 2 pad`, centred on the mean position.
+        `(side, side)` complex64 with `side = crop + 2 pad`, centred on the anchor.
     """
     side = patches.shape[-1]
     first = side // 2 - crop // 2
     patches = patches[:, first : first + crop, first : first + crop]
     offsets = np.asarray(positions, np.float64)
-    offsets = offsets - offsets.mean(0)
+    offsets = offsets - (offsets.mean(0) if anchor is None else anchor)
     pad = int(np.ceil(np.abs(offsets).max()))
     pad += pad % 2
     canvas = Canvas(crop + 1)

@@ -9,12 +9,13 @@ import numpy as np
 
 from pinn import backend
 from pinn.config import ModelConfig
+from pinn.data.fingerprint import same
 from pinn.data.statistics import TrainingStatistics
 from pinn.errors import ArchiveError, ConfigError, PinnError
 from pinn.io.archive import Archive, archive_digest, archive_path, read_archive, write_archive
 from pinn.model import PtychoModel
 
-_MOVED = ("loss",)  # once of the model, now of the training run
+_MOVED = {"loss": "poisson"}  # once of the model, now of the training run; what it usually was
 
 
 class Model:
@@ -53,8 +54,10 @@ class Model:
 
     def scan_number(self, digest: str) -> int | None:
         """Which training scan has this digest (`pinn.data.fingerprint`), or None."""
-        digests = [scan.get("digest") for scan in self.provenance.get("scans", [])]
-        return digests.index(digest) if digest in digests else None
+        for number, scan in enumerate(self.provenance.get("scans", [])):
+            if same(scan.get("digest"), digest):
+                return number
+        return None
 
     def probe_counts(self, scan: int = 0) -> np.ndarray:
         """Probe of a training scan in square root of counts, the learned scale included."""
@@ -69,6 +72,14 @@ class Model:
 
         re, im = (ops.convert_to_numpy(part)[scan] for part in self.network.probe())
         return (re + 1j * im).astype(np.complex64)
+
+    def contrast(self, scan: int = 0) -> np.ndarray | None:
+        """Factors `(2,)` of the deviations of a training scan's object, if the model has some."""
+        from keras import ops
+
+        if self.network.contrast is None:
+            return None
+        return np.array(ops.convert_to_numpy(self.network.contrast)[scan])
 
     def save(self, path: str | Path, optimizer: bool = True) -> Path:
         """Write the archive; a folder gets `wts.h5.zip`. Returns the file's path.
@@ -112,6 +123,11 @@ def load_model(path: str | Path, canvas: int | None = None) -> Model:
         scans = archive.weights["log_scale"].shape[0]
         contrast = "contrast" in archive.weights
         network = PtychoModel(config, canvas or config.N, scans, contrast=contrast)
+        options = dict(archive.provenance.get("train") or archive.config.get("train", {}))
+        for name, usual in _MOVED.items():
+            value = archive.config["model"].get(name, usual)
+            if value != usual and name not in options:
+                archive.provenance["train"] = {**options, name: value}
         network.load_arrays(archive.weights)
         TrainingStatistics.from_dict(archive.statistics)
     except ConfigError as error:

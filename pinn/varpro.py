@@ -18,6 +18,14 @@ from scipy.optimize import minimize
 LIMIT = 2.0  # beyond this factor the frames do not speak of contrast any more
 
 
+def best_scale(gram: np.ndarray, right: np.ndarray, factors: tuple[float, float]) -> float:
+    """The best c0 where `c1/c0` and `c2/c0` are given; gram and right as in `fit`."""
+    c = np.array([1.0, *factors])
+    q = np.array([c[i] * c[j] for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))])
+    ratio = float(right @ q) / max(float(q @ gram @ q), 1e-300)
+    return math.sqrt(max(ratio, 1e-30))
+
+
 @dataclass(frozen=True)
 class Fit:
     """The best three numbers.
@@ -66,8 +74,7 @@ def fit(gram: np.ndarray, right: np.ndarray, energy: float) -> Fit | None:
         pull = gram @ q - right
         return float(q @ (pull - right) / energy + 1.0), 2.0 * slope.T @ pull / energy
 
-    ones, _ = products(np.ones(3))
-    start = math.sqrt(max(float(right @ ones) / max(float(ones @ gram @ ones), 1e-300), 1e-30))
+    start = best_scale(gram, right, (1.0, 1.0))
     before = value(np.full(3, start))[0]
     # in units of the start, so that the scale of the frames plays no part
     result = minimize(

@@ -52,7 +52,7 @@ def command(
     ramp: bool,
     output: Path | None,
 ) -> None:
-    """Compare several reconstructions with one truth, on the region they have in common.
+    """Compare several reconstructions with one truth, on the pixels they have in common.
 
     A RECON is a reconstruction.h5 or its folder, a ptychodus product, or an NPZ or NPY with a
     complex object. Prints one table.
@@ -74,13 +74,14 @@ def command(
     if not common.quiet:
         click.echo(where)
         click.echo(_aligned([["", *names], *rows]))
-    for name, item in found.items():
-        for note in item.notes:
-            common.say(f"{name}: {note}")
+    notes = [f"{name}: {note}" for name, item in found.items() for note in item.notes]
+    for note in notes:
+        common.say(note)
     if output is None:
         return
     lines = [f"Compared {where}.", "", _line(["", *names]), _line(["---"] * (len(names) + 1))]
-    atomic_write_text(output / "comparison.md", "\n".join([*lines, *map(_line, rows), ""]))
+    lines += [*map(_line, rows), "", *(f"- {note}" for note in notes)]
+    atomic_write_text(output / "comparison.md", "\n".join(lines).rstrip() + "\n")
     content = {
         "truth": str(truth),
         "reconstructions": {

@@ -17,7 +17,7 @@ from pinn.cli.common import need
 from pinn.config import Config, from_toml
 from pinn.errors import ConfigError
 
-_DEFAULT, _FILE, _LINE = "default", "options file", "command line"
+DEFAULT, _FILE, _LINE = "default", "options file", "command line"
 _SOURCES = {ParameterSource.COMMANDLINE: _LINE, ParameterSource.DEFAULT_MAP: _FILE}
 _SHORT_LIST = 8  # choices that still fit beside the option's name
 AnyConfig = TypeVar("AnyConfig", bound=Config)
@@ -31,11 +31,11 @@ class Resolved:
     sources: dict[str, str]
 
     def given(self, *classes: type[Config]) -> dict[str, Any]:
-        """Fields of these classes that the command line or the file stated."""
+        """Fields of these classes that are not left at their defaults."""
         return {
             name: value
             for name, value in self.values.items()
-            if self.sources[name] != _DEFAULT and any(name in c.model_fields for c in classes)
+            if self.sources[name] != DEFAULT and any(name in c.model_fields for c in classes)
         }
 
     def build(self, cls: type[AnyConfig]) -> AnyConfig:
@@ -123,7 +123,8 @@ class ConfigCommand(click.Command):
                 if _is_none(value) and _optional(self.fields[name].model_fields[name]):
                     value = None
             values[name] = value
-            sources[name] = _SOURCES.get(source, _DEFAULT) if source else _DEFAULT
+            sources[name] = _SOURCES.get(source, DEFAULT) if source else DEFAULT
+        self.complete(ctx, values, sources)
         resolved = Resolved(values, sources)
         for cls in self.configs:
             resolved.build(cls)
@@ -133,6 +134,9 @@ class ConfigCommand(click.Command):
         need(ctx, self.needed)
         ctx.params["resolved"] = resolved
         return super().invoke(ctx)
+
+    def complete(self, ctx: click.Context, values: dict[str, Any], sources: dict[str, str]) -> None:
+        """Take values from elsewhere, in place, before they are checked; here none."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Own options first, then the sections of each configuration class."""

@@ -43,7 +43,11 @@ if TYPE_CHECKING:
     "--quick", is_flag=True, help="With the changes of [quick], into the folder quick of DIR."
 )
 @click.option("--dry-run", is_flag=True, help="List the cells with an estimate, and stop.")
-@click.option("--keep-archives", is_flag=True, help="Keep models and reconstructions.")
+@click.option(
+    "--keep-archives",
+    is_flag=True,
+    help="Keep models whole, with the optimiser's state, and reconstructions.",
+)
 @click.option(
     "--pictures/--no-pictures",
     default=True,
@@ -150,7 +154,7 @@ def _start_alone(run: Run, options: list[str], claim: int) -> None:
     if code:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         memory = "; signal 9 often means that memory ran out" if code == -9 else ""
-        spec = {"resolved": run.learning["resolved"]}
+        spec = {**run.spec(), "resolved": run.learning["resolved"]}
         sentence = f"the process of this training ended with {how}{memory}"
         records.record_failure(run.folder, spec, records.BROKEN, sentence)
 

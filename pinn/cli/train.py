@@ -10,17 +10,32 @@ import click
 
 from pinn.cli.check_first import check_option, stop_at_errors
 from pinn.cli.common import Common, backend_options
-from pinn.cli.options import ConfigCommand, Resolved
+from pinn.cli.options import DEFAULT, ConfigCommand, Resolved
 from pinn.cli.progress import Reporter
 from pinn.cli.stop import StopOnSignal
 from pinn.config import ModelConfig, ScanConfig, TrainConfig
-from pinn.io.atomic import atomic_write_json, check_writable
+from pinn.io.atomic import check_writable
 from pinn.progress import Progress
+
+_ARCHIVE = "archive"
+
+
+class TrainCommand(ConfigCommand):
+    """With `--resume`, what is not stated is as it was when the run began."""
+
+    def complete(self, ctx: click.Context, values: dict[str, Any], sources: dict[str, str]) -> None:
+        """Take values from the `config.json` of the run that is resumed."""
+        if not (ctx.params.get("resume") and ctx.params.get("output")):
+            return
+        stored = _stored_options(ctx.params["output"])
+        for name in values:
+            if sources[name] == DEFAULT and name in stored:
+                values[name], sources[name] = stored[name], _ARCHIVE
 
 
 @click.command(
     "train",
-    cls=ConfigCommand,
+    cls=TrainCommand,
     configs=(ScanConfig, ModelConfig, TrainConfig),
     leave_out=("N", "probe_modes"),  # the scan has them; an option could only agree or fail
     needed=("scans", "output"),
@@ -69,7 +84,6 @@ def command(
     common.start_device()
     import pinn
 
-    before = _written(output)
     try:
         with Reporter(common.quiet) as report, StopOnSignal() as stop:
 
@@ -83,15 +97,18 @@ def command(
                 validation_scans=watched,
                 resume=resume,
                 progress=watch,
-                **resolved.given(ModelConfig, TrainConfig),
+                record={
+                    "scan": resolved.build(ScanConfig).to_dict(),
+                    "scans": [str(scan) for scan in scans],
+                    "preparation": [list(scan.steps) for scan in loaded],
+                    "sources": resolved.sources,
+                },
+                **_stated(resolved),
             )
     except KeyboardInterrupt:
         if (output / "wts.h5.zip").exists():
             common.say(f"what was saved last is in {output}; --resume goes on from it")
         raise
-    finally:
-        if _written(output) != before:  # by this call, not by the run it was refused to continue
-            _complete_config(output, scans, resolved, [list(scan.steps) for scan in loaded])
     if stop.asked:
         common.say(f"stopped {_where(model)}; --resume goes on from there")
         raise KeyboardInterrupt
@@ -126,21 +143,16 @@ def load_scans(common: Common, paths: tuple[Path, ...], resolved: Resolved) -> l
     return loaded
 
 
-def _written(output: Path) -> int:
-    path = output / "config.json"
-    return path.stat().st_mtime_ns if path.exists() else 0
+def _stated(resolved: Resolved) -> dict[str, Any]:
+    """Options of model and run but those of the archive, which has them itself."""
+    given = resolved.given(ModelConfig, TrainConfig)
+    return {name: value for name, value in given.items() if resolved.sources[name] != _ARCHIVE}
 
 
-def _complete_config(
-    output: Path, scans: tuple[Path, ...], resolved: Resolved, steps: list[list[dict[str, Any]]]
-) -> None:
-    """Add to the run's `config.json` what only the command line knows."""
-    path = output / "config.json"
-    if not path.exists():
-        return
-    content = json.loads(path.read_text(encoding="utf-8"))
-    content["scan"] = resolved.build(ScanConfig).to_dict()
-    content["scans"] = [str(scan) for scan in scans]
-    content["preparation"] = steps
-    content["sources"] = resolved.sources
-    atomic_write_json(path, content)
+def _stored_options(output: Path) -> dict[str, Any]:
+    """Options of the run in a folder by name; none where its `config.json` cannot be read."""
+    try:
+        content = json.loads((output / "config.json").read_text(encoding="utf-8"))
+        return {**content.get("scan", {}), **content["model"], **content["train"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}  # `train` says what is wrong with it

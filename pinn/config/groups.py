@@ -77,6 +77,11 @@ class GroupOptions(Config):
         """`bounds` as numbers (y0, x0, y1, x1) in pixels."""
         return None if self.bounds is None else _box(self.bounds)
 
+    @property
+    def holds_out(self) -> bool:
+        """Whether groups are to be held out."""
+        return self.validation != "none" and self.validation_fraction > 0
+
     @model_validator(mode="after")
     def _check_groups(self) -> Self:
         if self.bounds is not None:

@@ -29,7 +29,7 @@ def parse_loss(text: str) -> dict[str, float]:
             not positive.
     """
     weights: dict[str, float] = {}
-    for part in re.split(r"(?<![eE])\+", text):
+    for part in re.split(r"(?<![0-9.][eE])\+", text):
         found = _TERM.fullmatch(part)
         if found is None:
             raise ValueError(
@@ -138,4 +138,17 @@ class LossOptions(Config):
                 "label_epochs and blend_epochs need a label term in the loss, for instance "
                 "'poisson + 2 label_amplitude + 4 label_phase'"
             )
+        needed = {
+            "label_weighting": (labels, "a label term in the loss"),
+            "label_phase": (labels, "a label term in the loss"),
+            "blend_schedule": (self.blend_epochs > 0, "blend_epochs"),
+            "physics_rate_factor": (self.staged, "label_epochs or blend_epochs"),
+        }
+        for name, (there, what) in needed.items():
+            value = getattr(self, name)
+            if not there and value != type(self).model_fields[name].default:
+                raise ValueError(
+                    f"{name} is {value!r}, which has no effect without {what}; leave it out, or "
+                    "ask for that"
+                )
         return self

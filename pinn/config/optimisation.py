@@ -76,11 +76,11 @@ class OptimiserOptions(Config):
     freeze: str | None = Field(
         None,
         description="Parts that stay as they are: names of layers with * and ?, separated by "
-        "commas, as 'encoder_*,probe'.",
+        "commas, as 'stem,near_*' (probe where it is trained).",
     )
     rate_factors: str | None = Field(
         None,
-        description="Factors on the learning rate of parts, as 'encoder_*:0.1,probe:0.01'; the "
+        description="Factors on the learning rate of parts, as 'stem:0.1,near_*:0.01'; the "
         "first that fits counts.",
     )
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(

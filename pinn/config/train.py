@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
+
+from pydantic import model_validator
 
 from pinn.config.groups import GroupOptions
 from pinn.config.loss import LossOptions
@@ -19,3 +21,13 @@ class TrainConfig(OptimiserOptions, LossOptions, GroupOptions, RunOptions):
         **LossOptions.sections,
         **OptimiserOptions.sections,
     }
+
+    @model_validator(mode="after")
+    def _check_length(self) -> Self:
+        early = self.label_epochs + self.blend_epochs
+        if self.mode == "pinn" and early >= self.epochs:
+            raise ValueError(
+                f"label_epochs and blend_epochs take {early} of {self.epochs} epochs, and none is "
+                "left for the physics; ask for more epochs, or use mode supervised"
+            )
+        return self

@@ -84,6 +84,26 @@ class Batches:
     def __len__(self) -> int:
         return -(-self.groups // self._batch_size)
 
+    def sample(self, scan: int, most: int) -> Batches | None:
+        """Batches of some groups of one scan, spread evenly over it, in order, without labels.
+
+        Args:
+            scan: its number.
+            most: groups at the most.
+
+        Returns:
+            None where the scan has no groups.
+        """
+        there = len(self._groups[scan])
+        if not there:
+            return None
+        rows = np.unique(np.linspace(0, there - 1, min(there, most)).astype(int))
+        chosen = [
+            groups.select(rows if number == scan else np.zeros(0, np.int64))
+            for number, groups in enumerate(self._groups)
+        ]
+        return Batches(self._scans, chosen, self._batch_size, 0, shuffle=False)
+
     def batch(self, index: int, epoch: int = 0) -> dict[str, np.ndarray]:
         """One batch.
 

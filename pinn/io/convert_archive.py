@@ -228,12 +228,13 @@ def _read(
 
 
 def _role(models: Any, role: str | None, where: str) -> str:
+    models = [name for name in models if isinstance(name, str)]
     known = [name for name in ROLES if name in models]
     if role is None and known:
         return known[0]
     if role is None or role not in known:
         raise ArchiveError(
-            f"{where} lists the models {', '.join(str(name)[:40] for name in models) or 'none'}; "
+            f"{where} lists the models {', '.join(name[:40] for name in models) or 'none'}; "
             f"converted is one of {', '.join(ROLES)}" + (f", not {role!r}" if role else "")
         )
     return role
@@ -247,26 +248,34 @@ def _torch_archive(
         if PurePosixPath(name).name == _TORCH_METADATA:
             with inner_zip(members, name, _FILE_LIMIT) as inner:
                 parameters[_TORCH_METADATA] = read_torch(inner)
-    with inner_zip(members, f"{prefix}{role}/model.pth", _FILE_LIMIT) as inner:
-        state = read_torch(inner)
     where = f"{role} of {members.where}"
-    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
-        raise ArchiveError(f"{where} holds no dictionary of weights in model.pth")
+
+    def weights(found: Any) -> Any:
+        if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+            raise ArchiveError(f"{where} holds no dictionary of weights in model.pth")
+        return found
+
+    with inner_zip(members, f"{prefix}{role}/model.pth", _FILE_LIMIT) as inner:
+        state = read_torch(inner, weights)
     return read_pytorch(state, parameters, where, "archive of PtychoPINN (PyTorch)", probe, gain)
 
 
 def _checkpoint(members: Members, probe: np.ndarray | None, gain: float | None) -> OldModel:
-    found = read_torch(members)
-    state = found.get("state_dict") if isinstance(found, dict) else None
-    options = found.get("hyper_parameters") if isinstance(found, dict) else None
-    if not isinstance(state, dict) or not isinstance(options, dict):
-        raise ArchiveError(
-            f"{members.where} is no Lightning checkpoint: it has no 'state_dict' beside "
-            "'hyper_parameters'; a file of weights alone does not say what network they are for, "
-            "so name the whole wts.h5.zip"
-        )
-    if not all(isinstance(name, str) for name in state):
-        raise ArchiveError(f"{members.where} has weights without names")
+    def wanted(found: Any) -> Any:
+        """Weights and options; the state of the optimiser, twice as large, is left where it is."""
+        state = found.get("state_dict") if isinstance(found, dict) else None
+        options = found.get("hyper_parameters") if isinstance(found, dict) else None
+        if not isinstance(state, dict) or not isinstance(options, dict):
+            raise ArchiveError(
+                f"{members.where} is no Lightning checkpoint: it has no 'state_dict' beside "
+                "'hyper_parameters'; a file of weights alone does not say what network they are "
+                "for, so name the whole wts.h5.zip"
+            )
+        if not all(isinstance(name, str) for name in state):
+            raise ArchiveError(f"{members.where} has weights without names")
+        return state, options
+
+    state, options = read_torch(members, wanted)
     return read_pytorch(
         state, options, members.where, "Lightning checkpoint of PtychoPINN", probe, gain
     )

@@ -1,11 +1,13 @@
 """The result file `reconstruction.h5`: a ptychodus product with a group of ours beside it.
 
 The root follows the product layout of ptychodus 1.7 (the attribute names of older versions are
-written besides): x is the column, y the row, metres are pixels times the pixel size, and
-`center_x_m`, `center_y_m` are the coordinates of pixel index `(W-1)/2`, `(H-1)/2`. Where the
-pixel size is not known, metres are pixels times a nominal 1e-8 m, and `physical_units_known` in
-the group `pinn` is false. That group holds what a product has no place for, and the exact pixel
-coordinates, so that a result reopens as it was.
+written besides): x is the column, y the row, metres are pixels times the pixel size. ptychodus
+says where the middle of a patch lies, index `(N-1)/2`, and we where index `N/2` does: to put the
+same patches over the same pixels, `center_x_m` is that of `origin + W/2`, in both directions (for
+scans as well, see `pinn.io.ptychodus_scan`). Where the pixel size is not known, metres are pixels
+times a nominal 1e-8 m, and `physical_units_known` in the group `pinn` is false. That group holds
+what a product has no place for, and the exact pixel coordinates, so that a result reopens as it
+was.
 """
 
 from __future__ import annotations
@@ -127,8 +129,8 @@ def _write_layout(h5: h5py.File, recon: Reconstruction, pixel: float) -> None:
     for dataset in (probe, obj):
         dataset.attrs["pixel_width_m"] = dataset.attrs["pixel_height_m"] = pixel
     rows, columns = recon.object.shape
-    obj.attrs["center_x_m"] = (recon.origin_px[1] + (columns - 1) / 2) * pixel
-    obj.attrs["center_y_m"] = (recon.origin_px[0] + (rows - 1) / 2) * pixel
+    obj.attrs["center_x_m"] = (recon.origin_px[1] + columns / 2) * pixel
+    obj.attrs["center_y_m"] = (recon.origin_px[0] + rows / 2) * pixel
     h5["object_layer_spacing_m"] = np.zeros(0)
     h5["loss_epochs"] = np.arange(1, len(recon.losses) + 1)
     h5["loss_values"] = np.asarray(recon.losses, np.float64)
@@ -209,7 +211,7 @@ def _read_layout(h5: h5py.File, file: Path) -> dict[str, Any]:
         raise ArchiveError(f"result file {file}: object lacks center_x_m or center_y_m")
     return {
         **values,
-        "origin_px": (centre[0] / height - (rows - 1) / 2, centre[1] / width - (columns - 1) / 2),
+        "origin_px": (centre[0] / height - rows / 2, centre[1] / width - columns / 2),
         "coverage": np.ones(array.shape),
         "valid_mask": np.ones(array.shape, bool),
         "pixel_size_m": width if square else None,

@@ -8,7 +8,8 @@ no attribute is fetched, no object of a class from the file is made.
 
 Limits: 2 million instructions, results nested 64 deep with 2 million parts, and a budget of bytes
 for what is made from them. Keys of dictionaries are plain, since hashing something deeply nested
-may take for ever.
+may take for ever, and whole numbers among them have 64 bits at most, since of larger ones any
+number can be found that hash alike.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ MOST_STEPS = 2_000_000
 MOST_PARTS = 2_000_000
 DEEPEST = 64
 NEWEST_PROTOCOL = 5
+MOST_BITS = 512  # of a whole number; the state of a random generator has 128
+LARGE = "a large number"  # stands for larger ones, which not even Python writes as text
+KEY_BITS = 64
 
 Find = Callable[[str, str], Any]
 
@@ -65,7 +69,11 @@ class Draft:
 
 
 def plain_data(
-    data: bytes, where: str, find: Find, persistent: Callable[[Any], Any] | None = None
+    data: bytes,
+    where: str,
+    find: Find,
+    persistent: Callable[[Any], Any] | None = None,
+    part: Callable[[Any], Any] | None = None,
 ) -> Any:
     """What a pickle describes: dictionaries, lists, tuples, sets, strings, numbers, arrays.
 
@@ -75,6 +83,8 @@ def plain_data(
         find: module and name to a function of ours that stands for it (called with the arguments
             in the pickle) or to a word; KeyError when the name is not allowed.
         persistent: persistent identifier to what it stands for (PyTorch's storages).
+        part: takes what is wanted out of the whole while drafts in it are still drafts; raises
+            ArchiveError where it is not what is expected. The rest is never completed.
 
     Raises:
         ArchiveError: it names something that is not allowed, asks for something to be done with
@@ -84,7 +94,8 @@ def plain_data(
     try:
         with warnings.catch_warnings():  # of texts in old spellings
             warnings.simplefilter("ignore")
-            return _finished(reader.run(data), where, DEEPEST, [MOST_PARTS])
+            whole = reader.run(data)
+            return _finished(part(whole) if part else whole, where, DEEPEST, [MOST_PARTS])
     except _DAMAGE as error:
         if isinstance(error, ArchiveError):
             raise
@@ -119,7 +130,8 @@ class _Reader:
                     "an archive; get another copy"
                 )
             if code.name in _LITERALS:
-                self.stack.append(argument)
+                large = type(argument) is int and argument.bit_length() > MOST_BITS
+                self.stack.append(LARGE if large else argument)
             elif code.name in _DONE:
                 _DONE[code.name](self, argument)
             else:
@@ -202,6 +214,8 @@ class _Reader:
         self.stack.append(kind(items))
 
     def remember(self, number: int | None) -> None:
+        if number is not None and not 0 <= number < 1 << 32:
+            raise ValueError("something is remembered under a number beyond all sense")
         self.memo[len(self.memo) if number is None else number] = self.stack[-1]
 
     def protocol(self, number: int) -> None:
@@ -264,9 +278,21 @@ _DONE: dict[str, Callable[[_Reader, Any], Any]] = {
 
 def _keys(keys: list[Any]) -> list[Any]:
     for key in keys:
-        if type(key) not in _PLAIN:
-            raise ValueError(f"a {type(key).__name__} is used as a key")
+        plain_key(key)
     return keys
+
+
+def plain_key(key: Any) -> Any:
+    """A key of a dictionary or a member of a set, if it may be one.
+
+    Raises:
+        ValueError: it is not plain, or a whole number of more than 64 bits.
+    """
+    if type(key) not in _PLAIN:
+        raise ValueError(f"a {type(key).__name__} is used as a key")
+    if type(key) is int and key.bit_length() > KEY_BITS:
+        raise ValueError(f"a whole number of more than {KEY_BITS} bits is used as a key")
+    return key
 
 
 def _finished(value: Any, where: str, depth: int, parts: list[int]) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pinn.io.unpickle import Draft
+from pinn.io.unpickle import Draft, plain_key
 
 MOST_COPIED = 256 << 20  # bytes that texts and bytes made from others may take together
 
@@ -108,6 +108,7 @@ class Vocabulary:
             known[f"{package}.numeric", "_frombuffer"] = array_of
         for builtins in ("builtins", "__builtin__"):
             known[builtins, "complex"] = _complex
+            known[builtins, "bytes"] = _no_bytes
             known[builtins, "set"] = known[builtins, "frozenset"] = self._set
         for module in ("pathlib", "pathlib._local"):
             for kind in ("Path", "PurePath", "PosixPath", "WindowsPath"):
@@ -125,14 +126,14 @@ class Vocabulary:
         if not isinstance(items, list | tuple):
             raise ValueError("a dictionary is made of no pairs")
         self._spend(64 * len(items))
-        pairs = [(_plain_key(key), value) for key, value in items]
+        pairs = [(plain_key(key), value) for key, value in items]
         return dict(pairs)
 
     def _set(self, items: Any = ()) -> set[Any]:
         if not isinstance(items, list | tuple):
             raise ValueError("a set is made of no list")
         self._spend(64 * len(items))
-        return {_plain_key(item) for item in items}
+        return {plain_key(item) for item in items}
 
     def _encoded(self, text: Any, encoding: Any) -> bytes:
         # How bytes looked before pickles knew them.
@@ -150,12 +151,6 @@ class Vocabulary:
 
 def _is_size(number: Any) -> bool:
     return type(number) is int and number >= 0
-
-
-def _plain_key(key: Any) -> Any:
-    if not isinstance(key, str | bytes | int | float | None):
-        raise ValueError(f"a {type(key).__name__} is used as a key")
-    return key
 
 
 def _empty_array(kind: Any, *_sizes: Any) -> ArrayDraft:
@@ -181,13 +176,23 @@ def _tensor(array: Any, *_dtype: Any) -> Any:
 
 
 def _scalar(dtype: Any, data: Any) -> Any:
-    return array_of(data, dtype, ()).item()
+    value = array_of(data, dtype, ()).item()
+    # NumPy has no number of Python's for its long ones.
+    if isinstance(value, np.longdouble):
+        return float(value)
+    return complex(value) if isinstance(value, np.clongdouble) else value
 
 
 def _complex(re: Any, im: Any) -> complex:
     if not all(isinstance(part, int | float) for part in (re, im)):
         raise ValueError("a complex number is made of no numbers")
     return complex(re, im)
+
+
+def _no_bytes(*arguments: Any) -> bytes:
+    if arguments:  # only none at all is written like this
+        raise ValueError("bytes are made of something")
+    return b""
 
 
 def custom_names(module: str, name: str) -> str:

@@ -14,6 +14,15 @@ from pinn.ops import pairs
 # softplus(x + _SHIFT) is 1 at x = 0, so that an untrained network predicts amplitude 1, the mean.
 _SHIFT = math.log(math.e - 1.0)
 
+# Inputs at which the activations that are not 1 at zero start, so that an untrained network is not
+# dark: x sigmoid(x) = 1, x = 1, and for the sigmoid, which reaches 1 nowhere, an amplitude of 0.9.
+_STARTS = {"swish": 1.2784645427610738, "relu": 1.0, "sigmoid": math.log(9.0)}
+
+
+def amplitude_start(activation: str) -> float:
+    """Input of an `AmplitudeHead` from which a network best starts: bias of the layer before."""
+    return _STARTS.get(activation, 0.0)
+
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class AmplitudeHead(PhysicsLayer):

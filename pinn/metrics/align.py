@@ -24,6 +24,7 @@ from pinn.metrics.register import (
 
 PASSES = 4
 SETTLED = 0.015  # px; the peak search steps by 0.01
+TOO_FAR = "the shift found exceeds a quarter of the region"
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def _registered(
         shift = (shift[0] + step[0], shift[1] + step[1])
         if max(abs(shift[0]), abs(shift[1])) > min(first.region.shape) / 4:
             record |= {"found_px": list(shift)}
-            record["reason"] = "the shift found exceeds a quarter of the region"
+            record["reason"] = TOO_FAR
             return first, nothing, record
         current = fit(shift)
     record["found_px"] = list(shift)

@@ -10,7 +10,7 @@ import numpy as np
 
 from pinn.errors import InputError
 from pinn.metrics import image
-from pinn.metrics.align import Aligned, align
+from pinn.metrics.align import TOO_FAR, Aligned, align
 from pinn.metrics.frames import Placed, Region, as_placed, covered_area, scan_area
 from pinn.metrics.frc import THRESHOLDS, FrcCurve, frc
 from pinn.metrics.register import RegisterOn, has_variance
@@ -152,7 +152,7 @@ def evaluate(
     aligned = align(first, second, bounds, border, on, ramp)
     if pixel_size_m is None:
         pixel_size_m = first.pixel_size_m
-    return _measure(aligned, kind, float(border), area, pixel_size_m)
+    return measure(aligned, kind, float(border), area, pixel_size_m)
 
 
 def _area(
@@ -175,11 +175,19 @@ def _area(
     return bounds, border, area
 
 
-def _measure(
-    aligned: Aligned, kind: str, border: float, area: str, pixel_size_m: float | None
+def measure(
+    aligned: Aligned, kind: Kind, border: float, area: str, pixel_size_m: float | None
 ) -> Evaluation:
+    """The numbers of two images that are aligned already; arguments as of `Evaluation`."""
     recon, truth, valid = aligned.recon, aligned.truth, aligned.valid
     notes = []
+    registration = aligned.steps["registration"]
+    if registration.get("reason") == TOO_FAR:
+        y, x = registration["found_px"]
+        notes.append(
+            f"registration found a shift of ({y:.1f}, {x:.1f}) px, more than a quarter of the "
+            "region, and was refused: compared in place, so check the origins"
+        )
     if not valid.all():
         notes.append(
             f"{1 - valid.mean():.1%} of the compared region is not covered and was left out"
@@ -205,6 +213,9 @@ def _measure(
         "phase_psnr_db": image.psnr(phase - wanted_phase, ranges["phase_rad"], some),
         "phase_ssim": image.ssim(phase, wanted_phase, ranges["phase_rad"], some),
     }
+    if not np.any(recon[valid]):
+        notes.append("the reconstruction is zero wherever it is compared: it has no phase")
+        metrics |= dict.fromkeys(("phase_mae_rad", "phase_psnr_db", "phase_ssim"))
     curve, crossings, crossed = _correlation(aligned, some, notes)
     metrics |= crossings
     metrics = {k: None if v is None or math.isnan(v) else v for k, v in metrics.items()}

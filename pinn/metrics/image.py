@@ -83,14 +83,15 @@ def phase_images(
 
     The two differ by their wrapped difference, so a wrap in one of them alone is no error; the
     mean (circular) difference, which the complex factor leaves because it weighs by amplitude, is
-    taken off the first.
+    taken off the first. A pixel that is zero has no phase and counts as one of phase 0.
 
     Returns:
         phase of `recon`, phase of `truth` (in (-pi, pi]), and the difference taken off.
     """
-    middle = np.mean(_used(_unit(truth), valid))
-    phase = np.angle(truth * np.conj(middle)) if abs(middle) > 0 else np.angle(truth)
-    difference = np.angle(recon * np.conj(truth))
+    turned, wanted = _unit(recon), _unit(truth)
+    middle = np.mean(_used(wanted, valid))
+    phase = np.angle(wanted * np.conj(middle)) if abs(middle) > 0 else np.angle(truth)
+    difference = np.angle(turned * np.conj(wanted))
     offset = float(np.angle(np.mean(_used(np.exp(1j * difference), valid))))
     return phase + np.angle(np.exp(1j * (difference - offset))), phase, offset
 

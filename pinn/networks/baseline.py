@@ -72,4 +72,6 @@ def build(config: ModelConfig) -> keras.Model:
     amplitude, phase = (_decode(x, config.n_filters_scale, part) for part in ("amplitude", "phase"))
     patches = PolarPatches(name="single_patches")([RealHead(name="amplitude")(amplitude), phase])
     patches = ops.reshape(patches, (-1, C, N, N, 2))
-    return keras.Model(frames, ops.transpose(patches, (0, 2, 3, 1, 4)), name="network")
+    network = keras.Model(frames, ops.transpose(patches, (0, 2, 3, 1, 4)), name="network")
+    network.frame_by_frame = True  # see pinn/inference.py
+    return network

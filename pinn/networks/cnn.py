@@ -17,12 +17,13 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 
 from pinn.config import ModelConfig
 from pinn.errors import ConfigError
 from pinn.layers.attention import attend
 from pinn.layers.heads import RingMask
-from pinn.networks.output import join_parts, part_heads, small_conv
+from pinn.networks.output import join_parts, part_heads, small_conv, starts
 from pinn.networks.registry import output_patches, register
 
 RING_CHANNELS = 4
@@ -57,9 +58,16 @@ def _double(x, filters: int, name: str):
     return _conv(filters, f"{name}_b")(_conv(filters, f"{name}_a")(x))
 
 
-def _decode(x, config: ModelConfig, heads: list[keras.layers.Layer], name: str) -> list[Any]:
-    """One decoder; it emits one part of the object `(B, N, N, C)` for each of the heads."""
+def _decode(
+    x, config: ModelConfig, heads: list[keras.layers.Layer], start: list[float], name: str
+) -> list[Any]:
+    """One decoder; it emits one part of the object `(B, N, N, C)` for each of the heads.
+
+    Args:
+        start: from which feature each part starts, see `starts`.
+    """
     N, patches = config.N, output_patches(config)
+    bias = np.repeat(start, patches)
     _, decoder, ring = widths(N, config.n_filters_scale)
     for i, filters in enumerate(decoder):
         x = _double(x, filters, f"{name}_decoder_{i}")
@@ -68,13 +76,13 @@ def _decode(x, config: ModelConfig, heads: list[keras.layers.Layer], name: str) 
     if not config.pad_object:
         x = _double(x, ring, f"{name}_full")
         x = keras.layers.UpSampling2D(2, name=f"{name}_full_up")(x)
-        x = small_conv(patches * len(heads), 3, f"{name}_full_out")(x)
+        x = small_conv(patches * len(heads), 3, f"{name}_full_out", bias)(x)
         return [head(part) for head, part in zip(heads, _split(x, len(heads)), strict=True)]
     centre, outer = x[..., :-RING_CHANNELS], x[..., -RING_CHANNELS:]
     before = N // 2 - (N // 2) // 2
     after = N - N // 2 - before
     pad = ((before, after), (before, after))
-    centre = small_conv(patches * len(heads), 3, f"{name}_centre_out")(centre)
+    centre = small_conv(patches * len(heads), 3, f"{name}_centre_out", bias)(centre)
     parts = []
     for number, (head, part) in enumerate(zip(heads, _split(centre, len(heads)), strict=True)):
         padding = keras.layers.ZeroPadding2D(pad, name=_numbered(f"{name}_pad", number))
@@ -83,7 +91,9 @@ def _decode(x, config: ModelConfig, heads: list[keras.layers.Layer], name: str) 
         return parts
     outer = _double(outer, ring, f"{name}_ring")
     outer = keras.layers.UpSampling2D(2, name=f"{name}_ring_up")(outer)
-    outer = small_conv(patches * len(heads), 3, f"{name}_ring_out")(outer)
+    if config.ring_activation == "swish":
+        bias = np.zeros_like(bias)
+    outer = small_conv(patches * len(heads), 3, f"{name}_ring_out", bias)(outer)
     for number, (head, part) in enumerate(zip(heads, _split(outer, len(heads)), strict=True)):
         if config.ring_activation == "swish":
             swish = keras.layers.Activation("swish", name=_numbered(f"{name}_ring_swish", number))
@@ -138,13 +148,14 @@ def build(config: ModelConfig) -> keras.Model:
         x = keras.layers.MaxPooling2D(2, name=f"encoder_pool_{i}")(x)
     x = attend(x, config.bottleneck_attention, "bottleneck_attention")
     first, second = part_heads(config)
+    one, two = starts(config)
     if config.shared_decoder:
-        parts = _decode(x, config, [first, second], "object")
+        parts = _decode(x, config, [first, second], [one, two], "object")
     else:
         # The names are those of archives and older logs; with rectangular heads the decoder called
         # amplitude makes the real part, the other the imaginary part.
         parts = [
-            *_decode(x, config, [first], "amplitude"),
-            *_decode(x, config, [second], "phase"),
+            *_decode(x, config, [first], [one], "amplitude"),
+            *_decode(x, config, [second], [two], "phase"),
         ]
     return keras.Model(frames, join_parts(parts, config), name="network")

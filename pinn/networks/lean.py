@@ -27,10 +27,11 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 
 from pinn.config import ModelConfig
 from pinn.layers.correlation import BatchToFrames, CorrelationMap, FramesToBatch, Reflection
-from pinn.networks.output import patches_from, small_conv
+from pinn.networks.output import patches_from, small_conv, starts
 from pinn.networks.registry import output_patches, register
 
 WIDTH = 48
@@ -101,11 +102,14 @@ def build(config: ModelConfig) -> keras.Model:
     x = _relu(x, "last_relu")
     if not config.object_big:
         x = BatchToFrames(C, name="group_features")(x)
-    x = _channels_to_blocks(small_conv(2 * side**2, 3, "out")(x), side)
+    out = small_conv(2 * side**2, 3, "out", np.tile(starts(config), side**2))
+    x = _channels_to_blocks(out(x), side)
     if config.object_big:
         x = BatchToFrames(C, name="group")(x)
     if edge:
         x = keras.layers.Cropping2D(edge, name="crop")(x)
-    return keras.Model(
+    network = keras.Model(
         frames, patches_from(x[..., :patches], x[..., patches:], config), name="network"
     )
+    network.frame_by_frame = config.object_big  # for pinn.inference: no patch needs a group
+    return network

@@ -3,14 +3,17 @@
 A network ends with two real feature maps for each patch. Which two numbers they are is the
 configuration's choice: amplitude and phase (`head = polar`) or real and imaginary part
 (`head = rectangular`). Features of zero mean an object of 1, the mean of any object in our gauge,
-so a network whose last layer starts small (`small_conv`) starts there too.
+so a network whose last layer starts small (`small_conv`) starts there too; where an activation
+needs other features for that, the biases start at them (`starts`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from pinn.config import ModelConfig
 from pinn.errors import ConfigError
@@ -21,6 +24,7 @@ from pinn.layers.heads import (
     PolarPatches,
     RealHead,
     RectangularPatches,
+    amplitude_start,
 )
 
 
@@ -43,6 +47,11 @@ def part_heads(config: ModelConfig) -> tuple[keras.layers.Layer, keras.layers.La
             "amp_activation out or use head 'polar'"
         )
     return RealHead(), ImaginaryHead()
+
+
+def starts(config: ModelConfig) -> tuple[float, float]:
+    """Features of the two parts from which a network best starts: near an object of 1."""
+    return (amplitude_start(config.amp_activation) if config.head == "polar" else 0.0), 0.0
 
 
 def join_parts(parts: list[Any], config: ModelConfig) -> Any:
@@ -70,11 +79,26 @@ def patches_from(features_a: Any, features_b: Any, config: ModelConfig) -> Any:
     return join_parts([first(features_a), second(features_b)], config)
 
 
-def small_conv(filters: int, kernel: int, name: str) -> keras.layers.Conv2D:
+def small_conv(
+    filters: int, kernel: int, name: str, start: Sequence[float] | np.ndarray = ()
+) -> keras.layers.Conv2D:
     """The last linear layer of a network: `filters` feature maps, of which all start small.
 
     A small start: amplitude 1 and phase 0 plus a little structure, so that the first prediction
     already has the measured energy and no activation is saturated.
+
+    Args:
+        start: initial bias of each filter; default 0.
     """
     small = keras.initializers.VarianceScaling(0.01, mode="fan_in", distribution="normal")
-    return keras.layers.Conv2D(filters, kernel, padding="same", kernel_initializer=small, name=name)
+    bias: Any = "zeros"
+    if np.any(start):
+        bias = keras.initializers.Constant(np.asarray(start, np.float32))
+    return keras.layers.Conv2D(
+        filters,
+        kernel,
+        padding="same",
+        kernel_initializer=small,
+        bias_initializer=bias,
+        name=name,
+    )

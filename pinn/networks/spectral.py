@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 
 from pinn.config import ModelConfig
 from pinn.errors import ConfigError
-from pinn.networks.output import patches_from, small_conv
+from pinn.networks.output import patches_from, small_conv, starts
 from pinn.networks.registry import output_patches
 
 MODES = 12
@@ -59,5 +60,5 @@ def lift(config: ModelConfig) -> tuple[Any, Any]:
 def project(frames: Any, x: Any, config: ModelConfig) -> keras.Model:
     """The network that ends in a 1 x 1 convolution of the features and the heads."""
     C = output_patches(config)
-    x = small_conv(2 * C, 1, "out")(x)
+    x = small_conv(2 * C, 1, "out", np.repeat(starts(config), C))(x)
     return keras.Model(frames, patches_from(x[..., :C], x[..., C:], config), name="network")

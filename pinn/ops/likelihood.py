@@ -10,6 +10,10 @@ yet it bounds what a pixel that counted but is predicted dark can do: the slope 
 with respect to the far-field amplitude is at most `2 counts / sqrt(rate_floor)`. It is added, not
 a lower limit, because a limit would remove the gradient of exactly the pixels that are predicted
 worst.
+
+Where scans are mixed, `weight` is what makes them comparable: `brightness` says how many counts a
+pixel of each scan has on average, and dividing by it gives a scan of a thousandth of the dose the
+same say in a ratio of sums.
 """
 
 from __future__ import annotations
@@ -20,6 +24,9 @@ from pinn.ops.pairs import Tensor
 
 RATE_FLOOR = 1e-6
 
+# No dose has so few counts per pixel: such numbers are in arbitrary units.
+FAINT = 1e-4
+
 # Counts up to this are no count: their deviance is 2 rate to better than 1e-10, and without the
 # limit rate / counts overflows for the rounding residues of simulated noise-free frames.
 _NO_COUNT = 1e-12
@@ -29,6 +36,23 @@ _NO_COUNT = 1e-12
 # switch point makes the logarithm worse (5e-5 at 0.05), a higher one needs more terms.
 _SWITCH = 0.5
 _TERMS = 5
+
+
+def brightness(exposure: Tensor) -> tuple[Tensor, Tensor]:
+    """How bright scans are, from their exposure factors alone.
+
+    Args:
+        exposure: `(B,)` factors that bring the amplitude of a frame to a mean energy of (N/2)^2.
+
+    Returns:
+        Counts per unit of the data, `(B,)`: 1, but where the numbers are too small to be counts
+        such that a pixel has 1 on average, since the floors here are meant in counts; and the
+        mean counts per pixel in these units, `(B,)`.
+    """
+    per_pixel = ops.square(0.5 / exposure)
+    faint = per_pixel < FAINT
+    unit = ops.where(faint, ops.square(2.0 * exposure), ops.ones_like(per_pixel))
+    return unit, ops.where(faint, ops.ones_like(per_pixel), per_pixel)
 
 
 def poisson_deviance_per_pixel(

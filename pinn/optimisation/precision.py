@@ -51,6 +51,5 @@ def in_float32(model: Any) -> Any:
     twin = type(model)(
         model.settings, model.canvas, model.scans, model.objective, contrast=contrast
     )
-    twin.count_unit = model.count_unit
     twin.load_arrays(model.named_arrays())
     return twin

@@ -76,6 +76,13 @@ def cells_of(plan: Plan, only: Sequence[str] = ()) -> list[Cell]:
     return cells
 
 
+def count_cells(plan: Plan) -> int:
+    """How many cells a study has, all of them."""
+    combinations = itertools.product(*plan.axes.values())
+    every = (dict(zip(plan.axes, values, strict=True)) for values in combinations)
+    return sum(not any(_fits(axes, match) for match in plan.exclude) for axes in every)
+
+
 def value_text(value: Any) -> str:
     """A value of an axis as tables and figures write it."""
     if value is None:

@@ -1,20 +1,25 @@
 """One run: train, reconstruct each test scan, compare with the truth; every step recorded.
 
 An interrupted training goes on from its archive; a finished one is not repeated while its archive
-is there. Each record appears whole, when its step is done.
+is there, which is kept without the state of the optimiser, so that a test added later costs only
+itself. Each record appears whole, when its step is done, and what is finished stays until its
+successor is.
 """
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pinn.config import ReconstructConfig, ScanConfig, TrainConfig
 from pinn.errors import ArchiveError, OutputError, PinnError
+from pinn.io.archive import read_archive, write_archive
 from pinn.io.atomic import atomic_write_json, atomic_write_text
 from pinn.io.load import load
 from pinn.machine import hardware, peak_memory_mb, versions
@@ -50,7 +55,7 @@ def execute(
         folder: of the run.
         spec: `Run.spec` with `resolved`.
         progress: as of `pinn.train`.
-        keep: leave the archive and the reconstructions in the folder.
+        keep: leave the archive whole, and the reconstructions in the folder.
         pictures: draw every comparison.
 
     Raises:
@@ -60,19 +65,22 @@ def execute(
     spec = dict(spec)
     watch = _Watch(folder, spec["resolved"], progress)
     try:
-        model = _trained(folder, spec, watch)
+        model, stamp = _trained(folder, spec, watch)
     except (StopRequested, OutputError):
         raise
     except Exception as error:  # one cell must not end the study, whatever befell it
         _note_trace(folder)
         record_failure(folder, spec, *_failure(error))
         return
-    failed = False
     for id, test in spec["tests"].items():
         path = test_path(folder, id)
         found = read_json(path)
-        same = found is not None and same_options(found.get("resolved"), test["resolved"])
-        if found is not None and same and found.get("status") == DONE:
+        if (
+            found is not None
+            and found.get("status") == DONE
+            and found.get("trained") == stamp
+            and same_options(found.get("resolved"), test["resolved"])
+        ):
             continue
         try:
             record = _tested(folder, test, id, model, watch, keep, pictures)
@@ -82,32 +90,34 @@ def execute(
             _note_trace(folder)
             status, sentence = _failure(error)
             record = {"status": status, "error": sentence}
-        failed = failed or record["status"] != DONE
-        atomic_write_json(path, {**record, "test": test["name"], "resolved": test["resolved"]})
-    if not keep and not failed:  # what failed may be tried again
-        (folder / "run" / ARCHIVE).unlink(missing_ok=True)
+        about = {"test": test["name"], "resolved": test["resolved"], "trained": stamp}
+        atomic_write_json(path, {**record, **about})
+    if not keep:
+        _without_optimiser(folder / "run" / ARCHIVE)
 
 
-def _trained(folder: Path, spec: dict[str, Any], watch: _Watch) -> Any:
-    """The trained model, from the archive or by training; writes its record."""
+def _trained(folder: Path, spec: dict[str, Any], watch: _Watch) -> tuple[Any, str | None]:
+    """The trained model, from the archive or by training, and the mark of its record."""
     import pinn
 
-    run, record = folder / "run", read_json(folder / TRAINING) or {}
+    run, before = folder / "run", folder / "run.before"
+    record = read_json(folder / TRAINING) or {}
     usable = same_options(record.get("resolved"), spec["resolved"])
-    if not watch.same_run or record.get("status") == FAILED:
-        # trained with other defaults, or to a dead end that going on would only reach again
+    finished = usable and record.get("status") == DONE
+    if record.get("status") == FAILED:  # a dead end that going on would only reach again
         shutil.rmtree(run, ignore_errors=True)
+    elif not watch.same_run and not finished and run.exists():  # trained with other defaults
+        shutil.rmtree(before, ignore_errors=True)
+        run.rename(before)
     start = _from_archive(run)
-    if start is not None and usable and record.get("status") == DONE:
-        return start
+    if start is not None and finished:
+        return start, record.get("stamp")
     options = spec["options"]
     scans = [load(path, ScanConfig(**options["scan"])) for path in spec["scans"]]
     epochs = TrainConfig(**options["train"]).epochs
-    if start is not None and len(start.history) >= epochs:
-        model = start  # killed between the last epoch and the record of it
+    if start is not None and (len(start.history) >= epochs or start.optimizer_arrays is None):
+        model = start  # killed between the last epoch and the record of it, or that was lost
     else:
-        if start is None:  # what was measured belongs to a training that is no more
-            shutil.rmtree(folder / "tests", ignore_errors=True)
         watch.begin(resumed=start is not None)
         model = pinn.train(
             scans,
@@ -118,11 +128,12 @@ def _trained(folder: Path, spec: dict[str, Any], watch: _Watch) -> Any:
             **options["train"],
         )
         watch.end()
-    last = model.history[-1]
+    last, stamp = model.history[-1], secrets.token_hex(8)
     atomic_write_json(
         folder / TRAINING,
         {
             "status": DONE,
+            "stamp": stamp,  # tests name it: those of an earlier training are done again
             "values": {
                 "train_cpu_s": watch.spent,
                 "peak_memory_mb": peak_memory_mb(),
@@ -139,7 +150,20 @@ def _trained(folder: Path, spec: dict[str, Any], watch: _Watch) -> Any:
             "resolved": spec["resolved"],
         },
     )
-    return model
+    shutil.rmtree(before, ignore_errors=True)
+    return model, stamp
+
+
+def _without_optimiser(path: Path) -> None:
+    """Take the optimiser's state, two thirds of it, out of an archive."""
+    try:
+        archive = read_archive(path)
+    except ArchiveError:  # damaged since; who needs it next trains anew
+        return
+    if archive.optimizer is not None:
+        known = archive.manifest
+        slim = replace(archive, optimizer=None)
+        write_archive(path, slim, backend=known["backend"], versions=known["versions"])
 
 
 def _from_archive(run: Path) -> Any:

@@ -115,12 +115,14 @@ def _draw_panel(axes: Axes, panel: Panel, curves: Curves) -> None:
 
 def _beside(x: list[float], step: float, places: list[float], curves: Curves) -> list[float]:
     """The places of a line, moved a little so that the bars of all lines are seen."""
+    if not x:  # nothing of this line is known yet
+        return []
     if curves.ticks is not None:
         return [value + step * _DODGE_NAMES for value in x]
     if curves.log_x:
         span = max(places) / min(places)
         return [value * span ** (step * _DODGE) for value in x]
-    width = max(places) - min(places) if places else 0.0
+    width = max(places) - min(places)
     return [value + step * _DODGE * width for value in x]
 
 
@@ -131,10 +133,6 @@ def _draw_ticks(axes: Axes, curves: Curves, places: list[float]) -> None:
         axes.set_xticks([place for place, _ in curves.ticks])
         axes.set_xticklabels(texts, rotation=25 if long else 0, ha="right" if long else "center")
         axes.set_xlim(-0.5, len(curves.ticks) - 0.5)
-    elif (
-        curves.log_x
-        and len(places) <= _FEW
-        and max(places, default=1) / min(places, default=1) <= _NEAR
-    ):
+    elif curves.log_x and 0 < len(places) <= _FEW and max(places) / min(places) <= _NEAR:
         axes.set_xticks(places, [value_text(place) for place in places])
         axes.minorticks_off()

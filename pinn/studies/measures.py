@@ -74,7 +74,7 @@ def check_measures(names: Iterable[str], where: str) -> tuple[str, ...]:
     """
     found = tuple(names)
     for name in found:
-        if name not in MEASURES:
+        if not isinstance(name, str) or name not in MEASURES:
             raise ConfigError(f"{where}: unknown metric {name!r}{nearest(str(name), MEASURES)}")
     if not found or len(set(found)) < len(found):
         raise ConfigError(f"{where}: metrics are {list(found)}; name one or more, each once")

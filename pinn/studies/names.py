@@ -75,6 +75,14 @@ def is_path(name: str) -> bool:
     return _takes(*section_of(name), Path)
 
 
+def kinds_of(name: str) -> set[str]:
+    """What the option's value may be: `number`, `switch`, `text`."""
+    section, field = section_of(name)
+    kinds = {"number": (int, float), "switch": (bool,)}
+    found = {kind for kind, types in kinds.items() if any(_takes(section, field, t) for t in types)}
+    return found or {"text"}
+
+
 def flattened(table: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Options of a table by name; the tables of sections inside it are opened, and no others.
 

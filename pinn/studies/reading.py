@@ -98,7 +98,7 @@ def _recipes(page: Page) -> dict[str, dict[str, Any]]:
     for name, table in tables.items():
         where = page.where(f"[recipe.{name}]")
         like = table.pop("like", None)
-        if like is not None and like not in tables:
+        if like is not None and (not isinstance(like, str) or like not in tables):
             raise ConfigError(f"{where}: like is {like!r}, but the recipes are {listed(tables)}")
         options = {} if like is None else {"like": like}
         for key, value in table.items():

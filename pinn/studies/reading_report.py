@@ -7,7 +7,7 @@ from typing import Any
 
 from pinn.errors import ConfigError
 from pinn.studies.measures import MEASURES, USUAL, check_measures
-from pinn.studies.names import known_keys, option_name
+from pinn.studies.names import kinds_of, known_keys, option_name
 from pinn.studies.page import Axes, Page, listed
 from pinn.studies.plan import DATA, TEST, VARIANT, Reference, Report
 
@@ -59,6 +59,12 @@ def read_references(page: Page, axes: Axes, tests: Sequence[str]) -> list[Refere
     return [_reference(page, item, axes, tests) for item in page.array("reference")]
 
 
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "switch"
+    return "number" if isinstance(value, int | float) else "text"
+
+
 def _axes(value: Any, axes: Axes, where: str) -> list[str]:
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -92,5 +98,14 @@ def _reference(page: Page, table: dict[str, Any], axes: Axes, tests: Sequence[st
     for axis, value in own.items():
         if value not in axes.get(axis, ()):
             raise ConfigError(f"{where}: {axis} {value!r} is no value of an axis")
-    conditions = {**own, **page.options(at, "[[reference]] at")}
+    stated = page.options(at, "[[reference]] at")
+    for name, value in stated.items():
+        kinds = {_kind(item) for item in axes.get(name, ()) if item is not None}
+        kinds = kinds or kinds_of(name)
+        if value is not None and _kind(value) not in kinds:
+            raise ConfigError(
+                f"{where}: at {name} is the {_kind(value)} {value!r}, but {name} is a "
+                f"{' or a '.join(sorted(kinds))}; nothing would compare with it"
+            )
+    conditions = {**own, **stated}
     return Reference(label, source, conditions, test, {k: float(v) for k, v in values.items()})

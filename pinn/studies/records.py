@@ -13,6 +13,7 @@ from pinn.io.atomic import atomic_write_json
 from pinn.studies.runs import Run, same_options
 
 SPEC, TRAINING, SPENT, ERROR = "run.json", "training.json", "spent.json", "error.txt"
+ARCHIVE = "run/wts.h5.zip"
 DONE, FAILED, BROKEN = "done", "failed", "broken"
 
 
@@ -58,13 +59,20 @@ def state(run: Run, retry: bool = False) -> str:
     training = training_record(run)
     final = (DONE,) if retry else (DONE, FAILED)
     if training is None or training["status"] not in final:
-        return "begun" if (run.folder / "run" / "wts.h5.zip").exists() else "open"
+        return "begun" if (run.folder / ARCHIVE).exists() else "open"
     if training["status"] == FAILED:
         return "failed"
     tests = [test_record(run, id) for id in run.tests]
     if any(test is None or test["status"] not in final for test in tests):
         return "begun"
+    if any(test and not of_training(test, training) for test in tests):
+        return "begun"
     return "failed" if any(test and test["status"] == FAILED for test in tests) else "done"
+
+
+def of_training(test: dict[str, Any], training: dict[str, Any]) -> bool:
+    """Whether a test that is done is of this training, and not of one before it."""
+    return test["status"] != DONE or test.get("trained") == training.get("stamp")
 
 
 def write_spec(run: Run) -> None:
@@ -77,7 +85,19 @@ def write_spec(run: Run) -> None:
 
 
 def record_failure(folder: Path, spec: dict[str, Any], status: str, sentence: str) -> None:
-    """Record that the training of a run ended without a result."""
+    """Record that the training of a run ended without a result.
+
+    A finished training keeps its record; what failed are the tests that are missing.
+    """
+    known = read_json(folder / TRAINING)
+    if known and known["status"] == DONE and same_options(known.get("resolved"), spec["resolved"]):
+        for id, test in spec["tests"].items():
+            found = read_json(test_path(folder, id))
+            if found is None or found.get("status") != DONE:
+                about = {"test": test["name"], "resolved": test["resolved"]}
+                record = {"status": status, "error": sentence, **about}
+                atomic_write_json(test_path(folder, id), record)
+        return
     atomic_write_json(
         folder / TRAINING,
         {"status": status, "error": sentence, "resolved": spec["resolved"]},

@@ -151,6 +151,9 @@ def _row(run: Run, training: dict[str, Any] | None, cell: Cell, name: str, id: s
         return Row(cell, name, run.id, "open", {}, {})
     found = {**training["values"], **test["values"], **test["metrics"]}
     values = {name: found.get(name) for name in MEASURES}
+    # Training and test may have been computed by two processes.
+    peaks = (record["values"].get("peak_memory_mb") for record in (training, test))
+    values["peak_memory_mb"] = max((peak for peak in peaks if peak is not None), default=None)
     ranges = {
         key: float(value)
         for key, value in test["evaluation"]["data_range"].items()

@@ -13,7 +13,7 @@ from pinn.errors import ConfigError
 from pinn.io.atomic import atomic_write_text, check_writable
 from pinn.progress import Progress
 from pinn.studies import records, table
-from pinn.studies.cells import cells_of
+from pinn.studies.cells import cells_of, count_cells
 from pinn.studies.claims import claimed
 from pinn.studies.estimate import Estimate, duration
 from pinn.studies.plan import Plan
@@ -81,12 +81,24 @@ class Study:
         self.folder = Path(output) / "quick" if quick else Path(output)
         backend = selection.select(backend).backend
         scans = Scans(self.plan, self.folder / "scans", data)
+        self.only = tuple(only)
         self.runs = runs_of(self.plan, cells_of(self.plan, only), scans, self.folder, backend)
 
     @property
     def cells(self) -> int:
         """How many cells there are."""
         return sum(len(run.cells) for run in self.runs)
+
+    @property
+    def part(self) -> str:
+        """What is left out of the table, as a sentence; empty if nothing is."""
+        whole = count_cells(self.plan)
+        if self.cells == whole:
+            return ""
+        return (
+            f"A part of the study: {self.cells} of its {whole} cells, those of --only "
+            f"{' --only '.join(self.only)}. Call it without --only for the table of all."
+        )
 
     def todo(self, retry: bool = False) -> list[Run]:
         """Runs with something left to compute."""
@@ -97,8 +109,9 @@ class Study:
         estimate, lines, left = Estimate(self.runs), [], 0.0
         for run in self.runs:
             state = records.state(run)
-            seconds = estimate.cpu_s(run)
-            left += seconds if state in ("open", "begun") else 0.0
+            open = state in ("open", "begun")
+            seconds = estimate.cpu_s(run, left=open)
+            left += seconds if open else 0.0
             for index, cell in enumerate(run.cells):
                 cost = f"about {duration(seconds)}" if index == 0 else "shares that training"
                 lines.append(f"{state:6s} {run.id}  {cell.label or 'the only cell'}  ({cost})")
@@ -112,7 +125,7 @@ class Study:
         """What is there by now."""
         rows = rows_of(self.runs)
         groups = group_rows(self.plan, rows)
-        text = table.markdown(self.plan, groups, rows)
+        text = table.markdown(self.plan, groups, rows, self.part)
         return StudyResult(self.plan, rows, groups, text, self.folder, busy)
 
     def write(self, figures: bool = True) -> StudyResult:
@@ -123,7 +136,7 @@ class Study:
         """
         found = self.result()
         atomic_write_text(self.folder / "table.md", found.table)
-        content = table.csv(self.plan, found.groups, found.rows)
+        content = table.csv(self.plan, found.groups, found.rows, self.part)
         atomic_write_text(self.folder / "table.csv", content)
         atomic_write_text(self.folder / "cells.csv", table.raw_csv(found.rows))
         if figures:
@@ -171,8 +184,13 @@ class Study:
                 clock.finished(run)
                 self.write(figures=False)
                 _tell(progress, done, len(self.runs), _outcome(run))
-        finally:
-            found = self.write()
+        except BaseException as reason:
+            try:
+                self.write()
+            except Exception as error:  # must not hide why the work ended
+                reason.add_note(f"The table could not be written either: {error}")
+            raise
+        found = self.write()
         return StudyResult(found.plan, found.rows, found.groups, found.table, found.folder, busy)
 
     def _make_scans(self, run: Run, progress: Report | None) -> bool:
@@ -180,7 +198,7 @@ class Study:
             for scan in (*run.scans, *run.test_scans):
                 scan.make(progress)
         except ConfigError as error:  # a recipe that only its simulation finds impossible
-            spec = {"resolved": run.learning["resolved"]}
+            spec = {**run.spec(), "resolved": run.learning["resolved"]}
             records.record_failure(run.folder, spec, records.FAILED, str(error))
             return False
         return True
@@ -210,7 +228,7 @@ def study(
         data: folder, or several, in which scan files are looked for before that of the study.
         only: `AXIS=VALUE`: those cells and no others.
         quick: with the changes of `[quick]`, into the folder `quick` of `output`.
-        keep_archives: keep models and reconstructions.
+        keep_archives: keep models with the state of the optimiser, and reconstructions.
         pictures: draw each comparison with the truth.
         retry_failed: try again what failed.
         progress: called as by `pinn.train`, and with stage `study` before and after each training.

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pinn.studies.cells import Cell
+from pinn.studies.content import file_checksum
 from pinn.studies.names import SECTIONS
 from pinn.studies.plan import Plan
 from pinn.studies.scans import Scans, StudyScan
@@ -157,8 +158,7 @@ def _nameless(options: Any) -> Any:
     if isinstance(options, Mapping):
         return {name: _nameless(value) for name, value in options.items()}
     if isinstance(options, str) and Path(options).is_absolute() and Path(options).is_file():
-        with open(options, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_checksum(options)
     return options
 
 

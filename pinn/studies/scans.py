@@ -5,15 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pinn.config import ScanConfig
-from pinn.data.fingerprint import digest
 from pinn.errors import ConfigError, ScanError
 from pinn.io.load import load
 from pinn.progress import Progress
@@ -21,6 +18,8 @@ from pinn.simulate.campaign import check_reusable
 from pinn.simulate.config import SimulateConfig
 from pinn.simulate.identity import recipe_hash
 from pinn.simulate.recipe import arrange, simulate_to_file
+from pinn.studies.cells import value_text
+from pinn.studies.content import file_checksum
 from pinn.studies.names import is_path, section_of
 from pinn.studies.plan import Plan
 
@@ -104,15 +103,26 @@ class Scans:
         key = path, repr(sorted(options.items()))
         if key not in self._files:
             scan = load(path, ScanConfig(**options))
-            identity = digest(scan)
-            if scan.truth is not None:
-                truth = hashlib.sha256(np.ascontiguousarray(scan.truth).tobytes()).hexdigest()
-                identity = f"{identity}+{truth}+truth"
+            identity = self._contents(scan.files) + ("+truth" if scan.truth is not None else "")
             self._files[key] = StudyScan(name, path, identity, len(scan), scan.N)
         return self._files[key]
 
+    def _contents(self, files: Iterable[str | Path]) -> str:
+        """Checksum of all that is in the files a scan was read from, wherever they lie.
+
+        Whole files: what a sample leaves out (a frame, a mask, labels) would change unseen.
+        """
+        whole = hashlib.sha256()
+        for path in dict.fromkeys(Path(file).resolve() for file in files):
+            if path.is_file():
+                whole.update(file_checksum(path).encode())
+        return whole.hexdigest()
+
     def _simulated(self, name: str, options: Mapping[str, Any]) -> StudyScan:
         where = f"{self._plan.where} [recipe.{name}]"
+        if options:  # the blame may be theirs
+            stated = ", ".join(f"simulate.{key} = {value_text(v)}" for key, v in options.items())
+            where = f"{where} with {stated} of the cell"
         try:
             recipe = SimulateConfig(**self.with_paths("simulate", self._recipe(name, options)))
             identity = recipe_hash(recipe)

@@ -16,8 +16,14 @@ from pinn.studies.rows import QUARTILES_FROM, GroupRow, Row
 NO_REFERENCE = "no reference figure exists"
 
 
-def heading(plan: Plan, rows: Sequence[Row]) -> list[str]:
-    """What the table's numbers are: comparison, units, ranges, spread, versions."""
+def heading(plan: Plan, rows: Sequence[Row], part: str = "") -> list[str]:
+    """What the table's numbers are: comparison, units, ranges, spread, versions.
+
+    Args:
+        plan: the study.
+        rows: of the table.
+        part: what of the study is not in it, as a sentence.
+    """
     options = plan.evaluate
     steps = {True: "registered on the modulus", False: "not registered"}
     placed = steps.get(options["register"], f"registered on the {options['register']}")
@@ -36,7 +42,8 @@ def heading(plan: Plan, rows: Sequence[Row]) -> list[str]:
     ]
     lines.append(
         f"Each number is the median over {over} (smallest to largest value; from the "
-        f"{QUARTILES_FROM}th value on first to third quartile); n values of it."
+        f"{QUARTILES_FROM}th value on first to third quartile); n runs. Where a metric has a value "
+        "in some of them only, it says in how many."
         if over
         else "Each number is of one run."
     )
@@ -45,13 +52,15 @@ def heading(plan: Plan, rows: Sequence[Row]) -> list[str]:
             "CPU seconds are those of the process, all its threads together; peak memory is that "
             "of the process up to then."
         )
+    if part:
+        lines.insert(1, part)
     computed = _versions(rows)
     if computed:
         lines.append(f"Computed with {computed}.")
     return lines
 
 
-def markdown(plan: Plan, groups: Sequence[GroupRow], rows: Sequence[Row]) -> str:
+def markdown(plan: Plan, groups: Sequence[GroupRow], rows: Sequence[Row], part: str = "") -> str:
     """The table as Markdown, with its heading and the cells that failed."""
     names = _axes(groups)
     metrics = plan.report.metrics
@@ -71,7 +80,7 @@ def markdown(plan: Plan, groups: Sequence[GroupRow], rows: Sequence[Row]) -> str
         source = f" ({item.source})" if item.source else ""
         body.append([*axes, item.test or "", "", *numbers, f"**{item.label}**{source}"])
     lines = [f"# {plan.name}", "", *([plan.about, ""] if plan.about else [])]
-    lines += [*(f"- {line}" for line in heading(plan, rows)[1:]), ""]
+    lines += [*(f"- {line}" for line in heading(plan, rows, part)[1:]), ""]
     lines += [_line(header), _line(["---"] * len(header)), *map(_line, body), ""]
     for error, cells in _failures(rows).items():
         lines += [f"Failed: {error}", "", *(f"- {cell}" for cell in cells), ""]
@@ -81,7 +90,7 @@ def markdown(plan: Plan, groups: Sequence[GroupRow], rows: Sequence[Row]) -> str
     return "\n".join(lines)
 
 
-def csv(plan: Plan, groups: Sequence[GroupRow], rows: Sequence[Row]) -> str:
+def csv(plan: Plan, groups: Sequence[GroupRow], rows: Sequence[Row], part: str = "") -> str:
     """The table as CSV; lines that begin with # say what the numbers are."""
     names = _axes(groups)
     records: list[dict[str, Any]] = []
@@ -90,9 +99,10 @@ def csv(plan: Plan, groups: Sequence[GroupRow], rows: Sequence[Row]) -> str:
         record |= {"test": group.test, "n": group.n, "failed": group.failed}
         for name in plan.report.metrics:
             spread = group.spreads[name]
-            for part in ("median", "low", "high"):
-                value = getattr(spread, part)
-                record[_column(name, part)] = None if math.isnan(value) else value
+            for kind in ("median", "low", "high"):
+                value = getattr(spread, kind)
+                record[_column(name, kind)] = None if math.isnan(value) else value
+            record[f"{name} n"] = len(spread.values)
         kinds = {group.spreads[name].kind for name in plan.report.metrics}
         record["spread"] = " / ".join(sorted(kinds))
         record["reference"] = "; ".join(item.label for item in group.references) or NO_REFERENCE
@@ -106,7 +116,7 @@ def csv(plan: Plan, groups: Sequence[GroupRow], rows: Sequence[Row]) -> str:
             if name in item.values
         }
         records.append(record)
-    return "".join(f"# {line}\n" for line in heading(plan, rows)) + csv_text(records)
+    return "".join(f"# {line}\n" for line in heading(plan, rows, part)) + csv_text(records)
 
 
 def raw_csv(rows: Sequence[Row]) -> str:
@@ -126,10 +136,12 @@ def _title(name: str) -> str:
 
 def _cell(name: str, group: GroupRow) -> str:
     spread, measure = group.spreads[name], MEASURES[name]
-    if not spread.values:
-        return "-"
+    known = len(spread.values)
+    fewer = f", {known} of {group.n}" if known < group.n else ""
+    if not known:
+        return f"-{fewer}"
     middle, low, high = (measure.text(v) for v in (spread.median, spread.low, spread.high))
-    return middle if len(spread.values) == 1 else f"{middle} ({low} to {high})"
+    return (middle if known == 1 else f"{middle} ({low} to {high})") + fewer
 
 
 def _count(group: GroupRow) -> str:

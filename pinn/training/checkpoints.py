@@ -20,7 +20,7 @@ from pinn.io.archive import ARCHIVE_NAME, read_archive
 from pinn.io.atomic import atomic_path, remove_leftovers
 from pinn.io.text import csv_text, parse_csv
 from pinn.trained import Model, load_model
-from pinn.training.monitor import best_epochs
+from pinn.training.monitor import best_epochs, judged
 from pinn.training.resume import LAST
 
 BEST = "best"
@@ -37,11 +37,13 @@ class Checkpoints:
         folder: of the run.
         run: `keep_best`, `monitor_mode`.
         metric: column of the history that says which epoch is best.
+        origin: epochs of the model that the run trains on; they are not among the best of it.
     """
 
-    def __init__(self, folder: Path, run: TrainConfig, metric: str) -> None:
+    def __init__(self, folder: Path, run: TrainConfig, metric: str, origin: int = 0) -> None:
         self.folder, self.best = folder, folder / BEST
         self._count, self._mode, self._metric = run.keep_best, run.monitor_mode, metric
+        self._origin = origin
         self._kept: set[int] | None = None  # epochs with an archive of this run; None: not looked
 
     def place(self, epoch: int) -> Path:
@@ -86,7 +88,7 @@ class Checkpoints:
             history: of a run whose last state was just saved at the end of an epoch.
         """
         kept, present = self._kept_epochs(history), int(history[-1]["epoch"])
-        chosen = best_epochs(history, self._metric, self._mode, self._count, {*kept, present})
+        chosen = self._best(history, self._count, {*kept, present})
         if present in chosen and present not in kept:
             with atomic_path(self.place(present)) as temporary:
                 shutil.copyfile(self.folder / ARCHIVE_NAME, temporary)
@@ -103,7 +105,7 @@ class Checkpoints:
             The epoch, or None if it is the last one.
         """
         kept = self._kept_epochs(model.history)
-        best = best_epochs(model.history, self._metric, self._mode, 1, kept)
+        best = self._best(model.history, 1, kept)
         if not best or best[0] == model.history[-1]["epoch"]:
             return None
         found = load_model(self.place(best[0]))
@@ -115,8 +117,19 @@ class Checkpoints:
         model.save(self.folder)
         return best[0]
 
+    def kept(self, history: Rows) -> list[int]:
+        """Numbers of the epochs whose archives are kept."""
+        return sorted(self._kept_epochs(history))
+
+    def _best(self, history: Rows, count: int, among: set[int]) -> list[int]:
+        rows = judged(history, self._origin)
+        return best_epochs(rows, self._metric, self._mode, count, among)
+
     def _kept_epochs(self, history: Rows) -> set[int]:
-        """Epochs with an archive of this run; those of others, and damaged ones, are removed."""
+        """Epochs with an archive of this run; those of others, and damaged ones, are removed.
+
+        The archives of the epochs that the run began from are not its own: they stay.
+        """
         if self._kept is not None:
             return self._kept
         kept: set[int] = set()
@@ -127,7 +140,8 @@ class Checkpoints:
             epoch = int(found[1])
             # An archive holds the history up to it, seconds included: no other run has the same.
             if path == self.place(epoch) and _history(path) == _as_read(history[:epoch]):
-                kept.add(epoch)
+                if epoch > self._origin:
+                    kept.add(epoch)
             else:
                 path.unlink(missing_ok=True)
         if not kept and not self._count:

@@ -22,6 +22,7 @@ import numpy as np
 from pinn import backend
 from pinn.data.feed import Batches
 from pinn.model import PtychoModel
+from pinn.ops.likelihood import brightness
 
 FLAT = 0.1  # predicted spread over the least that the frames demand
 DEAD = 0.9  # share of the units of a layer
@@ -146,7 +147,8 @@ class Sentinel:
         lit = np.any(stack > 0, axis=(1, 2))
         counts = (np.maximum(stack, 0.0) / joined["scale"][rows][0]) ** 2
         # in arbitrary units the noise is unknown; the unit that the likelihood takes is as good
-        counts *= self._network.count_unit
+        unit, _ = brightness(joined["scale"][rows][:1])
+        counts *= float(keras.ops.convert_to_numpy(unit)[0])
         if np.count_nonzero(lit) > 1:
             self._demanded = demanded_spread(counts[lit], stack[lit] >= 0)
         self._frames = frames

@@ -48,6 +48,18 @@ def split(groups: Groups, run: TrainConfig) -> tuple[Groups, Groups]:
     return (learn, hold) if len(learn) >= 0.6 * len(groups) else (groups, nothing)
 
 
+def nothing_held(name: str, run: TrainConfig) -> str:
+    """Says, and returns, that what `validation` asks for cannot be had of a scan."""
+    note = (
+        f"{name}: no groups could be held out (validation {run.validation}, "
+        f"{run.validation_fraction:g} of them), there are too few for that; nothing watches "
+        "its loss, unless you ask for validation random, for more groups, or give a scan for "
+        "validation"
+    )
+    _log.warning("%s", note)
+    return note
+
+
 def groups_of(scan: Scan, config: ModelConfig, run: TrainConfig) -> Groups:
     """Groups of a scan to train on."""
     groups = make_groups(

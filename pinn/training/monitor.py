@@ -37,6 +37,18 @@ def metric_of(run: TrainConfig, columns: Iterable[str]) -> str:
     return run.monitor
 
 
+def judged(history: History, origin: int = 0) -> list[Mapping[str, Any]]:
+    """The epochs that a run is judged by: its own, and of staged training those of the last stage.
+
+    The loss of an earlier stage is another quantity under the same name.
+
+    Args:
+        history: rows of the run, after those of the model that it trains on.
+        origin: how many the latter are.
+    """
+    return [row for row in history[origin:] if row.get("physics_weight", 1.0) == 1.0]
+
+
 def best_epochs(
     history: History, metric: str, mode: str, count: int, among: Iterable[int] | None = None
 ) -> list[int]:

@@ -10,13 +10,21 @@ import numpy as np
 
 from pinn.config import ModelConfig, TrainConfig
 from pinn.data.feed import Batches
+from pinn.data.fingerprint import describe
 from pinn.data.grouping import Groups
 from pinn.data.labels import Labels
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
 from pinn.ops.patches import canvas_size
 from pinn.staging import physics_weight
-from pinn.training.groups import groups_of, labels_of, seed_of, split, validation_groups_of
+from pinn.training.groups import (
+    groups_of,
+    labels_of,
+    nothing_held,
+    seed_of,
+    split,
+    validation_groups_of,
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ class Plan:
     def provenance(self, digests: Sequence[str]) -> dict[str, Any]:
         """What an archive says of the data: scans with their digests, and numbers of groups."""
         scans = [
-            {"name": scan.name, "source": str(scan.source or ""), "digest": found}
+            describe(scan, found, labels=self.labels is not None)
             for scan, found in zip(self.scans, digests, strict=True)
         ]
         watched = scans[self.trained :]
@@ -118,11 +126,15 @@ def plan_run(
             "positions are not in pixels; remove it, set max_distance, correct them or use "
             "gridsize 1"
         )
+    notes = [note for g in groups for note in g.notes]
     if watched:
         learn, hold = list(groups), [_none(g) for g in groups]
     else:
         pairs = [split(g, run) for g in groups]
         learn, hold = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        for scan, watching in zip(scans, hold, strict=True):
+            if run.holds_out and not len(watching):
+                notes.append(nothing_held(scan.name, run))
     return Plan(
         everything,
         len(scans),
@@ -130,7 +142,7 @@ def plan_run(
         [*hold, *aside],
         labels,
         canvas_size(reach, config.N),
-        tuple(note for g in groups for note in g.notes),
+        tuple(notes),
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,19 +14,41 @@ from pinn.data.feed import Batches
 from pinn.data.scan import Scan
 from pinn.io.atomic import atomic_write_json
 from pinn.trained import Model
-from pinn.training.resume import CONFIG
+from pinn.training.resume import CONFIG, read_config
 
 _PREVIEW_FRAMES = 400
 
 
-def write_config(folder: Path, config: ModelConfig, run: TrainConfig, origin: int = 0) -> None:
+def write_config(
+    folder: Path,
+    config: ModelConfig,
+    run: TrainConfig,
+    *,
+    origin: int | None = None,
+    id: str | None = None,
+    record: Mapping[str, Any] | None = None,
+) -> None:
     """`config.json`: the resolved options and the versions that ran them.
 
     Args:
-        origin: epochs of the trained model that the run trains on.
+        origin: epochs of the trained model that the run trains on; None from a fresh network.
+        id: of the run.
+        record: further entries; None keeps those that the same run has written before.
     """
-    content = {"model": config.to_dict(), "train": run.to_dict(), "versions": backend.versions()}
-    atomic_write_json(folder / CONFIG, {**content, **({"origin": origin} if origin else {})})
+    content: dict[str, Any] = {
+        "model": config.to_dict(),
+        "train": run.to_dict(),
+        "versions": backend.versions(),
+    }
+    if origin is not None:
+        content["origin"] = origin
+    if id is not None:
+        content["run"] = id
+    if record is None and id is not None:
+        stored = read_config(folder)
+        same = stored.get("run") == id
+        record = {k: v for k, v in stored.items() if k not in content} if same else {}
+    atomic_write_json(folder / CONFIG, {**(record or {}), **content})
 
 
 def write_training_pictures(folder: Path, model: Model, feed: Batches) -> None:
@@ -36,7 +60,7 @@ def write_training_pictures(folder: Path, model: Model, feed: Batches) -> None:
     if model.history:
         write_loss(folder / "loss.png", model.history)
     batch = feed.batch(0, 0)
-    patches = ops.convert_to_numpy(model.network.object_patches(batch["frames"]))
+    patches = ops.convert_to_numpy(model.network.scaled_patches(batch))
     real = batch["weight"] > 0
     first = patches[real][:, 0]
     frames = batch["frames"][real][..., 0]

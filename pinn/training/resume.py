@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from pinn.config import ModelConfig, TrainConfig
-from pinn.data.fingerprint import digest
+from pinn.data.fingerprint import difference
 from pinn.data.scan import Scan
 from pinn.errors import ArchiveError, ConfigError
-from pinn.io.archive import ARCHIVE_NAME
+from pinn.io.archive import ARCHIVE_NAME, read_archive
 from pinn.trained import Model, load_model
 
 CONFIG = "config.json"
@@ -46,6 +46,9 @@ FREE = frozenset(
         "early_stop_threshold", "logger", "sample_every", "preview_every",
     )
 )  # fmt: skip
+
+# Besides, where the course of the learning rate follows from the history.
+PLATEAU = frozenset(("monitor", "monitor_mode", "rate_floor"))
 
 
 @dataclass(frozen=True)
@@ -92,24 +95,52 @@ class Unfinished:
 
 
 def begun(folder: Path | None) -> tuple[ModelConfig, TrainConfig] | None:
-    """Options of a run that was killed before its first archive; None where there is an archive,
-    or no trace of a run.
+    """Options of a run that was killed before its first archive; None where there is an archive
+    of it, or no trace of a run.
+
+    An archive of the run before in the same folder does not count: each run has an id, which
+    stands in `config.json` and in its archives.
 
     Raises:
         ArchiveError: `config.json` is there, but cannot be used.
     """
-    if folder is None or (folder / ARCHIVE_NAME).exists() or not (folder / CONFIG).exists():
+    if folder is None or not (folder / CONFIG).exists():
         return None
+    archived = (folder / ARCHIVE_NAME).exists()
     try:
         stored = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if archived and _of_this_run(folder, stored):
+            return None
         if "origin" in stored:
-            raise ValueError("it trained a model that is not in the folder")
+            raise ValueError("it trained a model on, which only its caller has")
         return ModelConfig(**stored["model"]), TrainConfig(**stored["train"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        if archived and isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+            return None  # the archive knows all that is needed
         raise ArchiveError(
             f"the run in {folder} has no archive, and its {CONFIG} cannot be used ({error}); "
             "start it anew, without resume"
         ) from None
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """`config.json` of a run's folder; empty where there is none that can be read."""
+    try:
+        content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _of_this_run(folder: Path, stored: Any) -> bool:
+    """Whether the archive in a folder is of the run that `config.json` speaks of."""
+    id = stored.get("run") if isinstance(stored, dict) else None
+    if id is None:  # written before runs had one
+        return True
+    try:
+        return bool(read_archive(folder).provenance.get("run") == id)
+    except ArchiveError:
+        return True  # refused when it is loaded
 
 
 def archive_to_resume(folder: Path | None, scans: list[Scan]) -> Model:
@@ -124,17 +155,35 @@ def archive_to_resume(folder: Path | None, scans: list[Scan]) -> Model:
     start = load_model(folder)
     if start.provenance.get("restored_epoch") is not None:
         start = _last_state(folder, start)
-    if digests(start) != [digest(scan) for scan in scans]:
-        raise ConfigError(
-            f"the run in {folder} was trained on other scans than these; resume it with the same "
-            "files, or give the trained model to train() to go on with new ones"
-        )
+    check_scans(folder, start, scans)
     if start.optimizer_arrays is None:
         raise ConfigError(
             f"the archive in {folder} was saved without the optimiser's state and cannot be "
             "resumed; give the trained model to train() to go on with a fresh one"
         )
     return start
+
+
+def check_scans(folder: Path, start: Model, scans: list[Scan]) -> None:
+    """Refuse to resume on other scans, or on the same ones read in another way.
+
+    Raises:
+        ConfigError: what differs.
+    """
+    stored = start.provenance.get("scans", [])
+    found = f"{len(scans)} where it had {len(stored)}" if len(stored) != len(scans) else None
+    if found is None:
+        labels = TrainConfig(**start.provenance["train"]).needs_labels
+        for known, scan in zip(stored, scans, strict=True):
+            if (what := difference(known, scan, labels)) is not None:
+                found = f"{scan.name}: {what}"
+                break
+    if found is not None:
+        raise ConfigError(
+            f"the run in {folder} was trained on other scans than these ({found}); resume it with "
+            "the same files and options, or give the trained model to train() to go on with new "
+            "ones"
+        )
 
 
 def _last_state(folder: Path, best: Model) -> Model:
@@ -162,7 +211,8 @@ def check_resumed(run: TrainConfig, start: Model) -> None:
     # an archive from before an option existed had its default
     before = {**TrainConfig().to_dict(), **start.provenance["train"]}
     now = run.to_dict()
-    changed = [name for name in now if name in FIXED and now[name] != before.get(name)]
+    fixed = FIXED | PLATEAU if before["schedule"] == "plateau" else FIXED
+    changed = [name for name in now if name in fixed and now[name] != before.get(name)]
     if changed:
         raise ConfigError(
             f"a resumed run keeps {', '.join(changed)} (was {before.get(changed[0])!r}), or it "
@@ -173,11 +223,11 @@ def check_resumed(run: TrainConfig, start: Model) -> None:
         raise ConfigError(
             f"the run in the archive has {done} epochs already; ask for at least that many"
         )
-
-
-def digests(model: Model) -> list[str | None]:
-    """Digests of the scans that a model was trained on."""
-    return [scan.get("digest") for scan in model.provenance.get("scans", [])]
+    if done == run.epochs and start.provenance.get("unfinished") is not None:
+        raise ConfigError(
+            f"the run in the archive has {done} whole epochs and was stopped in the next one, "
+            f"whose steps cannot be taken back; ask for at least {done + 1} epochs"
+        )
 
 
 def metric_sums(metrics: list[Any]) -> dict[str, list[float]]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from pinn import backend
 from pinn.config import ModelConfig, TrainConfig
@@ -16,7 +20,7 @@ from pinn.training.plan import plan_run
 from pinn.training.resume import archive_to_resume, begun, check_resumed
 from pinn.training.session import Session
 from pinn.training.start import check_watched, probe_modes_of
-from pinn.training.watcher import Report
+from pinn.training.watcher import Report, Watch
 
 
 def train(
@@ -28,6 +32,8 @@ def train(
     validation_scans: Sequence[Scan] = (),
     resume: bool = False,
     progress: Report | None = None,
+    watch: Watch | None = None,
+    record: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Model:
     """Train a network on one or more scans.
@@ -46,6 +52,10 @@ def train(
             that has all its epochs is completed where a kill left something undone.
         progress: called after steps and epochs; if it raises `StopRequested` the run ends after
             the step and is saved.
+        watch: called with the `Model` after every epoch, to look at and not to keep: for instance
+            to reconstruct with it. `StopRequested` from it ends the run as well.
+        record: further entries of `config.json`, JSON-ready, as where the options came from; a
+            run that is resumed without keeps those it has.
         options: single fields of `ModelConfig` or `TrainConfig`, for instance `epochs=20`.
 
     Raises:
@@ -53,6 +63,21 @@ def train(
         ConfigError: options that contradict each other or the scans.
         DivergedError: the loss is not finite any more; the last archive stays as it was.
     """
+    with _random_streams_kept():
+        session, folder = _prepare(scans, model, train, output, validation_scans, resume, options)
+        return session.fit(folder, progress, watch, record)
+
+
+def _prepare(
+    scans: Scan | Sequence[Scan],
+    model: ModelConfig | Model | None,
+    train: TrainConfig | None,
+    output: str | Path | None,
+    validation_scans: Sequence[Scan],
+    resume: bool,
+    options: Mapping[str, Any],
+) -> tuple[Session, Path | None]:
+    """The session that `train` asks for, and its folder."""
     scans = [scans] if isinstance(scans, Scan) else list(scans)
     if not scans:
         raise ScanError("no scan to train on")
@@ -71,8 +96,9 @@ def train(
     if resume:
         start = archive_to_resume(folder, scans)
         train = train or TrainConfig(**start.provenance["train"])
-        if isinstance(model, ModelConfig):
-            model_options = {**model.model_dump(), **model_options}
+        if isinstance(model, ModelConfig):  # size and modes are those of the scans in any case
+            given = model.model_dump(exclude={"N", "probe_modes"})
+            model_options = {**given, **model_options}
     run = (train or TrainConfig()).replace(**train_options)
     if resume and start is not None:
         check_resumed(run, start)
@@ -83,12 +109,22 @@ def train(
         if model_options and config.replace(**model_options) != config:
             raise ConfigError("a trained model keeps its network; drop the model options")
     else:
-        given = model if isinstance(model, ModelConfig) else ModelConfig(N=scans[0].N)
-        config = given.replace(**{"N": scans[0].N, "probe_modes": modes, **model_options})
+        base = model if isinstance(model, ModelConfig) else ModelConfig(N=scans[0].N)
+        config = base.replace(**{"N": scans[0].N, "probe_modes": modes, **model_options})
     if run.deterministic:
         backend.deterministic(run.seed)
     plan = plan_run(scans, watched, config, run)
     if resume and start is not None:
         check_watched(start, watched)
-    session = Session(plan, config, run, start, resume)
-    return session.fit(folder, progress)
+    return Session(plan, config, run, start, resume), folder
+
+
+@contextmanager
+def _random_streams_kept() -> Iterator[None]:
+    """Leave the caller's global streams of random numbers as they were; Keras seeds them."""
+    ours, theirs = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(ours)
+        np.random.set_state(theirs)  # noqa: NPY002

@@ -12,7 +12,7 @@ from keras import ops
 from pinn import backend, varpro
 from pinn.config import TrainConfig
 from pinn.data.feed import Batches
-from pinn.data.fingerprint import digest
+from pinn.data.fingerprint import digest, matched, same
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
 from pinn.initialise import initialise
@@ -52,8 +52,8 @@ def set_start(
         return
     for part in ("network", "normalise"):
         getattr(network, part).set_weights(getattr(start.network, part).get_weights())
-    known = known_digests(start)
-    rows = [(mine, known.index(d)) for mine, d in enumerate(digests) if d in known]
+    known = matched(known_digests(start), digests)
+    rows = [(mine, theirs) for mine, theirs in enumerate(known) if theirs is not None]
     names = ["probe", "log_scale"] + (["contrast"] if network.contrast is not None else [])
     mine, theirs = network.named_arrays(), start.network.named_arrays()
     new = {name: np.array(mine[name]) for name in names if name in theirs}
@@ -83,7 +83,8 @@ def needs_contrast(run: TrainConfig, start: Model | None, digests: Sequence[str]
             )
         return False
     had = start is not None and start.network.contrast is not None
-    return run.calibrate_start or (had and any(d in known_digests(start) for d in digests))
+    known = matched(known_digests(start), digests)
+    return run.calibrate_start or (had and any(row is not None for row in known))
 
 
 def check_watched(start: Model, watched: Sequence[Scan]) -> None:
@@ -93,7 +94,8 @@ def check_watched(start: Model, watched: Sequence[Scan]) -> None:
         ConfigError: they are not those of the run.
     """
     before = [scan.get("digest") for scan in start.provenance.get("validation_scans", [])]
-    if before != [digest(scan) for scan in watched]:
+    now = [digest(scan) for scan in watched]
+    if len(before) != len(now) or not all(map(same, before, now)):
         raise ConfigError(
             f"the run was watched on {len(before)} scans given for validation, and these are "
             f"{len(watched)} or others; resume it with the same ones (--validation-scan)"
@@ -157,34 +159,45 @@ def set_input_statistics(
     network.normalise.set_statistics(mean, spread if transform == "standard" else None, seen > 0)
 
 
-def calibrate_start(network: PtychoModel, batches: Batches, names: Sequence[str]) -> None:
+def calibrate_start(
+    network: PtychoModel, batches: Batches, names: Sequence[str], held: Batches | None = None
+) -> None:
     """Set count scale and contrast of every scan to what its frames say of the network as it is.
 
-    One pass over a sample of groups, then a fit in closed form (`pinn.varpro`). The scale alone
-    is set where no plausible contrast explains the frames better, as for a network that has
-    learned nothing and predicts the mean.
+    One pass over a sample of each scan's groups, then a fit in closed form (`pinn.varpro`). Where
+    no plausible contrast explains the frames better, as for a network that has learned nothing
+    and predicts the mean, the contrast stays and the scale is the best one with it.
 
     Args:
         network: with `contrast` weights.
-        batches: what will be learned from; those of the first epoch are looked at.
+        batches: what will be learned from.
         names: of the scans, for messages.
+        held: what is watched; looked at for scans that are not learned from.
     """
     sums = _Sums(network, len(names))
-    for index in range(len(batches)):
-        if sums.add(batches.batch(index)):
-            break
+    most = max(1, _SAMPLE_PIXELS // (network.settings.N * network.settings.gridsize) ** 2)
+    for scan in range(len(names)):
+        sample = batches.sample(scan, most)
+        if sample is None and held is not None:
+            sample = held.sample(scan, most)
+        if sample is not None:
+            for index in range(len(sample)):
+                sums.add(sample.batch(index))
     assert network.contrast is not None
     scales = ops.convert_to_numpy(network.scale.log_scale).copy()
     factors = ops.convert_to_numpy(network.contrast).copy()
     for scan, name in enumerate(names):
         found = varpro.fit(sums.gram[scan], sums.right[scan], sums.energy[scan])
-        if found is None:  # a scan that is only watched
+        if found is None:  # nothing of it is looked at
             continue
-        base = found.base if found.plausible else found.scale
-        scales[scan] = 2.0 * np.log(base) - 2.0 * np.log(sums.factor[scan])
         if found.plausible:
+            base = found.base
             factors[scan] = found.real, found.imaginary
             _log.info("%s: start calibrated, contrast %.3g %.3g", name, *factors[scan])
+        else:
+            kept = float(factors[scan, 0]), float(factors[scan, 1])
+            base = varpro.best_scale(sums.gram[scan], sums.right[scan], kept)
+        scales[scan] = 2.0 * np.log(base) - 2.0 * np.log(sums.factor[scan])
     network.scale.log_scale.assign(scales)
     network.contrast.assign(factors)
 
@@ -219,18 +232,15 @@ class _Sums:
         self._features = backend.compile_inference(_Features(network))
         self.gram, self.right = np.zeros((scans, 6, 6)), np.zeros((scans, 6))
         self.energy, self.factor = np.zeros(scans), np.ones(scans)
-        self._pixels = np.zeros(scans, np.int64)
         # the mean intensity of a pixel is that of the whole scan: (N/2)^2 over N^2
         self._floor = 0.25
 
-    def add(self, batch: dict[str, np.ndarray]) -> bool:
-        """Add a batch; True when every scan has been seen enough."""
+    def add(self, batch: dict[str, np.ndarray]) -> None:
+        """Add the groups of a batch."""
         features = self._features(batch).astype(np.float64)
         frames = np.moveaxis(batch["frames"], -1, 1).astype(np.float64)
         for row in np.flatnonzero(batch["weight"]):
             scan = int(batch["scan"][row])
-            if self._pixels[scan] >= _SAMPLE_PIXELS:
-                continue
             valid = frames[row] >= 0
             intensity = np.where(valid, frames[row], 0.0) ** 2
             weight = valid / (intensity + self._floor)  # of photon noise with a floor
@@ -240,5 +250,3 @@ class _Sums:
             self.right[scan] += weighted @ intensity.reshape(-1)
             self.energy[scan] += float(np.sum(weight * intensity**2))
             self.factor[scan] = float(batch["scale"][row])
-            self._pixels[scan] += intensity.size
-        return bool(np.all(self._pixels >= _SAMPLE_PIXELS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import keras
@@ -26,6 +26,7 @@ from pinn.training.pace import Pace
 from pinn.training.resume import Unfinished, metric_sums, set_metric_sums
 
 Report = Callable[[Progress], None]
+Watch = Callable[[Model], None]
 _EVERY = 0.2  # seconds between reports inside an epoch
 
 
@@ -45,7 +46,12 @@ class Session(Protocol):
 
     def validate(self, epoch: int) -> dict[str, float]: ...
 
+    @property
+    def judged(self) -> list[Mapping[str, Any]]: ...
+
     def set_rate(self) -> None: ...
+
+    def rate_of(self, epoch: int) -> float: ...
 
 
 class Watcher(keras.callbacks.Callback):
@@ -67,10 +73,11 @@ class Watcher(keras.callbacks.Callback):
         journal: Journal,
         sentinel: Sentinel,
         report: Report | None,
+        watch: Watch | None = None,
     ) -> None:
         super().__init__()
         self.session, self.keeper, self.journal = session, keeper, journal
-        self.sentinel, self.report = sentinel, report
+        self.sentinel, self.report, self.watch = sentinel, report, watch
         self.feed: Feed | None = None
         self.stopped = False
         cut = session.unfinished
@@ -119,13 +126,12 @@ class Watcher(keras.callbacks.Callback):
         if not all(math.isfinite(value) for value in row.values()):
             raise self._diverged(f"after epoch {epoch + 1}")
         seconds = self._before + time.perf_counter() - self._begun
-        rate = keras.ops.convert_to_numpy(session.network.optimizer.learning_rate)
         session.history.append(
             {
                 "epoch": epoch + 1,
                 **row,
                 **columns_of_epoch(session.run, epoch - session.origin),
-                "learning_rate": float(rate),
+                "learning_rate": session.rate_of(epoch),
                 "seconds": round(seconds, 3),
                 "groups_per_second": round(session.feed.groups / seconds, 2),
                 "backend": keras.backend.backend(),
@@ -135,12 +141,17 @@ class Watcher(keras.callbacks.Callback):
         own = session.history[session.origin :]
         for kind, text in self.sentinel.look(own):
             self.journal.note(kind, epoch + 1, text)
-        reason = early_stop(own, session.run, session.metric)
+        reason = early_stop(session.judged, session.run, session.metric)
         if reason is not None:
             self.journal.note("early_stop", epoch + 1, reason)
             self.model.stop_training = True
         self.save()
         self._tell(epoch=epoch + 1, loss=row["loss"], val_loss=row.get("val_loss"))
+        if self.watch is not None and not self.stopped:
+            try:
+                self.watch(session.model)
+            except StopRequested:
+                self._stop()
 
     def save(self) -> None:
         """Have the state written, of a whole epoch or of one that was cut."""
@@ -174,9 +185,12 @@ class Watcher(keras.callbacks.Callback):
                 )
             )
         except StopRequested:
-            self.stopped = True
-            if self.model is not None:
-                self.model.stop_training = True
+            self._stop()
+
+    def _stop(self) -> None:
+        self.stopped = True
+        if self.model is not None:
+            self.model.stop_training = True
 
     def _diverged(self, where: str) -> DivergedError:
         return DivergedError(

@@ -25,7 +25,7 @@ def test_training_stops_at_an_error_of_the_check(wide, tmp_path, capsys):
     assert cli.run([*line, "--no-check"]) == 2
     told = capsys.readouterr().err
     assert "neighbouring positions are" not in told.split("Error:")[1]
-    assert "has no probe" in told
+    assert "nearest frames spans" in told
 
 
 def test_reconstruction_stops_before_it_opens_the_model(wide, tmp_path, capsys):
@@ -41,4 +41,4 @@ def test_a_file_of_options_can_say_so(wide, tmp_path, capsys):
     options.write_text("[train]\ncheck = false\n")
     line = ["train", str(wide), "--output", str(tmp_path / "run"), "--config", str(options)]
     assert cli.run(line) == 2
-    assert "has no probe" in capsys.readouterr().err
+    assert "nearest frames spans" in capsys.readouterr().err

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -54,6 +55,7 @@ def recorded(monkeypatch):
 
         class Trained:
             history = ({"loss": 0.25},)
+            provenance: ClassVar = {}
 
         return Trained()
 
@@ -157,7 +159,11 @@ def test_only_what_was_stated_is_passed_on(recorded, tmp_path, capsys):
     arguments = ["train", "a.npz", "--output", str(tmp_path / "run"), "--config", str(file)]
     arguments += ["--epochs", "4", "--frames", "counts", "--no-object-big", "--resume"]
     assert cli.run(arguments) == 0
-    stated = {k: v for k, v in recorded["train"].items() if k != "progress"}
+    stated = {
+        k: v
+        for k, v in recorded["train"].items()
+        if k not in ("progress", "record", "validation_scans")
+    }
     assert stated == {
         "output": tmp_path / "run",
         "resume": True,
@@ -170,17 +176,32 @@ def test_only_what_was_stated_is_passed_on(recorded, tmp_path, capsys):
 
 
 def test_run_folder_keeps_the_resolved_options_with_their_sources(recorded, tmp_path):
-    recorded["config"] = '{"train": {"epochs": 4}}'
     cli.run(["train", "a.npz", "--output", str(tmp_path), "--epochs", "4", "--centre", "corner"])
-    kept = json.loads((tmp_path / "config.json").read_text())
-    assert kept["train"] == {"epochs": 4}
+    kept = recorded["train"]["record"]  # written before the first step, so that no kill loses it
     assert kept["scan"]["centre"] == "corner" and kept["scans"] == ["a.npz"]
     assert kept["preparation"] == [[{"step": "bin", "factor": 2}]]
     assert kept["sources"]["epochs"] == "command line"
     assert kept["sources"]["gridsize"] == "default"
-    recorded["fail"] = ScanError("refused")  # a refused run leaves the file of another alone
-    assert cli.run(["train", "b.npz", "--output", str(tmp_path), "--resume"]) == 2
-    assert json.loads((tmp_path / "config.json").read_text()) == kept
+
+
+def test_resume_takes_what_is_not_stated_from_the_run(recorded, tmp_path):
+    stored = {
+        "scan": {"centre": "corner", "saturation": 900.0},
+        "model": {"gridsize": 2},
+        "train": {"keep_best": 2, "epochs": 9},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    command = ["train", "a.npz", "--output", str(tmp_path), "--resume", "--restore-best"]
+    assert cli.run([*command, "--saturation", "800"]) == 0
+    assert recorded["load"][1] == ScanConfig(centre="corner", saturation=800.0)
+    given, sources = recorded["train"], recorded["train"]["record"]["sources"]
+    assert given["restore_best"] is True and "epochs" not in given, "the archive knows the rest"
+    assert [sources[name] for name in ("centre", "epochs", "saturation", "seed")] == [
+        "archive", "archive", "command line", "default",
+    ]  # fmt: skip
+    assert cli.run([*command[:-2], "--restore-best"]) == 2, "a new run has no keep_best to take"
+    (tmp_path / "config.json").write_text("[1")
+    assert cli.run(command[:-1]) == 0
 
 
 # -- errors and exit codes ----------------------------------------------------------------

@@ -55,7 +55,10 @@ def test_evaluate_info_and_resume(road, capsys):
     scan, run = str(road / "scan.npz"), str(road / "run")
     assert cli.run(["train", scan, "--output", run, "--resume", "--epochs", "3", "--quiet"]) == 0
     assert len(pinn.load_model(run).history) == 3
-    assert cli.run(["train", scan, "--output", run, "--resume", "--epochs", "3", "--quiet"]) == 2
+    # a run that has all its epochs is complete, and one that has more than asked for is refused
+    assert cli.run(["train", scan, "--output", run, "--resume", "--epochs", "3", "--quiet"]) == 0
+    assert len(pinn.load_model(run).history) == 3
+    assert cli.run(["train", scan, "--output", run, "--resume", "--epochs", "2", "--quiet"]) == 2
 
 
 def _npz(path, **changes):

@@ -16,6 +16,7 @@ import pytest
 
 import pinn
 from pinn import cli
+from pinn.io.archive import read_archive
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
 import tiny  # noqa: F401  (registers the network `test-tiny`)
@@ -90,7 +91,8 @@ def test_a_study_trains_every_cell_and_does_not_repeat_what_is_done(tmp_path):
         assert row.versions["backend"] == keras.backend.backend()
         history = (tmp_path / "runs" / row.run / "run" / "history.csv").read_text()
         assert len(history.splitlines()) == 3
-        assert not (tmp_path / "runs" / row.run / "run" / "wts.h5.zip").exists()
+        kept = read_archive(tmp_path / "runs" / row.run / "run")
+        assert kept.optimizer is None and kept.weights
     (group,) = result.groups
     values = [row.values["nrmse"] for row in result.rows]
     assert group.spreads["nrmse"].median == np.median(values) and values[0] != values[1]
@@ -129,6 +131,7 @@ def test_the_same_as_by_hand(tmp_path):
     kept = pinn.load_reconstruction(next((folder / "tests").glob("*.h5")))
     np.testing.assert_allclose(kept.object, recon.object, atol=1e-4)
     assert pinn.load_model(folder / "run").history[-1]["epoch"] == 2
+    assert read_archive(folder / "run").optimizer
 
 
 def test_a_stopped_study_goes_on_from_the_archive(tmp_path):
@@ -161,7 +164,7 @@ def test_a_stopped_study_goes_on_from_the_archive(tmp_path):
 
 
 def test_a_test_that_was_lost_is_computed_from_the_archive(tmp_path):
-    changes = {"sweep": {"seed": [0]}, "keep_archives": True}
+    changes = {"sweep": {"seed": [0]}}
     first = study(tmp_path, **changes)
     (path,) = tmp_path.glob("runs/*/tests/*.json")
     path.write_text(path.read_text()[:100])
@@ -169,6 +172,52 @@ def test_a_test_that_was_lost_is_computed_from_the_archive(tmp_path):
     again = study(tmp_path, lambda p: stages.append(p.stage), **changes)
     assert "reconstruct" in stages and "train" not in stages
     assert again.rows[0].values["nrmse"] == pytest.approx(first.rows[0].values["nrmse"], rel=1e-5)
+
+
+def test_a_new_test_or_comparison_costs_no_training(tmp_path):
+    first = study(tmp_path, sweep={"seed": [0]})
+    (training,) = tmp_path.glob("runs/*/training.json")
+    before, stages = training.read_text(), []
+    more = study(
+        tmp_path,
+        lambda p: stages.append(p.stage),
+        sweep={"seed": [0]},
+        data={"train": "lines", "test": {"test": "other", "same": "lines"}},
+    )
+    assert stages.count("reconstruct") and "train" not in stages
+    assert training.read_text() == before
+    assert len(more.rows) == 2 and more.rows[0].values == first.rows[0].values
+    stages.clear()
+    other = study(
+        tmp_path,
+        lambda p: stages.append(p.stage),
+        sweep={"seed": [0]},
+        evaluate={"border": 2},
+    )
+    assert "reconstruct" in stages and "train" not in stages
+    assert other.rows[0].values["nrmse"] != first.rows[0].values["nrmse"]
+    assert len(list(tmp_path.glob("runs/*/tests/*.json"))) == 3, "the finished ones are there"
+
+
+def test_without_its_archive_old_results_stay_until_there_are_new_ones(tmp_path):
+    first = study(tmp_path, sweep={"seed": [0]})
+    (archive,) = tmp_path.glob("runs/*/run/wts.h5.zip")
+    archive.unlink()
+    changes = {"data": {"train": "lines", "test": {"test": "other", "same": "lines"}}}
+
+    def stop(progress):
+        if progress.stage == "train":
+            raise pinn.StopRequested
+
+    with pytest.raises(pinn.StopRequested):
+        study(tmp_path, stop, sweep={"seed": [0]}, **changes)
+    (record,) = tmp_path.glob("runs/*/tests/*.json")
+    assert json.loads(record.read_text())["metrics"]["nrmse"] == first.rows[0].values["nrmse"]
+    again = study(tmp_path, sweep={"seed": [0]}, **changes)
+    assert [row.status for row in again.rows] == ["done", "done"]
+    stamps = {json.loads(p.read_text())["trained"] for p in tmp_path.glob("runs/*/tests/*.json")}
+    (training,) = tmp_path.glob("runs/*/training.json")
+    assert stamps == {json.loads(training.read_text())["stamp"]}, "all of one training"
 
 
 def test_cells_that_share_a_training_are_trained_once(tmp_path):
@@ -294,6 +343,16 @@ def test_compare_prints_one_table_and_writes_a_picture(recons, capsys):
     table = (folder / "out" / "comparison.md").read_text()
     assert "|  | good.npy | bad.npy |" in table
     assert (folder / "out" / "side_by_side.png").stat().st_size > 10_000
+
+
+def test_what_compare_notes_is_in_its_file(recons):
+    folder, truth, paths = recons
+    np.save(folder / "dark.npy", np.zeros(truth.shape, np.complex64))
+    arguments = ["compare", str(paths["good"]), str(folder / "dark.npy")]
+    arguments += ["--truth", str(folder / "truth.npy"), "--output", str(folder / "out")]
+    assert cli.run(arguments) == 0
+    table = (folder / "out" / "comparison.md").read_text()
+    assert "- dark.npy: the reconstruction is zero wherever it is compared" in table
 
 
 def test_compare_labels_and_refusals(recons, capsys):

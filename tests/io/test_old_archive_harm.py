@@ -22,6 +22,9 @@ from old_archives import (
 from pinn.errors import ArchiveError
 from pinn.io.archive import read_archive
 from pinn.io.convert_archive import archive_kind, convert_archive
+from pinn.io.old_archive import members
+from pinn.io.old_archive.keras_file import KerasFile, Layer
+from pinn.io.old_archive.reference_cnn import read_network
 
 SMALL = Shape(N=16)
 HUGE = Raw(b"\x8b" + (4000).to_bytes(4, "little") + b"\x7f" * 4000)  # a number
@@ -324,3 +327,51 @@ def test_names_with_control_characters_are_refused(tmp_path):
             write_files(tmp_path / "b.zip", {**archive_files(SMALL), "manifest.dill": bad}),
             tmp_path / "new",
         )
+
+
+def test_a_layer_that_takes_from_itself_is_refused():
+    """It would be followed backwards for ever."""
+    plain = {"padding": "same", "strides": 1, "activation": "relu"}
+
+    def layer(name, kind, *inputs, channels=0, **config):
+        kernel = np.zeros((3, 3, 1, channels), "f4") if channels else None
+        bias = np.zeros(channels, "f4") if channels else None
+        return Layer(name, kind, config, inputs, [], kernel, bias)
+
+    layers = [
+        layer("in", "InputLayer", batch_shape=[None, 16, 16, 1]),
+        layer("loop", "UpSampling2D", "loop"),
+        layer("one", "Conv2D", "loop", channels=4, **plain),
+        layer("two", "Conv2D", "one", channels=4, **plain),
+        layer("pool", "MaxPooling2D", "two"),
+        layer("sum", "Add", "pool", "in"),
+        layer("amplitude", "ActivationLayer", "sum"),
+        layer("phase", "ActivationLayer", "sum"),
+        layer("end", "CombineComplexLayer", "amplitude", "phase"),
+    ]
+    file = KerasFile({item.name: item for item in layers}, ("end",), "3", False)
+    with pytest.raises(ArchiveError, match="layer 'loop' that takes from itself"):
+        read_network(file, "x")
+
+
+def test_a_list_of_models_that_are_no_names_is_refused(tmp_path):
+    models = [Raw(b"\x8a\x02\x00\x01"), np.arange(2.0)]
+    files = {**archive_files(SMALL), "manifest.dill": pickled({"models": models})}
+    with pytest.raises(ArchiveError, match="lists the models none"):
+        convert_archive(write_files(tmp_path / "a.zip", files), tmp_path / "new")
+
+
+def test_what_is_unpacked_has_one_budget_nested_zips_included(monkeypatch):
+    monkeypatch.setattr(members, "LEAST_BUDGET", 3000)
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a", bytes(1500))
+        file.writestr("b", bytes(1500))
+    with zipfile.ZipFile(outer := io.BytesIO(), "w") as file:
+        file.writestr("inner.zip", inner.getvalue())
+    found = members.ZipMembers(outer, "x.zip")
+    with members.inner_zip(found, "inner.zip", 1 << 20) as nested:
+        assert len(nested.read("a", 1 << 20)) == 1500
+        assert len(nested.read("a", 1 << 20)) == 1500, "the same file counts once"
+        with pytest.raises(ArchiveError, match=r"unpacks to more than .* far beyond its own size"):
+            nested.read("b", 1 << 20)

@@ -312,3 +312,21 @@ def test_tensors_are_views_of_their_numbers(tmp_path):
 def test_tensors_that_lie_are_refused(tmp_path, changes, message):
     with pytest.raises(ArchiveError, match=message):
         _tensor_file(tmp_path, **changes)
+
+
+def test_numbers_are_read_last_and_only_those_that_are_wanted(tmp_path, monkeypatch):
+    """A checkpoint of hollow storages is refused for what it is, before memory is taken."""
+    key = ("storage", name("torch", "FloatStorage"), "0", "cpu", 4)
+    made = call("torch._utils", "_rebuild_tensor_v2", Raw(code(key) + b"Q"), 0, (4,), (1,), 0, {})
+    path = tmp_path / "x.ckpt"
+    path.write_bytes(
+        zip_bytes({"x/data.pkl": pickled({"junk": made, "b": 1}), "x/data/0": bytes(16)})
+    )
+    read = []
+    whole = ZipMembers.read
+    monkeypatch.setattr(ZipMembers, "read", lambda s, n, m: read.append(n) or whole(s, n, m))
+    with pytest.raises(ArchiveError, match="no Lightning checkpoint"):
+        convert_archive(path, tmp_path / "new")
+    assert read_torch(ZipMembers(path, "x"), lambda found: found["b"]) == 1
+    assert read == ["x/data.pkl"] * 2
+    assert read_torch(ZipMembers(path, "x"))["junk"].shape == (4,) and "x/data/0" in read

@@ -1,6 +1,7 @@
 """The result file: reopens as it was, states physical coordinates, refuses by sentence."""
 
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -14,6 +15,7 @@ from pinn.io import product as module
 from pinn.io.product import load_reconstruction, write_product
 from pinn.results import Reconstruction
 
+GOLDEN = Path(__file__).parents[1] / "goldens" / "ptychodus_1_7"
 ARRAYS = ("object", "origin_px", "coverage", "valid_mask", "positions_px", "frame_indices")
 
 
@@ -122,16 +124,16 @@ def test_any_shapes_reopen(tmp_path_factory, data, rows, columns, frames, modes,
 def test_physical_coordinates_by_hand(tmp_path):
     """Rows 5, columns 8, origin (-3.25, 10.5), pixel 2e-8 m.
 
-    Centre row index 2 lies at -3.25 + 2 = -1.25 px = -2.5e-8 m; centre column index 3.5 at
-    10.5 + 3.5 = 14 px = 2.8e-7 m. The first position (-1.25, 12.5) px is y = -2.5e-8 m,
-    x = 2.5e-7 m.
+    Centre: -3.25 + 5/2 = -0.75 px = -1.5e-8 m in y, 10.5 + 8/2 = 14.5 px = 2.9e-7 m in x (half a
+    pixel beyond the coordinate of the middle, see `pinn.io.product`). The first position
+    (-1.25, 12.5) px is y = -2.5e-8 m, x = 2.5e-7 m.
     """
     example().save(tmp_path / "r.h5")
     with h5py.File(tmp_path / "r.h5", "r") as h5:
         obj = h5["object"]
         assert obj.shape == (1, 5, 8) and obj.dtype == np.complex64
-        assert obj.attrs["center_y_m"] == pytest.approx(-2.5e-8, rel=1e-15)
-        assert obj.attrs["center_x_m"] == pytest.approx(2.8e-7, rel=1e-15)
+        assert obj.attrs["center_y_m"] == pytest.approx(-1.5e-8, rel=1e-15)
+        assert obj.attrs["center_x_m"] == pytest.approx(2.9e-7, rel=1e-15)
         assert obj.attrs["pixel_width_m"] == obj.attrs["pixel_height_m"] == 2e-8
         assert h5["probe_position_y_m"][0] == pytest.approx(-2.5e-8, rel=1e-15)
         assert h5["probe_position_x_m"][0] == pytest.approx(2.5e-7, rel=1e-15)
@@ -167,7 +169,7 @@ def test_unknown_pixel_size_is_nominal_and_said(tmp_path):
     example(pixel_size_m=None).save(tmp_path / "r.h5")
     with h5py.File(tmp_path / "r.h5", "r") as h5:
         assert h5["object"].attrs["pixel_width_m"] == 1e-8
-        assert h5["object"].attrs["center_x_m"] == pytest.approx(14e-8, rel=1e-15)
+        assert h5["object"].attrs["center_x_m"] == pytest.approx(14.5e-8, rel=1e-15)
         assert not h5["pinn"].attrs["physical_units_known"]
         assert "Physical units are not known" in h5.attrs["comments"]
     assert load_reconstruction(tmp_path / "r.h5").pixel_size_m is None
@@ -227,10 +229,10 @@ def plain(path, drop=(), **changes):
 def test_plain_product_of_lower_rank(tmp_path):
     """Pixels 4e-8 m high and 2e-8 m wide; 3 rows, 4 columns; centre (2e-7, 1e-7) m.
 
-    Origin: 2e-7 / 4e-8 - 1 = 4 px in y, 1e-7 / 2e-8 - 1.5 = 3.5 px in x.
+    Origin: 2e-7 / 4e-8 - 3/2 = 3.5 px in y, 1e-7 / 2e-8 - 4/2 = 3 px in x.
     """
     recon = load_reconstruction(plain(tmp_path / "p.h5"))
-    np.testing.assert_allclose(recon.origin_px, [4.0, 3.5], rtol=1e-13)
+    np.testing.assert_allclose(recon.origin_px, [3.5, 3.0], rtol=1e-13)
     np.testing.assert_allclose(recon.positions_px, [[-1, 3], [2, 1]], rtol=1e-13)
     np.testing.assert_array_equal(recon.frame_indices, [4, 7])
     expected = np.arange(1, 13).reshape(3, 4) * (1 - 2j)
@@ -240,6 +242,21 @@ def test_plain_product_of_lower_rank(tmp_path):
     assert recon.pixel_size_m is None
     assert any("not square" in note for note in recon.notes)
     assert any("no coverage" in note for note in recon.notes)
+
+
+def test_a_product_of_ptychodus_lies_as_ptychodus_places_it(tmp_path):
+    """Its README lists the lower corners of patches of 16 pixels by scan index (rows, columns)."""
+    recon = load_reconstruction(GOLDEN / "product.h5")
+    corners = {7: (3, 5), 3: (10, 20), 5: (22, 9), 1: (17, 28), 2: (1, 13), 9: (8, 2)}
+    found = recon.positions_px - recon.origin_px - 8
+    once = [row for row, i in enumerate(recon.frame_indices) if i in corners]
+    assert len(once) >= 5
+    wrong = [
+        abs(found[row] - corners[recon.frame_indices[row]]).max()
+        for row in once
+        if np.count_nonzero(recon.frame_indices == recon.frame_indices[row]) == 1
+    ]
+    assert max(wrong) < 2e-3  # they are a thousandth of a pixel beyond
 
 
 def test_plain_product_of_square_pixels_knows_them_and_can_be_saved(tmp_path):

@@ -27,7 +27,7 @@ plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
     | st.binary() | st.complex_numbers(allow_nan=False),
     lambda inner: st.lists(inner) | st.tuples(inner, inner)
-    | st.dictionaries(st.text() | st.integers(), inner),
+    | st.dictionaries(st.text() | st.integers(-(1 << 63), 1 << 63), inner),
     max_leaves=12,
 )  # fmt: skip
 
@@ -258,3 +258,54 @@ def test_tensor_helper_makes_what_numpy_makes():
     start = call("numpy._core.multiarray", "_reconstruct", name("numpy", "ndarray"), (0,), b"b")
     state = code((1, array.shape, dtype("c8"), False, array.tobytes()))
     np.testing.assert_array_equal(pickle.loads(pickled(Raw(start.code + state + b"b"))), array)
+
+
+# -- numbers without bounds ---------------------------------------------------------------
+
+
+def long(value: int) -> bytes:
+    """A whole number as protocol 2 writes it."""
+    size = value.bit_length() // 8 + 1
+    return b"\x8b" + struct.pack("<i", size) + value.to_bytes(size, "little", signed=True)
+
+
+def test_a_number_that_python_cannot_write_is_a_word():
+    assert read(b"\x80\x02" + long(1 << 511) + b".") == 1 << 511
+    assert read(b"\x80\x02" + long(1 << 20_000) + b".") == unpickle.LARGE
+    assert read(b"\x80\x02}" + long(1 << 20_000) + b"Ns.") == {unpickle.LARGE: None}
+
+
+@pytest.mark.parametrize("items", [b"}(", b"\x8f("], ids=["dictionary", "set"])
+def test_keys_that_hash_alike_are_refused(items):
+    """Multiples of 2**61 - 1 all hash to 0, so each new one is compared with all before it."""
+    keys = [long(k * ((1 << 61) - 1)) for k in range(1, 40)]
+    fill = b"u." if items == b"}(" else b"\x90."
+    body = b"".join(key + (b"N" if fill == b"u." else b"") for key in keys)
+    with pytest.raises(ArchiveError, match="more than 64 bits is used as a key"):
+        read(b"\x80\x04" + items + body + fill)
+
+
+def test_the_memory_of_a_pickle_has_numbers_within_reason():
+    assert read(b"I7\np4294967295\n.") == 7
+    with pytest.raises(ArchiveError, match="beyond all sense"):
+        read(b"I7\np4294967296\n.")
+
+
+@pytest.mark.parametrize("kind", ["longdouble", "clongdouble"])
+def test_long_numbers_of_numpy_become_those_of_python(kind):
+    value = np.dtype(kind).type(1.5)
+    found = read(pickle.dumps({"a": value}, 2))["a"]
+    assert found == 1.5 and type(found) in (float, complex)
+
+
+def test_only_the_part_that_is_asked_for_is_completed():
+    data = pickle.dumps({"wanted": np.arange(3), "rest": np.arange(4)}, 2)
+    seen = []
+
+    def part(whole):
+        seen.append(type(whole["rest"]))
+        return whole["wanted"]
+
+    found = plain_data(data, "x", Vocabulary(), part=part)
+    np.testing.assert_array_equal(found, np.arange(3))
+    assert issubclass(seen[0], unpickle.Draft)

@@ -9,7 +9,13 @@ from pinn.config import TrainConfig
 from pinn.errors import ConfigError
 from pinn.io.archive import read_archive
 from pinn.training.checkpoints import Checkpoints
-from pinn.training.monitor import best_epochs, early_stop, epochs_without_improvement, metric_of
+from pinn.training.monitor import (
+    best_epochs,
+    early_stop,
+    epochs_without_improvement,
+    judged,
+    metric_of,
+)
 
 VALUES = [5.0, 3.0, 4.0, 3.0, 2.5, 2.45, 2.6]
 HISTORY = [{"epoch": n, "loss": v, "val_loss": -v} for n, v in enumerate(VALUES, 1)]
@@ -44,6 +50,16 @@ def test_a_run_stops_after_so_many_epochs_without_improvement():
     ]
     assert stops == [False, False, False, True, False, False, False]
     assert early_stop(HISTORY[:4], TrainConfig(), "loss") is None
+
+
+def test_only_the_last_stage_of_this_run_is_judged():
+    weights = [1.0, 0.0, 0.5, 1.0, 1.0, 1.0, 1.0]
+    rows = [{**row, "physics_weight": w} for row, w in zip(HISTORY, weights, strict=True)]
+    assert [row["epoch"] for row in judged(rows, 1)] == [4, 5, 6, 7]
+    assert judged(HISTORY) == HISTORY and judged(HISTORY, 7) == []
+    with pytest.raises(ConfigError, match="take 6 of 6 epochs"):
+        TrainConfig(epochs=6, label_epochs=4, blend_epochs=2)
+    assert TrainConfig(epochs=7, label_epochs=4, blend_epochs=2).staged
 
 
 def test_the_column_is_named_or_chosen_and_unknown_ones_are_listed():

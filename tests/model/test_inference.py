@@ -31,7 +31,7 @@ def _counts(scan):
     return amplitude.astype(np.float64) ** 2
 
 
-def _oracle(scan, model):
+def _oracle(scan, model, contrast=None):
     """The same reconstruction in NumPy: nearest neighbours, all patches, bilinear placement."""
     C, N = model.config.gridsize**2, model.config.N
     positions = scan.positions_px
@@ -44,6 +44,12 @@ def _oracle(scan, model):
     patches = stacked[..., 0].astype(float) + 1j * stacked[..., 1]
     weight = np.sum(np.abs(scan.probe_gauge()) ** 2, 0)
     weight = weight / weight.max()
+    if contrast is not None:
+        light = (weight + 0.01)[None, None] + np.zeros(patches.shape)
+        mean = np.sum(light * patches, axis=(1, 2, 3), keepdims=True)
+        mean = mean / np.sum(light, axis=(1, 2, 3), keepdims=True)
+        deviation = patches / mean - 1
+        patches = mean * (1 + contrast[0] * deviation.real + 1j * contrast[1] * deviation.imag)
     canvas = Canvas(N + 1)
     corners, fractions = canvas.split(positions[members].reshape(-1, 2))
     flat = patches.reshape(-1, N, N)
@@ -60,6 +66,28 @@ def test_reconstruction_equals_the_numpy_oracle(scan, model):
     same(recon.coverage, coverage, 1e-4)
     np.testing.assert_array_equal(recon.origin_px, origin)
     assert recon.frame_indices.size == len(scan)
+
+
+def test_the_contrast_that_training_sees_is_reconstructed(scan):
+    model = small_model(scan, 2, calibrate_start=True)
+    pictures = []
+    for factors in ([1.0, 1.0], [1.4, 0.6]):
+        model.network.contrast.assign(np.array([factors], "float32"))
+        recon = pinn.reconstruct(scan, model, synchronise=False, calibrate=False)
+        same(recon.object, _oracle(scan, model, factors)[0], 1e-4)
+        pictures.append(recon.object)
+    assert np.abs(pictures[1] - pictures[0]).max() > 1e-3
+    # the samples show it too
+    frames = np.zeros((3, 16, 16, 4), "float32")
+    frames[:] = np.random.default_rng(0).random(frames.shape)
+    batch = {"frames": frames, "scan": np.zeros(3, "int32")}
+    plain = keras.ops.convert_to_numpy(model.network.object_patches(frames))
+    shown = keras.ops.convert_to_numpy(model.network.scaled_patches(batch))
+    assert np.abs(shown - plain).max() > 1e-3
+    # a scan that it does not know has no factors
+    other = small_scan(7)
+    recon = pinn.reconstruct(other, model, synchronise=False, calibrate=False)
+    same(recon.object, _oracle(other, model)[0], 1e-4)
 
 
 def test_batch_size_does_not_matter(scan, model):

@@ -3,7 +3,9 @@
 import keras
 import numpy as np
 import pytest
+from small import same, small_model, small_scan
 
+import pinn
 from pinn.config import ModelConfig
 from pinn.initialise import initialise
 from pinn.layers.correlation import BatchToFrames, CorrelationMap, FramesToBatch, Reflection
@@ -96,6 +98,41 @@ def test_one_patch_for_the_group_depends_on_all_frames():
         other = x.copy()
         other[..., frame] *= 2
         assert np.abs(to_numpy(network(other)) - before).max() > 1e-4
+
+
+@pytest.mark.parametrize("architecture", ["lean", "fno", "ffno", "cnn"])
+@pytest.mark.parametrize(
+    ("activation", "start"), [("softplus", 1), ("swish", 1), ("relu", 1), ("sigmoid", 0.9)]
+)
+def test_a_fresh_network_is_not_dark(architecture, activation, start):
+    config = ModelConfig(N=32, architecture=architecture, amp_activation=activation)
+    network = build_network(config)
+    initialise(network, 0)
+    frames = np.random.default_rng(0).normal(0, 0.3, (2, 32, 32, 4)).astype("float32")
+    patches = keras.ops.convert_to_numpy(network(frames))
+    amplitude = np.hypot(patches[..., 0], patches[..., 1])
+    assert amplitude.mean() == pytest.approx(start, abs=0.05)
+    assert abs(np.arctan2(patches[..., 1], patches[..., 0]).mean()) < 0.1
+
+
+@pytest.mark.parametrize("architecture", ["lean", "baseline"])
+def test_predicting_each_frame_once_changes_nothing(architecture):
+    counts = small_scan().read(np.arange(40))[0].astype(float) ** 2
+    counts[7] = 0
+    scan = small_scan()
+    scan = pinn.Scan(counts, scan.positions_px, probe=scan.probe, units="counts")
+    model = small_model(scan, architecture=architecture, n_groups=8)
+    options = dict(batch_size=3, calibrate=False)
+    once = pinn.reconstruct(scan, model, **options)
+    assert model.network.network.frame_by_frame
+    model.network.network.frame_by_frame = False
+    grouped = pinn.reconstruct(scan, model, **options)
+    same(once.object, grouped.object, 1e-5)
+    same(once.coverage, grouped.coverage, 1e-5)
+    assert once.notes == grouped.notes and any("without light" in note for note in once.notes)
+    assert not build_network(
+        ModelConfig(N=16, architecture="lean", object_big=False)
+    ).frame_by_frame
 
 
 @pytest.mark.parametrize("options", [dict(amp_activation="relu"), dict(n_filters_scale=2)])

@@ -33,6 +33,8 @@ def _records(folder):
 
 def test_tensorboard_has_every_number_of_the_history(scan, tmp_path):
     small_model(scan, output=tmp_path, logger="csv")
+    (tmp_path / "tensorboard").mkdir()
+    (tmp_path / "tensorboard" / "events.out.tfevents.1.old").write_bytes(b"of the run before")
     model = small_model(scan, epochs=2, output=tmp_path, logger="tensorboard")
     assert not (tmp_path / "history.csv").exists(), "the one of the run before is not of this run"
     records = _records(tmp_path / "tensorboard")

@@ -96,6 +96,30 @@ def test_padding_groups_change_nothing():
     _same_weights(one, two)
 
 
+@pytest.mark.parametrize("loss", ["poisson", "mae", "poisson + 0.5 gaussian + 0.1 tv_phase"])
+def test_the_columns_of_an_epoch_do_not_depend_on_how_it_is_cut_into_batches(loss):
+    model, whole = make(loss=loss), make_batch(2, 10)
+    whole["frames"] *= np.linspace(0.4, 2, 10, dtype="float32")[:, None, None, None]
+
+    def cut(size):
+        batches = []
+        for first in range(0, 10, size):
+            rows = np.resize(np.arange(first, min(first + size, 10)), size)
+            batches.append({k: v[rows] for k, v in whole.items()})
+            batches[-1]["weight"] = (first + np.arange(size) < 10).astype("float32")
+        return Repeat(batches)
+
+    found = [model.evaluate(cut(size), verbose=0, return_dict=True) for size in (10, 4, 3)]
+    tensors = {key: keras.ops.convert_to_tensor(value) for key, value in whole.items()}
+    value = float(keras.ops.convert_to_numpy(model.compute_loss(tensors, y_pred=model(tensors))))
+    assert found[0]["loss"] == pytest.approx(value, rel=1e-5)
+    for other in found[1:]:
+        assert other == pytest.approx(found[0], rel=2e-5)
+    several = {"poisson", "gaussian", "tv_phase"} if "+" in loss else set()
+    assert set(found[0]) == {"loss", "deviance", "nll"} | several
+    assert [metric.name for metric in model.metrics].count("loss") == 1
+
+
 @pytest.mark.parametrize("loss", ["poisson", "gaussian", "mae"])
 def test_masked_pixels_change_nothing_through_fit(loss):
     batch = make_batch(2, 4)

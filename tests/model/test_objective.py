@@ -226,7 +226,12 @@ def test_a_staged_run_goes_from_labels_to_physics(tmp_path):
     for mine, theirs in zip(history[:2], only.history, strict=True):
         assert mine["label_phase"] == pytest.approx(theirs["label_phase"], rel=1e-4)
     # and a resumed run is in the stage where it would have been
-    small_model(scan, epochs=2, output=tmp_path / "part", **options)
+
+    def stop(report):
+        if report.loss is not None and report.epoch == 2:
+            raise pinn.StopRequested
+
+    small_model(scan, epochs=4, output=tmp_path / "part", progress=stop, **options)
     part = small_model(scan, epochs=4, output=tmp_path / "part", resume=True, **options)
     assert [row["physics_weight"] for row in part.history] == pytest.approx([0, 0, 0.5, 1])
     assert part.history[-1]["loss"] == pytest.approx(history[-1]["loss"], rel=1e-4)

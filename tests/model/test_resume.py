@@ -1,17 +1,23 @@
 """A resumed run is the uninterrupted one: at any batch, with every state that training has."""
 
+import json
+import random
+import shutil
+
 import numpy as np
 import pytest
 from small import small_model, small_scan
 
 import pinn
 from pinn.config import TrainConfig
+from pinn.data.fingerprint import digest
 from pinn.errors import ArchiveError, ConfigError
-from pinn.io.archive import read_archive
+from pinn.io.archive import read_archive, write_archive
 from pinn.progress import StopRequested
+from pinn.training.checkpoints import Checkpoints
 from pinn.training.pace import Pace
 from pinn.training.report import write_config
-from pinn.training.resume import FIXED, FREE, Unfinished
+from pinn.training.resume import FIXED, FREE, Unfinished, begun, check_resumed
 
 
 @pytest.fixture(scope="module")
@@ -186,10 +192,165 @@ def test_the_rate_leaves_out_the_first_step():
 def test_a_run_killed_before_its_first_archive_begins_again(scan, tmp_path):
     straight = small_model(scan, epochs=1, batch_size=4, output=tmp_path / "whole")
     part = tmp_path / "part"
-    write_config(part, straight.config, TrainConfig(**straight.provenance["train"]))
+    write_config(part, straight.config, TrainConfig(**straight.provenance["train"]), id="1")
     again = pinn.train(scan, output=part, resume=True)
     _same_run(again, straight)
     (part / "wts.h5.zip").unlink()
     (part / "config.json").write_text("{}")
     with pytest.raises(ArchiveError, match=r"no archive, and its config.json cannot be used"):
         pinn.train(scan, output=part, resume=True)
+
+
+# -- whose run it is --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def done(scan, tmp_path_factory):
+    """A run of two epochs, its folder and its model; copied before anything writes there."""
+    folder = tmp_path_factory.mktemp("done")
+    options = dict(schedule="stages", rate_stages="1:0.25", keep_best=2)
+    return folder, small_model(scan, epochs=2, output=folder, **options)
+
+
+@pytest.fixture
+def copied(done, tmp_path):
+    return shutil.copytree(done[0], tmp_path / "copied")
+
+
+def _read_otherwise(scan, **options):
+    frames, units = scan.frames, scan.units
+    return pinn.Scan(frames, scan.positions_px, probe=scan.probe, units=units, **options)
+
+
+def test_the_same_file_at_another_dose_is_another_scan(scan, done):
+    folder, model = done
+    dimmer = _read_otherwise(scan, photons_per_frame=1e3)
+    with pytest.raises(ConfigError, match=r"the same file with photons_per_frame 1000.0 \(was No"):
+        pinn.train(dimmer, output=folder, resume=True)
+    assert model.scan_number(digest(_read_otherwise(scan))) == 0
+    assert model.scan_number(digest(dimmer)) is None
+    with pytest.raises(ConfigError, match="2 where it had 1"):
+        pinn.train([scan, scan], output=folder, resume=True)
+
+
+def test_a_new_run_in_an_old_folder_is_begun_again_not_the_old_one_resumed(scan, done, copied):
+    _, model = done
+    config, run = model.config, TrainConfig(**model.provenance["train"])
+    assert begun(copied) is None
+    write_config(copied, config, run.replace(seed=9), id="another")
+    assert begun(copied)[1].seed == 9
+    write_config(copied, config, run, id="another", origin=0)  # from a converted model
+    with pytest.raises(ArchiveError, match="which only its caller has"):
+        begun(copied)
+    write_config(copied, config, run)  # of a version whose runs had no id
+    assert begun(copied) is None
+
+
+def test_further_entries_stay_with_their_run(done, copied):
+    _, model = done
+    run = TrainConfig(**model.provenance["train"])
+    write_config(copied, model.config, run, id="a", record={"scans": ["x.npz"], "train": "no"})
+    write_config(copied, model.config, run, id="a")
+    stored = json.loads((copied / "config.json").read_text())
+    assert stored["scans"] == ["x.npz"] and stored["train"]["epochs"] == 2
+    write_config(copied, model.config, run, id="b")
+    assert "scans" not in json.loads((copied / "config.json").read_text())
+
+
+def test_a_model_without_a_history_is_a_trained_one_all_the_same(scan, done, copied):
+    converted = pinn.load_model(copied)
+    converted.history, converted.provenance = [], {}
+    for name in ("preview.png", "samples.png"):
+        (copied / name).write_text("of the run before")
+    on = pinn.train(scan, converted, epochs=1, n_groups=24, output=copied, logger="none")
+    assert on.provenance["origin"] == 0 and on.provenance["from_model"] is True
+    stored = json.loads((copied / "config.json").read_text())
+    assert stored["origin"] == 0 and stored["run"] == on.provenance["run"]
+    assert on.provenance["run"] != done[1].provenance["run"]
+    assert not (copied / "preview.png").exists() and not (copied / "history.csv").exists()
+    assert (copied / "samples.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_history_has_the_rate_of_the_epoch_itself(done):
+    rates = [row["learning_rate"] for row in done[1].history]
+    assert rates == pytest.approx([1e-3, 0.25e-3])
+
+
+def test_size_and_modes_of_a_given_configuration_do_not_matter(scan, done, copied):
+    given = done[1].config.replace(N=64, probe_modes=3)
+    assert len(pinn.train(scan, given, output=copied, resume=True).history) == 2
+    with pytest.raises(ConfigError, match="keeps its network"):
+        pinn.train(scan, given.replace(gridsize=3), output=copied, resume=True)
+
+
+def test_an_epoch_that_was_begun_is_not_taken_back(done, copied):
+    model = pinn.load_model(copied)
+    run = TrainConfig(**model.provenance["train"])
+    check_resumed(run, model)
+    model.provenance["unfinished"] = {"epoch": 3, "batch": 1, "seconds": 1.0}
+    check_resumed(run.replace(epochs=3), model)
+    with pytest.raises(ConfigError, match="ask for at least 3 epochs"):
+        check_resumed(run, model)
+
+
+def test_what_a_plateau_is_judged_by_stays(done, copied):
+    model = pinn.load_model(copied)
+    run = TrainConfig(schedule="plateau", epochs=2)
+    model.provenance["train"] = run.to_dict()
+    for change in (dict(monitor="loss"), dict(monitor_mode="max"), dict(rate_floor=0.2)):
+        with pytest.raises(ConfigError, match=f"keeps {next(iter(change))} "):
+            check_resumed(run.replace(**change), model)
+    model.provenance["train"] = run.replace(schedule="constant").to_dict()
+    check_resumed(run.replace(schedule="constant", monitor="loss"), model)
+
+
+def test_the_loss_of_an_old_archive_moves_into_its_run(copied):
+    old = read_archive(copied)
+    old.config["model"]["loss"] = "mae"
+    del old.provenance["train"]["loss"]
+    write_archive(copied, old, backend="tensorflow", versions={})
+    model = pinn.load_model(copied)
+    assert TrainConfig(**model.provenance["train"]).loss_terms == {"mae": 1.0}
+
+
+def test_the_caller_keeps_its_random_numbers(scan, done, copied):
+    np.random.seed(5)  # noqa: NPY002
+    random.seed(5)
+    expected = np.random.RandomState(5).uniform(), random.Random(5).random()
+    pinn.train(scan, output=copied, resume=True)
+    assert (np.random.uniform(), random.random()) == expected  # noqa: NPY002
+
+
+def test_a_remark_made_after_the_last_save_is_in_the_archive(scan, copied, monkeypatch):
+    def fails(*args):
+        raise OSError("no paper")
+
+    monkeypatch.setattr("pinn.training.keeper.write_training_pictures", fails)
+    model = pinn.train(scan, output=copied, resume=True)
+    (event,) = read_archive(copied).provenance["events"]
+    assert event == model.provenance["events"][0] and "no paper" in event["text"]
+
+
+def test_best_asked_for_later_says_what_it_is_sought_among(scan, copied):
+    for path in (copied / "best").iterdir():
+        path.unlink()
+    said = []
+    pinn.train(
+        scan,
+        output=copied,
+        resume=True,
+        keep_best=3,
+        progress=lambda report: said.append(report.message),
+    )
+    assert any("archives are there (2 of the 2 done)" in line for line in said)
+
+
+def test_archives_of_the_model_that_is_trained_on_stay_and_do_not_count(done, copied):
+    history = [*done[1].history, {**done[1].history[-1], "epoch": 3}]
+    run = TrainConfig(keep_best=2)
+    assert Checkpoints(copied, run, "loss").kept(history) == [1, 2]
+    assert Checkpoints(copied, run, "loss", origin=2).kept(history) == []
+    assert len(list((copied / "best").iterdir())) == 2
+    other = [{**row, "loss": 7.0} for row in history]
+    assert Checkpoints(copied, run, "loss", origin=1).kept(other) == []
+    assert list((copied / "best").iterdir()) == []

@@ -6,14 +6,19 @@ import pytest
 from small import small_model, small_scan
 
 import pinn
+from pinn import varpro
 from pinn.data.feed import Batches
+from pinn.data.fingerprint import digest
 from pinn.data.grouping import groups_for_inference, make_groups
 from pinn.data.labels import Labels
 from pinn.errors import ConfigError, ScanError
 from pinn.model import PtychoModel
 from pinn.simulate.forward import diffract, extract_patches
+from pinn.training.feed import Feed
 from pinn.training.plan import plan_run
+from pinn.training.session import seen_twice
 from pinn.training.start import calibrate_start
+from pinn.training.watched import WatchedScales
 
 
 def with_modes(scan, modes, factor=1, name="modes"):
@@ -295,3 +300,118 @@ def test_calibration_finds_known_factors(one):
     np.testing.assert_allclose(found["contrast"][0], [1.3, 0.8], rtol=0.02)
     gauge = np.sum(np.abs(scan.probe_gauge()) ** 2) / np.sum(np.abs(one.probe) ** 2)
     assert found["log_scale"][0] == pytest.approx(np.log(3.0 / gauge), abs=0.02)
+
+
+def test_watched_and_small_scans_are_calibrated_from_a_sample_of_their_own(one, other):
+    """Of a scan that is only watched too; and no scan is read to its end for another's sake."""
+    trained = small_model(one, epochs=30, learning_rate=1e-2)
+    new = changed(small_scan(3), 0.7, 1.4)
+    options = dict(n_groups=24, batch_size=8, epochs=1, learning_rate=1e-7, schedule="constant")
+    model = pinn.train([one], trained, validation_scans=[new], calibrate_start=True, **options)
+    direct = pinn.train([one, new], trained, calibrate_start=True, **options)
+    found, wanted = arrays(model), arrays(direct)
+    # from its held-out groups and from those to learn from: nearly the same frames
+    np.testing.assert_allclose(found["contrast"][1], wanted["contrast"][1], rtol=0.1)
+    assert np.abs(found["contrast"][1] - 1).max() > 0.05
+    assert found["log_scale"][1] == pytest.approx(wanted["log_scale"][1], abs=0.1)
+    groups = [make_groups(scan.positions_px, 2) for scan in (one, other)]
+    batches = Batches([one, other], groups, 8, 0)
+    some = batches.sample(1, 5)
+    assert some.groups == 5 and set(some.batch(0)["scan"]) == {1}
+    assert batches.sample(0, 1000).groups == len(groups[0])
+
+
+def test_an_implausible_fit_keeps_contrast_and_fits_the_scale_to_it(one, monkeypatch):
+    """A network that predicts noise, with factors of an earlier fit: the scale is best for them."""
+    model = small_model(one, calibrate_start=True, learning_rate=1e-9, schedule="constant")
+    network = model.network
+    network.contrast.assign(np.array([[1.5, 0.6]], "float32"))
+    network.scale.log_scale.assign(np.zeros(1, "float32"))
+    groups = make_groups(one.positions_px, 2)
+    batches = Batches([one], [groups], 40, 0, shuffle=False)
+    monkeypatch.setattr(varpro, "LIMIT", 1.0)  # nothing is plausible
+    calibrate_start(network, batches, ["noise"])
+    np.testing.assert_array_equal(arrays(model)["contrast"], np.array([[1.5, 0.6]], "float32"))
+    batch = {k: keras.ops.convert_to_tensor(v) for k, v in batches.batch(0).items()}
+    best, losses = float(arrays(model)["log_scale"][0]), []
+    for shift in (-0.25, 0.0, 0.25):
+        network.scale.log_scale.assign(np.array([best + shift], "float32"))
+        loss = network.compute_loss(batch, y_pred=network(batch))
+        losses.append(float(keras.ops.convert_to_numpy(loss)))
+    assert losses[1] < losses[0] and losses[1] < losses[2]
+
+
+# -- scans of another dose ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", ["poisson", "gaussian", "mae"])
+@pytest.mark.parametrize("factor", [1e-3, 1e-13])  # a faint scan, and one in arbitrary units
+def test_a_scan_of_another_dose_has_the_same_say(one, factor, loss):
+    """The same object and frames, noise-free, once dimmer: all that differs is the unit."""
+    bright = changed(one, 1.0, 1.0)
+    counts = factor * bright.read(np.arange(40))[0].astype(float) ** 2
+    dim = pinn.Scan(counts, one.positions_px, probe=one.probe, units="intensity", name="dim")
+    options = dict(loss=loss, optimizer="sgd", learning_rate=0.05, schedule="constant")
+    model = small_model([bright, dim], batch_size=48, validation="none", **options)
+    statistics = [scan.statistics() for scan in (bright, dim)]
+    start = [-2 * np.log(s.exposure_factor) for s in statistics]
+    moved = arrays(model)["log_scale"] - start
+    assert np.all(np.abs(moved) > 1e-4)
+    # in units of one's own brightness both are the same scan, but for float32 and the floors
+    # (1e-6 counts, of 1e-1 in the faint one's mean pixel)
+    assert moved[1] == pytest.approx(moved[0], rel=0.1)
+
+
+def test_one_scan_alone_has_the_loss_it_always_had(one):
+    groups = [make_groups(one.positions_px, 2)]
+    batch = Batches([one], groups, 16, 0).batch(0)
+    batch = {k: keras.ops.convert_to_tensor(v) for k, v in batch.items()}
+    network = small_model(one).network
+    y = network(batch)
+    counts = keras.ops.convert_to_numpy(network.detector(batch, y).counts).astype(float)
+    rate = keras.ops.convert_to_numpy(y["rate"]).astype(float) + 1e-6
+    k = np.maximum(counts, 1e-300)
+    deviance = 2 * np.sum(rate - counts + counts * np.log(k / rate))
+    got = float(keras.ops.convert_to_numpy(network.compute_loss(batch, y_pred=y)))
+    assert got == pytest.approx(deviance / counts.sum(), rel=1e-4)
+
+
+def test_a_watched_scan_is_judged_with_its_best_scale(one, other):
+    """Whatever its scale is: least deviance is where the sums of counts and rate agree."""
+    network = small_model([one, other]).network
+    groups = make_groups(other.positions_px, 2)
+    held = Batches([one, other], [groups.select(np.arange(0)), groups], 8, 0, shuffle=False)
+    watched = WatchedScales(network, held, 1)
+    before = network.named_arrays()["log_scale"].copy()
+
+    def judged(shift=0.0):
+        network.scale.log_scale.assign(before + np.array([0.0, shift], "float32"))
+        return network.evaluate(Feed(held), verbose=0, return_dict=True)["loss"]
+
+    losses = []
+    for shift in (0.0, 1.0):
+        network.scale.log_scale.assign(before + np.array([0.0, shift], "float32"))
+        stored = network.named_arrays()["log_scale"].copy()
+        with watched.fitted():
+            scale = network.named_arrays()["log_scale"].copy()
+            found = network.evaluate(Feed(held), verbose=0, return_dict=True)
+            losses.append(found["loss"])
+        np.testing.assert_array_equal(network.named_arrays()["log_scale"], stored)
+        assert scale[0] == stored[0]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    best = float(scale[1] - before[1])
+    assert losses[0] == pytest.approx(judged(best), rel=1e-4)
+    assert losses[0] < min(judged(best - 0.02), judged(best + 0.02))
+
+
+def test_what_cannot_be_held_out_or_is_seen_twice_is_noted(one, other):
+    run = pinn.TrainConfig(n_groups=24, validation_fraction=0.9)
+    config = pinn.ModelConfig(N=16, gridsize=2)
+    plan = plan_run([one], [], config, run)
+    assert plan.held(run) is None and len(plan.learn[0]) == 24
+    assert "no groups could be held out (validation region, 0.9" in plan.notes[-1]
+    assert not plan_run([one], [], config, run.replace(validation="none")).notes
+    plan = plan_run([one], [other, one], config, run)
+    assert not plan.notes
+    (note,) = seen_twice(plan, [digest(scan) for scan in plan.scans])
+    assert note.startswith("small 0 is learned from as well")

@@ -5,6 +5,7 @@ import pytest
 from small import small_model, small_scan
 
 import pinn
+from pinn.config.loss import parse_loss
 from pinn.errors import ConfigError, ScanError
 
 
@@ -115,6 +116,17 @@ def test_counts_cannot_be_calibrated_where_nobody_looks_at_them(scan):
         small_model(scan, mode="supervised", calibrate_start=True)
 
 
+def test_a_plus_after_a_name_is_no_exponent():
+    expected = {"mae": 1.0, "poisson": 2e-3, "tv_phase": 10.0}
+    assert parse_loss("mae+2.e-3poisson+1e+1 tv_phase") == expected
+
+
+def test_complete_options_are_accepted_again():
+    for options in ({}, {"mode": "supervised", "label_phase": "absolute"}, {"label_epochs": 3}):
+        run = pinn.TrainConfig(**options)
+        assert pinn.TrainConfig(**run.to_dict()) == run
+
+
 def test_what_cannot_be_summed_is_refused():
     for options, text in (
         (dict(mode="supervised", loss="poisson + label_phase"), "label terms and regularisers"),
@@ -125,6 +137,10 @@ def test_what_cannot_be_summed_is_refused():
         (dict(loss="poisson + poisson"), "there twice"),
         (dict(loss="poisson + -1 mae"), "no sum of terms"),
         (dict(loss="poison"), "unknown term 'poison'"),
+        (dict(label_weighting="uniform"), "no effect without a label term"),
+        (dict(label_phase="absolute"), "no effect without a label term"),
+        (dict(label_epochs=2, blend_schedule="linear"), "no effect without blend_epochs"),
+        (dict(physics_rate_factor=0.1), "no effect without label_epochs"),
     ):
         with pytest.raises(ConfigError, match=text):
             pinn.TrainConfig(**options)

@@ -200,6 +200,14 @@ def test_the_report_has_sensible_defaults():
         (r"\[evaluate\]: border is -1", {"evaluate": {"border": -1}}),
         (r"\[evaluate\]: register is 'x'", {"evaluate": {"register": "x"}}),
         (r"\[report\]: unknown metric 'psnr'", {"report": {"metrics": ["psnr"]}}),
+        (r"\[report\]: unknown metric \['a'\]", {"report": {"metrics": ["nrmse", ["a"]]}}),
+        (r"\[recipe.a\]: like is \['a'\]", {"recipe": {"a": {"like": ["a"]}}}),
+        ("'we': at n_groups is the text '8', but n_groups is a number", {
+            "reference": [{"label": "we", "nrmse": 1, "at": {"n_groups": "8"}}]}),
+        ("'we': at learning_rate is the text '1e-3'", {
+            "reference": [{"label": "we", "nrmse": 1, "at": {"learning_rate": "1e-3"}}]}),
+        ("'we': at mode is the number 3, but mode is a text", {
+            "reference": [{"label": "we", "nrmse": 1, "at": {"mode": 3}}]}),
         (r"\[report\]: metrics are \[\]", {"report": {"metrics": []}}),
         (r"\[report\]: x has epochs, but the axes are", {"report": {"x": "epochs"}}),
         (r"\[report\]: seed is two of x, lines and over", {"report": {"x": "seed"}}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from pinn.errors import ConfigError, ScanError
 from pinn.simulate import SimulateConfig, made_by, recipe_hash, simulate_to_file
 from pinn.studies import records
 from pinn.studies.claims import claimed
+from pinn.studies.estimate import nominal_cpu_s
+from pinn.studies.rows import rows_of
 from pinn.studies.run import Study
 
 
@@ -109,6 +112,31 @@ def test_files_are_found_in_the_data_folder_first_and_known_by_content(tmp_path)
         Study(content(data=DATA), tmp_path, data=[tmp_path / "d"], backend="jax")
 
 
+def test_any_change_of_a_file_is_other_data(tmp_path):
+    """Frames between those that a sample would take, a mask, labels, an index of scans."""
+    path = files(tmp_path)
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    name = next(key for key in ("diff3d", "diffraction") if key in arrays)
+    frames = arrays[name].copy()
+    frames[1, 3, 5] += 1
+
+    def identity():
+        return ids(Study(content(data=DATA), tmp_path, data=[tmp_path], backend="jax"))
+
+    known = [identity()]
+    assert identity() == known[0]
+    changes = {
+        name: frames,
+        "bad_pixels": np.eye(16, dtype=bool),
+        "scan_index": np.arange(len(frames)) // 20,
+    }
+    for key, value in changes.items():
+        np.savez(path, **{**arrays, key: value})
+        known.append(identity())
+    assert all(not set(a) & set(b) for i, a in enumerate(known) for b in known[:i])
+
+
 def test_a_test_scan_without_truth_is_refused_before_any_work(tmp_path):
     path = files(tmp_path)
     with np.load(path) as stored:
@@ -122,6 +150,20 @@ def test_an_impossible_recipe_is_refused_by_name(tmp_path):
     recipes = {**content()["recipe"], "other": {"like": "lines", "octaves": 3}}
     with pytest.raises(ConfigError, match=r"study \[recipe.other\]: .*octaves has no meaning"):
         small_study(tmp_path, recipe=recipes)
+
+
+def test_the_example_of_the_documentation_is_a_study(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "study.md").read_text(encoding="utf-8")
+    file = tmp_path / "example.toml"
+    file.write_text(text.split("```toml\n")[1].split("```")[0])
+    files(tmp_path).rename(tmp_path / "star.npz")
+    study = Study(file, tmp_path / "out", backend="tensorflow")
+    assert study.cells == 18 and list(study.runs[0].need[0]) == ["same", "leaves", "measured"]
+
+
+def test_an_option_of_the_cell_is_blamed_by_name(tmp_path):
+    with pytest.raises(ConfigError, match=r"with simulate.probe_diameter = 12 of the cell: "):
+        small_study(tmp_path, sweep={"simulate.probe_diameter": [12]})
 
 
 # -- what counts as done ------------------------------------------------------------------
@@ -191,6 +233,69 @@ def test_failures_are_final_unless_asked_for_and_crashes_are_not(two):
     assert records.state(failed, retry=True) == "begun"
     write_test(failed, second, "broken")
     assert states(two) == ["begun", "open"]
+
+
+def test_a_test_of_an_earlier_training_is_shown_but_done_again(two):
+    run = two.runs[0]
+    finish(run, 0)
+    path = run.folder / "training.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "stamp": "new"}))
+    assert states(two) == ["begun", "open"]
+    assert [row.status for row in rows_of([run])] == ["done", "done"]
+
+
+def test_a_crash_over_a_new_test_leaves_the_finished_training(two):
+    run = two.runs[0]
+    first, second = run.tests
+    write_training(run)
+    write_test(run, first, nrmse=0.5)
+    spec = {**run.spec(), "resolved": run.learning["resolved"]}
+    records.record_failure(run.folder, spec, records.BROKEN, "it crashed")
+    assert [row.status for row in rows_of([run])] == ["done", "failed"]
+    assert records.test_record(run, second)["error"] == "it crashed"
+    assert states(two) == ["begun", "open"]
+    write_training(run, "broken")
+    records.record_failure(run.folder, spec, records.FAILED, "no use")
+    assert states(two) == ["failed", "open"]
+
+
+def test_only_what_is_missing_is_estimated_where_the_archive_is_there(two):
+    run = two.runs[0]
+    write_training(run)
+    whole = nominal_cpu_s(run, left=True)
+    assert whole == nominal_cpu_s(run)
+    (run.folder / records.ARCHIVE).parent.mkdir()
+    (run.folder / records.ARCHIVE).touch()
+    tests = nominal_cpu_s(run, left=True)
+    write_test(run, next(iter(run.tests)), nrmse=0.5)
+    assert nominal_cpu_s(run, left=True) < tests < whole
+
+
+def test_the_nominal_rate_is_that_of_the_network_and_the_backend(tmp_path):
+    """Of the whole less the start: 195 groups of `lean` in the time of 60 of `cnn`."""
+
+    def learned(network, backend="tensorflow"):
+        options = {"epochs": 2, "architecture": network}
+        changes = content(options=options, sweep={"n_groups": [8, 32], "gridsize": [2]})
+        few, many = Study(changes, tmp_path, backend=backend).runs
+        return nominal_cpu_s(many) - nominal_cpu_s(few)
+
+    assert learned("cnn") / learned("lean") == pytest.approx(195 / 60)
+    assert learned("lean", "torch") / learned("lean", "jax") == pytest.approx(302 / 134)
+
+
+def test_the_reason_why_work_ended_is_not_hidden(two, monkeypatch):
+    def broken(figures=True):
+        raise OSError("no table")
+
+    def executor(run, claim):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(two, "write", broken)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        two.compute(executor)
+    assert "no table" in caught.value.__notes__[0]
 
 
 def test_the_listing_says_what_is_to_do_and_how_long_it_takes(two):

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 
 import numpy as np
 import pytest
-from small_study import finish, numbers, small_study, write_test, write_training
+from small_study import content, finish, numbers, small_study, write_test, write_training
 
-from pinn.studies import table
+from pinn.studies import records, table
 from pinn.studies.curves import curves_of
 from pinn.studies.figures import write_figures
 from pinn.studies.rows import group_rows, rows_of, spread_of
+from pinn.studies.run import Study
 
 REFERENCE = [
     {
@@ -94,6 +96,40 @@ def test_a_metric_without_meaning_is_no_number(done):
         write_test(run, id, nrmse=None, amplitude_psnr_db=3.0)
     group = group_rows(done.plan, rows_of(done.runs))[0]
     assert len(group.spreads["nrmse"].values) == 2 and group.n == 3
+
+
+def test_a_metric_that_some_runs_lack_says_how_many_have_it(done):
+    run = done.runs[0]
+    for id in run.tests:
+        write_test(run, id, nrmse=None, amplitude_psnr_db=math.inf)
+    text, plain = written(done)
+    line = next(line for line in text.splitlines() if line.startswith("| 8 | 1 | same | 3 |"))
+    assert line.count(", 2 of 3 |") == 2
+    last = next(line for line in text.splitlines() if line.startswith("| 8 | 2 | same | 3 |"))
+    assert "of 3" not in last
+    body = "".join(x + "\n" for x in plain.splitlines() if not x.startswith("#"))
+    row = next(iter(csv.DictReader(io.StringIO(body))))
+    assert (row["n"], row["nrmse n"], row["train_cpu_s n"]) == ("3", "2", "3")
+
+
+def test_memory_is_that_of_the_largest_process(done):
+    run = done.runs[0]
+    write_training(run, peak_memory_mb=900.0)
+    first, second = run.tests
+    record = records.read_json(records.test_path(run.folder, first))
+    record["values"]["peak_memory_mb"] = 500.0
+    records.test_path(run.folder, first).write_text(json.dumps(record))
+    record["values"]["peak_memory_mb"] = 1100.0
+    records.test_path(run.folder, second).write_text(json.dumps(record))
+    assert [row.values["peak_memory_mb"] for row in rows_of([run])] == [900.0, 1100.0]
+
+
+def test_a_part_of_the_study_says_that_it_is_one(done, tmp_path):
+    part = Study(content(), done.folder, only=["seed=0", "gridsize=2"], backend="tensorflow")
+    text = part.write().table
+    sentence = "A part of the study: 2 of its 12 cells, those of --only seed=0 --only gridsize=2."
+    assert sentence in text and sentence in (done.folder / "table.csv").read_text()
+    assert "A part of" not in done.write().table
 
 
 # -- table --------------------------------------------------------------------------------
@@ -221,6 +257,17 @@ def test_figures_are_written_for_what_has_values(done, tmp_path):
     empty = small_study(tmp_path / "empty")
     groups = group_rows(empty.plan, rows_of(empty.runs))
     assert write_figures(tmp_path / "none", empty.plan, groups) == []
+
+
+def test_a_panel_without_a_point_is_left_empty_on_a_logarithmic_axis(tmp_path):
+    study = small_study(tmp_path, reference=REFERENCE)
+    for number, run in enumerate(study.runs):
+        finish(run, number)
+        write_test(run, list(run.tests)[1], nrmse=None)
+    result = study.write()
+    curves = curves_of(study.plan, result.groups, "nrmse")
+    assert curves.log_x and [bool(p.lines[0].x) for p in curves.panels] == [True, False]
+    assert (tmp_path / "nrmse.png").exists()
 
 
 def test_a_result_can_be_read_while_nothing_is_computed(done):

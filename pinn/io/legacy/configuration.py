@@ -24,6 +24,12 @@ ARCHIVE = "wts.h5.zip"
 ARCHITECTURES = ("cnn", "ffno", "fno", "fno_vanilla", "neuralop_uno")
 
 
+class Unstated(str):
+    """A word that is a default and that nobody stated; equal to its text in every other way."""
+
+    __slots__ = ()
+
+
 @dataclass
 class ModelConfig:
     """Network and physics of the reference; fields without a comment say what they are."""
@@ -32,7 +38,7 @@ class ModelConfig:
     gridsize: int = 1  # a group has gridsize squared frames
     n_filters_scale: int = 2
     model_type: str = "pinn"  # or supervised
-    architecture: str = "cnn"  # or ffno, fno, fno_vanilla, neuralop_uno (PyTorch only)
+    architecture: str = Unstated("cnn")  # or ffno, fno, fno_vanilla, neuralop_uno (PyTorch only)
     fno_modes: int = 12
     fno_width: int = 32
     fno_blocks: int = 4
@@ -82,7 +88,7 @@ class TrainingConfig:
     intensity_scale_trainable: bool = True
     output_dir: Path = Path("training_outputs")
     sequential_sampling: bool = False
-    backend: str = "tensorflow"  # or pytorch
+    backend: str = Unstated("tensorflow")  # or pytorch
     torch_loss_mode: str = "poisson"  # or mae
     torch_mae_pred_l2_match_target: bool = False
     gradient_clip_val: float | None = None
@@ -121,7 +127,7 @@ class InferenceConfig:
     neighbor_pool_size: int | None = None
     debug: Any = False
     output_dir: Path = Path("inference_outputs")
-    backend: str = "tensorflow"
+    backend: str = Unstated("tensorflow")
 
     def __post_init__(self) -> None:
         _warn_of_n_images(self)

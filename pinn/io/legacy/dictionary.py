@@ -19,6 +19,7 @@ from pinn.io.legacy.configuration import (
     InferenceConfig,
     ModelConfig,
     TrainingConfig,
+    Unstated,
     groups_of,
 )
 
@@ -204,7 +205,7 @@ def _flat(config: AnyConfig) -> Iterator[tuple[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
+    return str(value) if isinstance(value, Path | Unstated) else value
 
 
 _MISSING = object()

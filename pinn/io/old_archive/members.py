@@ -21,6 +21,8 @@ from pinn.errors import ArchiveError
 
 MOST_MEMBERS = 10_000
 IN_MEMORY = 16 << 20
+# What may be unpacked of one archive, zips inside it included: a share of its own size.
+LEAST_BUDGET, MOST_BUDGET, BUDGET_SHARE = 256 << 20, 8 << 30, 4
 
 _DAMAGE = (
     EOFError,
@@ -35,16 +37,43 @@ _DAMAGE = (
 )
 
 
+class Budget:
+    """Bytes that may still be unpacked of one archive, however they are nested in it.
+
+    Args:
+        size: of the archive in bytes.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.whole = min(max(BUDGET_SHARE * size, LEAST_BUDGET), MOST_BUDGET)
+        self.left = self.whole
+
+    def spend(self, size: int, where: str) -> None:
+        """Take some of it.
+
+        Raises:
+            ArchiveError: there is not so much left.
+        """
+        self.left -= size
+        if self.left < 0:
+            raise ArchiveError(
+                f"{where} unpacks to more than {self.whole >> 20} MB, far beyond its own size; "
+                "it is damaged or made to do harm: get another copy"
+            )
+
+
 class Members:
     """Files by name.
 
     Attributes:
         where: what they belong to, for messages.
         names: of all files, with `/` between folders.
+        budget: what may be unpacked of them; each file counts once.
     """
 
-    def __init__(self, where: str, names: list[str]) -> None:
-        self.where = where
+    def __init__(self, where: str, names: list[str], budget: Budget) -> None:
+        self.where, self.budget = where, budget
+        self._counted: set[str] = set()
         if len(names) > MOST_MEMBERS:
             raise ArchiveError(f"{where} holds {len(names)} files, so it is no model archive")
         for name in names:
@@ -59,6 +88,7 @@ class Members:
         if len(set(names)) < len(names):
             raise ArchiveError(f"{where} is damaged: it holds two files of one name")
         self.names = names
+        self._names = frozenset(names)
 
     def read(self, name: str, limit: int) -> bytes:
         """A whole file.
@@ -73,13 +103,17 @@ class Members:
         """A file to read and to move about in, a copy in memory or on disk.
 
         Raises:
-            ArchiveError: missing, larger than `limit` bytes, or damaged.
+            ArchiveError: missing, larger than `limit` bytes, beyond the budget, or damaged.
         """
-        if name not in self.names:
-            raise ArchiveError(f"{self.where} is incomplete: {name} is missing")
+        size = self.size(name)
+        if size > limit:
+            raise self._too_large(name, size, limit)
+        if name not in self._counted:
+            self._counted.add(name)
+            self.budget.spend(size, self.where)
         copy = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)
         try:
-            with self._source(name, limit) as source:
+            with self._source(name) as source:
                 shutil.copyfileobj(source, copy, 1 << 20)
         except ArchiveError:
             copy.close()
@@ -92,7 +126,20 @@ class Members:
         copy.seek(0)
         return copy
 
-    def _source(self, name: str, limit: int) -> IO[bytes]:
+    def size(self, name: str) -> int:
+        """Bytes of a file when it is unpacked.
+
+        Raises:
+            ArchiveError: there is no such file.
+        """
+        if name not in self._names:
+            raise ArchiveError(f"{self.where} is incomplete: {name} is missing")
+        return self._size(name)
+
+    def _size(self, name: str) -> int:
+        raise NotImplementedError
+
+    def _source(self, name: str) -> IO[bytes]:
         raise NotImplementedError
 
     def _too_large(self, name: str, size: int, limit: int) -> ArchiveError:
@@ -105,19 +152,24 @@ class Members:
 class ZipMembers(Members):
     """Files in a zip."""
 
-    def __init__(self, file: str | Path | IO[bytes], where: str) -> None:
+    def __init__(
+        self, file: str | Path | IO[bytes], where: str, budget: Budget | None = None
+    ) -> None:
         try:
+            if budget is None:
+                budget = Budget(_bytes_of(file))
             self.zip = zipfile.ZipFile(file)
         except _DAMAGE as error:
             raise ArchiveError(f"{where} is no whole zip file ({_reason(error)})") from None
         infos = [info for info in self.zip.infolist() if not info.is_dir()]
-        super().__init__(where, [info.filename for info in infos])
+        super().__init__(where, [info.filename for info in infos], budget)
         self.infos = {info.filename: info for info in infos}
 
-    def _source(self, name: str, limit: int) -> IO[bytes]:
+    def _size(self, name: str) -> int:
+        return self.infos[name].file_size
+
+    def _source(self, name: str) -> IO[bytes]:
         info = self.infos[name]
-        if info.file_size > limit:
-            raise self._too_large(name, info.file_size, limit)
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ValueError("it is compressed by a method that no archive uses")
         return self.zip.open(info)
@@ -136,13 +188,14 @@ class FolderMembers(Members):
                     break
                 if path.is_file() and not path.is_symlink():
                     found.append(path.relative_to(folder).as_posix())
-        super().__init__(f"folder {folder}", sorted(found))
+        size = sum((folder / name).stat().st_size for name in found)
+        super().__init__(f"folder {folder}", sorted(found), Budget(size))
 
-    def _source(self, name: str, limit: int) -> IO[bytes]:
-        path = self.folder / name
-        if (size := path.stat().st_size) > limit:
-            raise self._too_large(name, size, limit)
-        return path.open("rb")
+    def _size(self, name: str) -> int:
+        return (self.folder / name).stat().st_size
+
+    def _source(self, name: str) -> IO[bytes]:
+        return (self.folder / name).open("rb")
 
 
 @contextmanager
@@ -153,7 +206,7 @@ def inner_zip(members: Members, name: str, limit: int) -> Iterator[ZipMembers]:
         ArchiveError: missing, too large, or no zip.
     """
     with contextlib.closing(members.open(name, limit)) as file:
-        yield ZipMembers(file, f"{name} of {members.where}")
+        yield ZipMembers(file, f"{name} of {members.where}", members.budget)
 
 
 def starts_as_zip(path: Path) -> bool:
@@ -163,6 +216,14 @@ def starts_as_zip(path: Path) -> bool:
             return file.read(4) == b"PK\x03\x04"
     except OSError:
         return False
+
+
+def _bytes_of(file: str | Path | IO[bytes]) -> int:
+    if isinstance(file, str | Path):
+        return Path(file).stat().st_size
+    size = file.seek(0, 2)
+    file.seek(0)
+    return size
 
 
 def _reason(error: Exception) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pinn.errors import ArchiveError
+from pinn.io.unpickle import LARGE
 
 MOST_ITEMS, MOST_LETTERS = 1000, 1000  # what is kept for the record
 
@@ -117,7 +118,7 @@ def as_json(value: Any) -> Any:
     if isinstance(value, str):
         return value[:MOST_LETTERS]
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 1 << 63:
-        return "a large number"
+        return LARGE
     if isinstance(value, bytes | complex) or (
         isinstance(value, float) and not math.isfinite(value)
     ):

@@ -119,11 +119,15 @@ class _Graph:
     def source(self, name: str) -> tuple[str | None, list[Layer]]:
         """The convolution before this one, and the layers passed on the way to it."""
         passed: list[Layer] = []
+        seen = {name}
         while True:
             inputs = self.layers[name].inputs
             if len(inputs) != 1:
                 return None, passed
             name = inputs[0]
+            if name in seen:
+                self.refuse(f"has a layer {name[:40]!r} that takes from itself")
+            seen.add(name)
             if self.layers[name].kind == "Conv2D":
                 return name, passed
             passed.append(self.layers[name])

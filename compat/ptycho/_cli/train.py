@@ -1,0 +1,84 @@
+"""`ptycho_train`: train on a scan file."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from pinn.errors import ConfigError
+from pinn.io.legacy import ModelConfig, TrainingConfig
+from ptycho._cli import add_logging, deprecated, run, start_logging
+from ptycho._cli.flags import add_fields, read_yaml
+from ptycho._cli.torch_flags import add_torch_flags, execution_of
+
+
+def parser() -> argparse.ArgumentParser:
+    """All flags."""
+    made = argparse.ArgumentParser(
+        "ptycho_train",
+        description="Train a network on a ptychographic scan. The command line counts before the "
+        "YAML file, and that before the defaults.",
+        allow_abbrev=False,
+    )
+    made.add_argument("--config", type=Path, metavar="YAML", help="file with any of the fields")
+    made.add_argument("--do_stitching", "--do-stitching", action="store_true",
+                      help="reconstruct the test scan, or else the training scan")  # fmt: skip
+    add_logging(made)
+    add_fields(made, ModelConfig, "the network")
+    add_fields(made, TrainingConfig, "the run", leave_out=("model",))
+    add_torch_flags(made)
+    return made
+
+
+def configuration(arguments: Sequence[str] | None) -> tuple[TrainingConfig, Any, Any]:
+    """The configuration, the execution configuration or None, and the other options.
+
+    Raises:
+        ConfigError: an unknown or impossible value.
+    """
+    other = parser().parse_args(arguments)
+    start_logging(other)
+    options = vars(other)
+    stated = {} if other.config is None else read_yaml(other.config, ModelConfig, TrainingConfig)
+    execution = execution_of(options)
+    names = {f.name for cls in (ModelConfig, TrainingConfig) for f in fields(cls)} - {"model"}
+    stated |= {name: options[name] for name in names if name in options}
+    if stated.get("n_images") is not None:
+        deprecated("n_images", "n_groups, which counts groups and not images")
+        images = stated.pop("n_images")
+        stated.setdefault("n_groups", images)
+    of_model = {f.name for f in fields(ModelConfig)}
+    model = ModelConfig(**{k: v for k, v in stated.items() if k in of_model})
+    if "N" not in stated:
+        model.N = 0  # that of the frames
+    config = TrainingConfig(model, **{k: v for k, v in stated.items() if k not in of_model})
+    if config.train_data_file is None:
+        raise ConfigError("no scan to train on; give --train_data_file")
+    return config, execution, other
+
+
+def work(arguments: Sequence[str] | None = None) -> None:
+    """Train, save, and reconstruct where that is asked for."""
+    config, execution, other = configuration(arguments)
+    from pinn.io.atomic import check_writable
+    from ptycho import model_manager
+    from ptycho.raw_data import RawData
+    from ptycho.workflows.components import run_cdi_example, save_outputs
+
+    assert config.train_data_file is not None
+    check_writable(config.output_dir)
+    train = RawData.from_file(config.train_data_file, config if config.model.N else None)
+    test = None if config.test_data_file is None else RawData.from_file(config.test_data_file)
+    amplitude, phase, results = run_cdi_example(
+        train, test, config, do_stitching=other.do_stitching, torch_execution_config=execution
+    )
+    model_manager.save(Path(config.output_dir) / "wts.h5.zip")
+    save_outputs(amplitude, phase, results, config.output_dir)
+
+
+def main() -> None:
+    """The console script."""
+    run(work)
