@@ -70,10 +70,12 @@ def archive_kind(path: str | Path) -> Kind | None:
     try:
         if path.is_dir():
             names = FolderMembers(path).names
+        elif not path.is_file():  # missing, or a pipe, which would be waited for
+            return None
         elif starts_as_zip(path):
             names = ZipMembers(path, str(path)).names
         else:  # torch.save before 1.6, or no zip at all
-            return "old" if path.suffix in _TORCH_SUFFIXES and path.is_file() else None
+            return "old" if path.suffix in _TORCH_SUFFIXES else None
     except ArchiveError:
         # names that no archive has: let the reader say so, unless it is a scan by its name
         return None if path.suffix == ".npz" else "old"

@@ -340,3 +340,23 @@ def test_load_data_turns_and_thins(tmp_path):
     np.testing.assert_array_equal(raw.diff3d, found["diff3d"][rows])
     again = load_data(path, n_images=10, subsample_seed=3, swap_xy=True)
     np.testing.assert_allclose(again.xcoords, found["ycoords"][rows])
+
+
+def test_train_pinn_takes_the_options_of_the_dictionary(tmp_path):
+    from ptycho import train_pinn
+
+    update_legacy_dict(ptycho.params.cfg, asked(epochs=2, gridsize=1))
+    raw = small.raw_of(small.arrays())
+    groups = raw.generate_grouped_data(16, nsamples=40)
+    container = ptycho.loader.load(lambda: groups, raw.probeGuess)
+    scale = train_pinn.calculate_intensity_scale(container)
+    assert scale == pytest.approx(1e3 / 8) == container.norm_Y_I
+    model, history = train_pinn.train(container, scale)
+    assert len(history.history["loss"]) == 2
+    assert model.model.config.architecture == "lean"
+    ptycho.model_manager.save(tmp_path)
+    found = train_pinn.eval(container, history, model_path=tmp_path)
+    assert found["reconstructed_obj"].shape == (40, 16, 16, 1)
+    assert np.iscomplexobj(found["stitched_obj"]) and found["stitched_obj"].ndim == 2
+    with pytest.raises(ConfigError, match="knows no scan"):
+        train_pinn.train(ptycho.loader.PtychoDataContainer(np.ones((2, 16, 16, 1))))

@@ -146,3 +146,15 @@ def test_the_distribution_is_in_step_and_has_the_name_that_ptychodus_asks_for():
     assert f"pinn-ptycho{bounds}" in project["dependencies"]
     for script, place in project["scripts"].items():
         assert callable(symbol(place)), script
+
+
+def test_a_default_that_nobody_stated_is_known_as_one_even_after_a_pickle():
+    from pinn.io.legacy.configuration import Unstated
+    from ptycho.config.config import ModelConfig, TrainingConfig
+
+    made = TrainingConfig(ModelConfig())
+    again = ForkingPickler.loads(ForkingPickler.dumps(made))
+    for config in (made, again):
+        assert type(config.backend) is type(config.model.architecture) is Unstated
+        assert (config.backend, config.model.architecture) == ("tensorflow", "cnn")
+    assert type(ModelConfig(architecture="cnn").architecture) is str

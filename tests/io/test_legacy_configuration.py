@@ -23,6 +23,7 @@ from pinn.io.legacy import (
     validate_model_config,
     validate_training_config,
 )
+from pinn.io.legacy.configuration import Unstated
 
 
 def training(**values):
@@ -46,7 +47,10 @@ def test_fields_and_defaults_are_the_references(made, table):
         for name, (default, _, _) in table.items()
     }
     assert found == expected
-    assert all(type(found[name]) is type(value) for name, value in expected.items() if value)
+    kinds = {name: type(found[name]) for name, value in expected.items() if value}
+    unstated = {name for name, kind in kinds.items() if kind is Unstated}
+    assert unstated == {"architecture", "backend"} & expected.keys()
+    assert all(kinds[name] is type(expected[name]) for name in kinds.keys() - unstated)
 
 
 def test_placeholders_of_a_parent_process_are_accepted_and_filled_in_later():
