@@ -187,10 +187,10 @@ def one_step(folder: Path, *archives: str) -> None:
         after = model.network.named_arrays()
         cut = model.provenance["unfinished"]
         assert cut["batch"] == 1
-        total, count = cut["metrics"]["loss"]
+        total, size, share = cut["metrics"]["loss"]
         arrays = {f"{number:04d}": after[name] for number, name in enumerate(after)}
         moved = {f"moved_{i:04d}": after[n] - before[n] for i, n in enumerate(after)}
-        np.savez(copy / "step.npz", loss=total / count, **arrays, **moved)
+        np.savez(copy / "step.npz", loss=share * total / size, **arrays, **moved)
 
 
 if __name__ == "__main__":
