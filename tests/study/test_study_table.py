@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 import pytest
-from small_study import content, finish, numbers, small_study, write_test, write_training
+from small_study import BACKEND, content, finish, numbers, small_study, write_test, write_training
 
 from pinn.studies import records, table
 from pinn.studies.curves import curves_of
@@ -125,7 +125,7 @@ def test_memory_is_that_of_the_largest_process(done):
 
 
 def test_a_part_of_the_study_says_that_it_is_one(done, tmp_path):
-    part = Study(content(), done.folder, only=["seed=0", "gridsize=2"], backend="tensorflow")
+    part = Study(content(), done.folder, only=["seed=0", "gridsize=2"], backend=BACKEND)
     text = part.write().table
     sentence = "A part of the study: 2 of its 12 cells, those of --only seed=0 --only gridsize=2."
     assert sentence in text and sentence in (done.folder / "table.csv").read_text()
