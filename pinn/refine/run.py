@@ -1,0 +1,121 @@
+"""`pinn.refine`: one scan, from a start to the best object that its frames allow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pinn.config.refine import RefineConfig
+from pinn.data.scan import Scan
+from pinn.errors import ScanError
+from pinn.ops import likelihood
+from pinn.progress import Progress, StopRequested
+from pinn.refine import checkpoint, polish
+from pinn.refine.engine import Engine
+from pinn.refine.frames import Frames
+from pinn.refine.loop import Clock, Loop, OutOfTime
+from pinn.refine.result import assemble
+from pinn.refine.start import begin
+from pinn.refine.state import State
+from pinn.results import Reconstruction
+
+_SCALE_FRAMES = 512  # whose amplitudes set the scale of the start
+
+
+def refine(
+    scan: Scan,
+    start: Reconstruction | None = None,
+    config: RefineConfig | None = None,
+    *,
+    output: str | Path | None = None,
+    resume: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+    watch: Callable[[Reconstruction], None] | None = None,
+    **options: Any,
+) -> Reconstruction:
+    """Refine object, probe, positions and scale by descent through the forward model.
+
+    Args:
+        scan: the measurement; its probe is used where the start has none.
+        start: a network's reconstruction, an earlier result, or None for a flat object.
+        config: see `RefineConfig`; `options` override its fields.
+        output: folder that gets a checkpoint after every epoch.
+        resume: go on from the checkpoint in `output`.
+        progress: called with a `Progress` before every batch; `StopRequested` from it ends the
+            work after the batch, and what is best by then is returned.
+        watch: called after every epoch with what there is by then, without what takes another
+            pass (likelihood of frames, disagreement).
+
+    Raises:
+        ScanError: no probe, or a start that does not fit.
+        ArchiveError: a checkpoint that is damaged or of another refinement.
+        DivergedError: no step gives finite values.
+    """
+    began = time.perf_counter()
+    config = (config or RefineConfig()).replace(**options)
+    clock = Clock(began, None if config.seconds is None else began + config.seconds)
+    statistics = scan.statistics()
+    rows = np.setdiff1d(np.arange(len(scan)), statistics.dark_frames)
+    if not len(rows):
+        raise ScanError(f"scan {scan.name} has no frame with light")
+    frames = Frames(scan, rows)
+    state = begin(scan, config, start, rows, frames.factor)
+    _, unit = counts_per_unit(frames.factor)
+    engine = Engine(frames, config, unit, state)
+    first = scan.positions_px[rows]
+    kept = None if output is None else checkpoint.Keeper(Path(output), scan, config, start)
+    known = kept.load(state) if kept is not None and resume else None
+    if known is None:
+        set_scale(engine, state, fixed_object=not config.update_object)
+    loop = Loop(engine, state if known is None else known.state, first, config, clock)
+    if known is not None:
+        loop.best, loop.energy, loop.rejected = known.best, known.energy, known.rejected
+
+    def made(loop: Loop, state: State, judge: bool = True, ended: str = "") -> Reconstruction:
+        return assemble(scan, rows, first, loop, state, config, start, judge, ended, began)
+
+    def after_epoch(loop: Loop) -> None:
+        if kept is not None:
+            kept.save(loop)
+        if watch is not None:
+            watch(made(loop, loop.state, judge=False))
+
+    loop.run(progress, after_epoch)
+    ended, best = loop.ended, loop.best
+    if config.polish and ended not in ("the time is over", "stopped on request"):
+        try:
+            best = polish.polish(engine, best, config, clock, progress)
+        except (OutOfTime, StopRequested):
+            ended = "stopped on request while polishing"
+    result = made(loop, best, ended=ended)
+    return result
+
+
+def counts_per_unit(factor: float) -> tuple[bool, float]:
+    """Whether the numbers are counts, and Poisson counts per unit of normalised intensity."""
+    from keras import ops
+
+    unit, _ = likelihood.brightness(ops.convert_to_tensor(np.array([factor], np.float32)))
+    own = float(ops.convert_to_numpy(unit)[0])
+    return own == 1.0, own / factor**2
+
+
+def set_scale(engine: Engine, state: State, fixed_object: bool) -> None:
+    """Bring the object, or the probe, to where predicted and measured amplitudes agree best.
+
+    One number, in closed form, from a sample of frames spread over the scan.
+    """
+    few = np.unique(np.linspace(0, len(engine.frames) - 1, _SCALE_FRAMES).astype(int))
+    found = engine.look(state, few)
+    top, below = found.others["measured_root"], found.others["root_root"]
+    scale = float(np.nansum(top) / max(float(np.nansum(below)), 1e-30))
+    if not (np.isfinite(scale) and scale > 0):
+        return
+    if fixed_object:
+        state.probe = (state.probe * scale).astype(np.complex64)
+    else:
+        state.object = (state.object * scale).astype(np.complex64)
