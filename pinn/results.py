@@ -158,8 +158,8 @@ class Reconstruction:
                 object.__setattr__(self, "probe", self.probe[None])
             square = self.probe.ndim == 3 and self.probe.shape[1] == self.probe.shape[2]
             self._need("probe", square and self.probe.size > 0, "(P, N, N)")
-        if self.probe is not None and self.probe_variations is not None:
-            if not np.array_equal(self.probe, self.probe_variations[0], equal_nan=True):
+            first = self.probe_variations
+            if first is not None and not np.array_equal(self.probe, first[0], equal_nan=True):
                 raise InputError(
                     "probe of a reconstruction is not the first of its probe_variations"
                 )
