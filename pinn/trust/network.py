@@ -68,8 +68,8 @@ def with_likelihood(
         named = ", ".join(map(str, bad[:_NAMED])) + (", ..." if len(bad) > _NAMED else "")
         notes = (
             *notes,
-            f"{len(bad)} frames are explained far worse than most: {named}; look at them, or "
-            "leave them out",
+            f"{len(bad)} of {len(positions)} frames are explained far worse than most: {named}; "
+            "look at them, or leave them out",
         )
     return dataclasses.replace(
         recon,

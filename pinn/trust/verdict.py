@@ -12,6 +12,8 @@ from pinn.trust.unlike import UNLIKE
 
 _COVERED = 0.98  # share of the scan area
 _DIFFERING = 0.25  # spread of the patches, of the object's modulus
+_AT_ODDS = 0.5  # likewise: more than half of what is seen is not agreed on
+_AGREEING = 0.05  # cycles per pixel
 _BEYOND_NOISE = 100.0  # deviance, of its noise floor
 
 
@@ -67,21 +69,23 @@ def verdict(facts: Facts) -> str:
     if facts.stopped:
         doubtful.append("the work was stopped before its end")
     if facts.flagged:
-        frames = "frame is" if facts.flagged == 1 else "frames are"
-        doubtful.append(f"{facts.flagged} of {facts.frames} {frames} explained far worse than most")
+        count = f"{facts.flagged} of {facts.frames} frames {'is' if facts.flagged == 1 else 'are'}"
+        doubtful.append(f"{count} explained far worse than most")
     if facts.disagreement is not None:
         words = f"patches over a pixel differ by {facts.disagreement:.2g} of the object's modulus"
-        (doubtful if facts.disagreement > _DIFFERING else fine).append(words)
+        at_odds, differing = facts.disagreement > _AT_ODDS, facts.disagreement > _DIFFERING
+        (bad if at_odds else doubtful if differing else fine).append(words)
     if facts.deviance is not None and facts.noise_floor:
         excess = facts.deviance / facts.noise_floor
         if excess < 0.5:
-            fine.append("the frames are explained better than counting noise would allow")
+            fine.append("the deviance of the frames is less than counting noise would make it")
         else:
             (doubtful if excess > _BEYOND_NOISE else fine).append(
                 f"the deviance of the frames is {excess:.2g} times that of counting noise"
             )
     if facts.agreement is not None:
-        fine.append(_agreement(facts.agreement, facts.independent))
+        agrees = facts.agreement >= _AGREEING
+        (fine if agrees else doubtful).append(_agreement(facts.agreement, facts.independent))
     head = (
         "Not to be trusted"
         if bad
