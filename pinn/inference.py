@@ -295,8 +295,9 @@ def reconstruct(
         recon = with_consistency(recon, stitcher.canvas, stitcher.half, config.synchronise, shared)
     if config.likelihood:
         recon = with_likelihood(recon, read, factor**-2, config.batch_size)
+        clock = time.perf_counter()
         found = _likeness(stitcher, model, probe, groups, scan.positions_px, read, factor, config)
-        recon = recon if found is None else with_likeness(recon, found)
+        recon = recon if found is None else with_likeness(recon, found, clock)
     return with_verdict(recon)
 
 

@@ -109,8 +109,12 @@ def with_consistency(
     )
 
 
-def with_likeness(recon: Reconstruction, found: Comparison) -> Reconstruction:
-    """Add the comparison with training."""
+def with_likeness(recon: Reconstruction, found: Comparison, since: float) -> Reconstruction:
+    """Add the comparison with training.
+
+    Args:
+        since: when it was begun, by `time.perf_counter`.
+    """
     notes = recon.notes
     if found.ratio > UNLIKE:
         notes = (
@@ -119,8 +123,8 @@ def with_likeness(recon: Reconstruction, found: Comparison) -> Reconstruction:
             f"groups are explained {found.ratio:.2g} times worse than at the end of training; "
             "train on scans like this one",
         )
-    numbers = {"unlike_training": dataclasses.asdict(found)}
-    return dataclasses.replace(recon, notes=notes, statistics=recon.statistics | numbers)
+    numbers = _timed(recon, "likeness", since) | {"unlike_training": dataclasses.asdict(found)}
+    return dataclasses.replace(recon, notes=notes, statistics=numbers)
 
 
 def with_verdict(recon: Reconstruction) -> Reconstruction:
