@@ -9,7 +9,8 @@ from pinn.errors import ConfigError
 from pinn.io.legacy import LEGACY
 from pinn.io.legacy.configuration import Unstated
 from ptycho import params
-from ptycho.config.config import ModelConfig, TrainingConfig
+from ptycho._choose import choose
+from ptycho.config.config import ModelConfig, TrainingConfig, update_legacy_dict
 from ptycho.workflows.components import (
     parse_arguments,
     setup_configuration,
@@ -88,3 +89,17 @@ def test_options_by_field_or_by_key():
     assert [params.cfg[key] for key in ("object.big", "probe.mask", "N")] == [False, False, 32]
     with pytest.raises(ConfigError, match="data_source"):
         update_config_from_dict({"data_source": "cats"})
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_values_of_an_earlier_run_do_not_count_and_that_is_said(caplog, monkeypatch, alone):
+    monkeypatch.setattr("ptycho._choose._told", set())
+    caplog.set_level("INFO", "ptycho")
+    update_legacy_dict(params.cfg, TrainingConfig(ModelConfig(N=16), n_subsample=20))
+    config = TrainingConfig(ModelConfig(N=16))
+    if alone:  # as `train_pinn.train` has it
+        update_legacy_dict(params.cfg, config)
+        config = None
+    assert choose(config, N=16).asked.train.subsample is None
+    assert params.cfg["n_subsample"] == 20
+    assert "n_subsample = 20" in caplog.text and "unset" in caplog.text
