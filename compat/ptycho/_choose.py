@@ -66,8 +66,10 @@ def choose(
     """
     dictionary: Mapping[str, Any] | None = LEGACY.cfg
     if config is None:
-        from pinn.io.legacy import config_from_dict
+        from pinn.io.legacy import config_from_dict, doubts
 
+        for note in doubts(LEGACY.cfg):
+            say(note)
         config, dictionary = config_from_dict(LEGACY.cfg), None
         # The dictionary does not say whether these two were stated; hardly anybody does.
         if config.model.architecture == ModelConfig.architecture:
