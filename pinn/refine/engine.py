@@ -100,7 +100,8 @@ class Engine:
         )
         self._update = backend.compile_function(Step(self.static).update)
         self._accelerate = backend.compile_function(accelerate)
-        self._judge = backend.compile_function(Step(Static(self.N, counts_per_unit)).judge)
+        whole = Static(self.N, counts_per_unit, poisson=self.static.poisson)
+        self._judge = backend.compile_function(Step(whole).judge)
 
     def epoch(
         self, state: State, lengths: dict[str, float], momentum: float, before: BeforeBatch
@@ -158,10 +159,7 @@ class Engine:
         }
         outputs, done = [], 0
         for tile in self.tiles:
-            values = {**self._common(state), **self._planes(state, tile)}
-            held = {k: ops.convert_to_tensor(v) for k, v in values.items()}
-            names = ("pull_re", "pull_im", "light", "missing")
-            sums = {name: np.zeros(self.shape, np.float32) for name in names}
+            held, sums = self._held(state, tile), self._nothing()
             for first in range(0, len(tile.rows), self.size):
                 if before is not None:
                     before(done)
@@ -176,7 +174,42 @@ class Engine:
             total["missing"][place] += found["missing"]
         return self._gather(outputs), total
 
+    def look(self, state: State, numbers: np.ndarray) -> Pass:
+        """`judge` of some frames only, without planes."""
+        outputs = []
+        for tile in self.tiles:
+            rows = np.intersect1d(tile.rows, numbers)
+            if not len(rows):
+                continue
+            held = self._held(state, tile)
+            for first in range(0, len(rows), self.size):
+                some = rows[first : first + self.size]
+                _, out = self._judge(self._nothing(), held, self._batch(state, tile, some))
+                outputs.append((some, out))
+        return self._gather(outputs)
+
+    def slope(self, state: State, before: BeforeBatch | None = None) -> tuple[float, np.ndarray]:
+        """The whole likelihood and its slope with respect to the object.
+
+        Returns:
+            Deviance over all pixels (for amplitudes `4 sum (sqrt(rate) - sqrt(k))^2`), and its
+            gradient by real and imaginary part `(H, W)` complex64.
+        """
+        found, planes = self.judge(state, before)
+        loss = found.others["distance"] if self.config.likelihood == "amplitude" else found.deviance
+        # d/dO* of 4 (R - A)^2 is -4 conj(P) chi, by parts twice that; of the deviance,
+        # 2 rate (1 - k / rate), with chi half of its ratio, the same
+        return float(np.nansum(loss)), -8.0 * self.counts_per_unit * planes["pull"]
+
     # -- between host and device ---------------------------------------------------------
+
+    def _held(self, state: State, tile: Tile) -> dict[str, Any]:
+        values = {**self._common(state), **self._planes(state, tile)}
+        return {name: ops.convert_to_tensor(value) for name, value in values.items()}
+
+    def _nothing(self) -> dict[str, Any]:
+        names = ("pull_re", "pull_im", "light", "missing")
+        return {name: np.zeros(self.shape, np.float32) for name in names}
 
     def _slices(self, tile: Tile) -> tuple[slice, slice]:
         (y, x), (height, width) = tile.corner, self.shape

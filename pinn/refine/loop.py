@@ -20,6 +20,7 @@ from pinn.refine.state import State
 
 GROWTH = 1.2  # an epoch whose likelihood is worse than the best by this factor is taken back
 MOST_REJECTED = 6
+OVER, STOPPED = "the time is over", "stopped on request"
 _DAMPED = 0.7  # share of a least-squares change of intensities and weights that is made
 
 
@@ -100,9 +101,9 @@ class Loop:
             if self._settled():
                 self.ended = "the likelihood no longer improves"
         except OutOfTime:
-            self.ended = "the time is over"
+            self.ended = OVER
         except StopRequested:
-            self.ended = "stopped on request"
+            self.ended = STOPPED
         if not self.best.finite:
             raise DivergedError(
                 "refinement gave values that are not finite from its first step on; look at the "

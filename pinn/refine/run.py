@@ -8,20 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from keras import ops
 
 from pinn.config.refine import RefineConfig
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
 from pinn.ops import likelihood
 from pinn.progress import Progress, StopRequested
-from pinn.refine import checkpoint, polish
+from pinn.refine import checkpoint
 from pinn.refine.engine import Engine
 from pinn.refine.frames import Frames
-from pinn.refine.loop import Clock, Loop, OutOfTime
-from pinn.refine.result import assemble
+from pinn.refine.loop import OVER, STOPPED, Clock, Loop, OutOfTime
+from pinn.refine.polish import polish
+from pinn.refine.result import FLOOR, assemble
 from pinn.refine.start import begin
 from pinn.refine.state import State
 from pinn.results import Reconstruction
+from pinn.trust.halves import correlate, interleaved
 
 _SCALE_FRAMES = 512  # whose amplitudes set the scale of the start
 
@@ -75,30 +78,92 @@ def refine(
     if known is not None:
         loop.best, loop.energy, loop.rejected = known.best, known.energy, known.rejected
 
-    def made(loop: Loop, state: State, judge: bool = True, ended: str = "") -> Reconstruction:
-        return assemble(scan, rows, first, loop, state, config, start, judge, ended, began)
+    def made(state: State, judge: bool, ended: str, halves: Any = None) -> Reconstruction:
+        return assemble(
+            scan, rows, first, loop, state, config, start, judge, ended, began, halves
+        )
 
     def after_epoch(loop: Loop) -> None:
         if kept is not None:
             kept.save(loop)
         if watch is not None:
-            watch(made(loop, loop.state, judge=False))
+            watch(made(loop.state, judge=False, ended="in progress"))
 
     loop.run(progress, after_epoch)
-    ended, best = loop.ended, loop.best
-    if config.polish and ended not in ("the time is over", "stopped on request"):
-        try:
-            best = polish.polish(engine, best, config, clock, progress)
-        except (OutOfTime, StopRequested):
-            ended = "stopped on request while polishing"
-    result = made(loop, best, ended=ended)
-    return result
+    ended, best, halves = loop.ended, loop.best, None
+    cut = ended in (OVER, STOPPED)
+    try:
+        if config.polish and not cut:
+            best = polish(engine, best, config, clock, progress)
+        if config.split_half and config.update_object and not cut:
+            halves = _halves(scan, rows, best, config, clock, progress)
+    except OutOfTime:
+        ended = OVER
+    except StopRequested:
+        ended = STOPPED
+    return made(best, judge=True, ended=ended, halves=halves)
+
+
+def _halves(
+    scan: Scan,
+    rows: np.ndarray,
+    best: State,
+    config: RefineConfig,
+    clock: Clock,
+    progress: Callable[[Progress], None] | None,
+) -> dict[str, Any] | None:
+    """Refine two halves of the frames, each from a flat object and the scan's own probe, and
+    compare: positions, intensities and background are those of the whole."""
+    side, pictures = interleaved(best.positions), []
+    alone = config.replace(
+        update_positions=False, position_model="free", update_factors=False, background="none",
+        polish=0, split_half=False, seconds=None,
+    )  # fmt: skip
+    for half in (0, 1):
+        chosen = np.flatnonzero(side == half)
+        if len(chosen) < 2:
+            return None
+        frames = Frames(scan, rows[chosen])
+        state = begin(scan, alone, None, rows[chosen], frames.factor)
+        # on the canvas of the whole, so that the two lie pixel on pixel
+        state.object = np.ones_like(best.object)
+        state.velocity = np.zeros_like(best.object)
+        state.origin, state.positions = best.origin.copy(), best.positions[chosen].copy()
+        state.factors, state.background = best.factors[chosen].copy(), best.background.copy()
+        _, unit = counts_per_unit(frames.factor)
+        engine = Engine(frames, alone, unit, state)
+        set_scale(engine, state, fixed_object=False)
+        loop = Loop(engine, state, state.positions.copy(), alone, clock, f"half {half + 1}")
+        loop.run(progress)
+        if loop.ended == OVER:
+            raise OutOfTime
+        if loop.ended == STOPPED:
+            raise StopRequested
+        _, planes = engine.judge(loop.best)
+        pictures.append((loop.best.object, planes["light"]))
+    (one, light), (other, other_light) = pictures
+    both = (light > FLOOR * light.max()) & (other_light > FLOOR * other_light.max())
+    return correlate(one, aligned(other, one, both), both)
+
+
+def aligned(image: np.ndarray, like: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """An image without what two refinements need not share: a factor and a phase ramp."""
+    for _ in range(3):
+        product = np.where(valid, like * np.conj(image), 0)
+        slopes = [
+            np.angle(np.sum(product[1:] * np.conj(product[:-1]))),
+            np.angle(np.sum(product[:, 1:] * np.conj(product[:, :-1]))),
+        ]
+        lines = [np.exp(1j * g * np.arange(n)) for g, n in zip(slopes, image.shape, strict=True)]
+        image = image * lines[0][:, None] * lines[1]
+    factor = np.sum(np.where(valid, like * np.conj(image), 0)) / np.sum(
+        np.where(valid, np.abs(image) ** 2, 0)
+    )
+    return np.asarray(image * factor)
 
 
 def counts_per_unit(factor: float) -> tuple[bool, float]:
     """Whether the numbers are counts, and Poisson counts per unit of normalised intensity."""
-    from keras import ops
-
     unit, _ = likelihood.brightness(ops.convert_to_tensor(np.array([factor], np.float32)))
     own = float(ops.convert_to_numpy(unit)[0])
     return own == 1.0, own / factor**2

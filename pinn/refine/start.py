@@ -61,6 +61,9 @@ def begin(
         positions=positions,
         background=np.full((N, N), faint, np.float32),
     )
+    if scan.probe_weights is not None and (start is None or start.probe is None):
+        known = min(V, scan.probe_weights.shape[1])
+        state.shares[:, :known] = scan.probe_weights[rows][:, :known]
     if start is not None:
         _carry(state, start, rows, config, factor)
     return state

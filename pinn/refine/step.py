@@ -308,8 +308,9 @@ class Step:
         frames of `conj(P) chi`, `|P|^2`, `|chi|^2`.
 
         Returns:
-            The new sums, and of each frame what `report` says, `measured_root` and `root_root`
-            (`sum A R` and `sum R^2` over fitted pixels) besides.
+            The new sums, and of each frame what `report` says, `measured_root`, `root_root`
+            and `distance` (`sum A R`, `sum R^2` and `4 sum (A - R)^2` over fitted pixels, the
+            latter in counts) besides.
         """
         w = self.waves(state, batch)
         re, im, light = self.object_sums(state, batch, w)
@@ -325,6 +326,8 @@ class Step:
         }
         out = self.report(w)
         out["measured_root"] = ops.sum(w.fitted * w.measured * w.root, axis=(1, 2))
+        off = w.measured - w.root
+        out["distance"] = 4.0 * self.static.counts_per_unit * ops.sum(w.fitted * off * off, (1, 2))
         out["root_root"] = ops.sum(w.fitted * w.rate, axis=(1, 2))
         return new, out
 
