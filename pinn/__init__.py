@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pinn.live import Reconstructor
     from pinn.metrics import evaluate
     from pinn.progress import Progress, StopRequested
-    from pinn.refine.run import refine
+    from pinn.refinement.run import refine
     from pinn.results import Reconstruction
     from pinn.simulate.config import SimulateConfig
     from pinn.studies import study
@@ -47,12 +47,12 @@ _HOMES = {
     "load_model": "pinn.trained",
     "load_reconstruction": "pinn.io.product",
     "reconstruct": "pinn.inference",
-    "refine": "pinn.refine.run",
+    "refine": "pinn.refinement.run",
     "study": "pinn.studies",
     "train": "pinn.training",
 }
 _MODULES = {"check", "remote", "simulate"}
-_ON_KERAS = {"pinn.inference", "pinn.live", "pinn.refine.run", "pinn.trained", "pinn.training"}
+_ON_KERAS = {"pinn.inference", "pinn.live", "pinn.refinement.run", "pinn.trained", "pinn.training"}
 
 __all__ = [
     "Model",

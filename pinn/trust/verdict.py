@@ -134,8 +134,8 @@ def facts_of(recon: Reconstruction, independent: bool = False) -> Facts:
 def _agreement(frequency: float, independent: bool) -> str:
     if independent:
         return (
-            f"independent halves agree up to {frequency:.2g} cycles per pixel (a resolution of "
-            f"{0.5 / max(frequency, 1e-3):.2g} pixels)"
+            f"independent halves agree up to {frequency:.2g} cycles per pixel (half a period of "
+            f"{0.5 / max(frequency, 1e-3):.2g} px)"
         )
     return (
         f"two halves agree up to {frequency:.2g} cycles per pixel, which is consistency of one "

@@ -7,7 +7,7 @@ import numpy as np
 from pinn.config.refine import RefineConfig
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
-from pinn.refine.state import State
+from pinn.refinement.state import State
 from pinn.results import Reconstruction
 
 WEAK = 0.05  # power of a probe mode that is added, relative to the one before

@@ -15,11 +15,11 @@ from pinn.data.fingerprint import digest
 from pinn.data.scan import Scan
 from pinn.errors import ArchiveError
 from pinn.io.atomic import atomic_path
-from pinn.refine.state import State
+from pinn.refinement.state import State
 from pinn.results import Reconstruction
 
 if TYPE_CHECKING:
-    from pinn.refine.loop import Loop
+    from pinn.refinement.loop import Loop
 
 NAME = "refinement.h5"
 # What may differ between the parts of one refinement: how long it goes, and what comes after.

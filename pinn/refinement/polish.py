@@ -13,9 +13,9 @@ from scipy.optimize import minimize
 
 from pinn.config.refine import RefineConfig
 from pinn.progress import Progress
-from pinn.refine.engine import Engine
-from pinn.refine.loop import Clock
-from pinn.refine.state import State
+from pinn.refinement.engine import Engine
+from pinn.refinement.loop import Clock
+from pinn.refinement.state import State
 
 
 def polish(

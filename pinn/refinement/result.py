@@ -10,14 +10,14 @@ import numpy as np
 from pinn import backend
 from pinn.config.refine import RefineConfig
 from pinn.data.scan import Scan
-from pinn.refine.state import State
+from pinn.refinement.state import State
 from pinn.results import Reconstruction
 from pinn.trust import noise
 from pinn.trust.likelihood import frame_rates
 from pinn.trust.verdict import facts_of, verdict
 
 if TYPE_CHECKING:
-    from pinn.refine.loop import Loop
+    from pinn.refinement.loop import Loop
 
 FLOOR = 1e-2  # pixels with less light than this share of the brightest are left out
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pinn.refine.state import State
+from pinn.refinement.state import State
 
 
 def energy(probe: np.ndarray) -> float:

@@ -13,10 +13,10 @@ import numpy as np
 from pinn.config.refine import RefineConfig
 from pinn.errors import DivergedError
 from pinn.progress import Progress, StopRequested
-from pinn.refine import gauge
-from pinn.refine.engine import Engine, Pass
-from pinn.refine.start import support
-from pinn.refine.state import State
+from pinn.refinement import gauge
+from pinn.refinement.engine import Engine, Pass
+from pinn.refinement.start import support
+from pinn.refinement.state import State
 
 GROWTH = 1.2  # an epoch whose likelihood is worse than the best by this factor is taken back
 MOST_REJECTED = 6

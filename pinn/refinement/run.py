@@ -15,14 +15,14 @@ from pinn.data.scan import Scan
 from pinn.errors import ScanError
 from pinn.ops import likelihood
 from pinn.progress import Progress, StopRequested
-from pinn.refine import checkpoint
-from pinn.refine.engine import Engine
-from pinn.refine.frames import Frames
-from pinn.refine.loop import OVER, STOPPED, Clock, Loop, OutOfTime
-from pinn.refine.polish import polish
-from pinn.refine.result import FLOOR, assemble
-from pinn.refine.start import begin
-from pinn.refine.state import State
+from pinn.refinement import checkpoint
+from pinn.refinement.engine import Engine
+from pinn.refinement.frames import Frames
+from pinn.refinement.loop import OVER, STOPPED, Clock, Loop, OutOfTime
+from pinn.refinement.polish import polish
+from pinn.refinement.result import FLOOR, assemble
+from pinn.refinement.start import begin
+from pinn.refinement.state import State
 from pinn.results import Reconstruction
 from pinn.trust.halves import correlate, interleaved
 

@@ -11,10 +11,10 @@ from keras import ops
 
 from pinn import backend
 from pinn.config.refine import RefineConfig
-from pinn.refine.frames import Frames
-from pinn.refine.state import State
-from pinn.refine.step import Static, Step, accelerate
-from pinn.refine.tiles import Tile, tile_scan
+from pinn.refinement.frames import Frames
+from pinn.refinement.state import State
+from pinn.refinement.step import Static, Step, accelerate
+from pinn.refinement.tiles import Tile, tile_scan
 
 _TILE_BATCHES = 8  # pixels of a tile, in patches of a batch
 _TILE_PIXELS = 1 << 18  # and no fewer than these
