@@ -91,9 +91,7 @@ def command(
             begin = pinn.reconstruct(
                 loaded, trained, likelihood=False, consistency=False, progress=report
             )
-        recon = pinn.refine(
-            loaded, begin, config, output=output, resume=resume, progress=watch
-        )
+        recon = pinn.refine(loaded, begin, config, output=output, resume=resume, progress=watch)
     history = recon.statistics["history"]
     if history:
         from pinn.pictures import write_loss, write_probe

@@ -110,5 +110,5 @@ def _write(group: h5py.Group, state: State) -> None:
 
 def _read(group: h5py.Group) -> State:
     facts = json.loads(group.attrs["facts"])
-    arrays = {name: np.asarray(dataset[()]) for name, dataset in group.items()}
-    return State(**arrays, **facts)
+    values: dict[str, Any] = {name: np.asarray(dataset[()]) for name, dataset in group.items()}
+    return State(**values, **facts)

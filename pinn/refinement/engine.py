@@ -100,7 +100,7 @@ class Engine:
         )
         self._update = backend.compile_function(Step(self.static).update)
         self._accelerate = backend.compile_function(accelerate)
-        whole = Static(self.N, counts_per_unit, poisson=self.static.poisson)
+        whole = Static(self.N, counts_per_unit, self.static.poisson, poisson_limit=float("inf"))
         self._judge = backend.compile_function(Step(whole).judge)
 
     def epoch(
@@ -128,7 +128,9 @@ class Engine:
                     for first in range(0, len(order), self.size):
                         before(done)
                         rows = order[first : first + self.size]
-                        values, out = self._update(values, self._batch(state, tile, rows), on_device)
+                        values, out = self._update(
+                            values, self._batch(state, tile, rows), on_device
+                        )
                         outputs.append((rows, out))
                         done, steps = done + len(rows), steps + 1
                         if momentum and (
@@ -273,6 +275,11 @@ class Engine:
                 if name not in found:
                     found[name] = np.full((M, *values.shape[1:]), np.nan)
                 found[name][rows] = values
-        names = ("deviance", "pixels", "held_deviance", "held_pixels")
         unseen = np.full(M, np.nan)
-        return Pass(*(found.pop(name, unseen) for name in names), others=found)
+        return Pass(
+            deviance=found.pop("deviance", unseen),
+            pixels=found.pop("pixels", unseen),
+            held_deviance=found.pop("held_deviance", unseen),
+            held_pixels=found.pop("held_pixels", unseen),
+            others=found,
+        )

@@ -41,7 +41,7 @@ def orthogonalise(state: State) -> None:
     A unitary mix of modes leaves every measured intensity as it is (Thibault and Menzel, Nature
     494, 68, 2013).
     """
-    V, P = state.probe.shape[:2]
+    P = state.probe.shape[1]
     if P == 1:
         return
     flat = state.probe[0].reshape(P, -1).astype(np.complex128)
@@ -66,7 +66,9 @@ def fix_variations(state: State) -> None:
     values, vectors = np.linalg.eigh(pair @ pair.T)
     root = vectors * np.sqrt(np.maximum(values, 0.0))  # pair = root @ orthonormal rows
     rows = np.divide(
-        vectors.T @ pair, np.sqrt(np.maximum(values, 1e-30))[:, None], where=values[:, None] > 1e-20,
+        vectors.T @ pair,
+        np.sqrt(np.maximum(values, 1e-30))[:, None],
+        where=values[:, None] > 1e-20,
         out=np.zeros_like(pair),
     )
     u, s, vt = np.linalg.svd(rest @ root, full_matrices=False)

@@ -127,9 +127,7 @@ class Loop:
             if progress is not None:
                 rate = done / max(time.perf_counter() - since, 1e-9)
                 work = state.epoch * total + done
-                progress(
-                    Progress(self.stage, work, c.epochs * total, rate, number, c.epochs)
-                )
+                progress(Progress(self.stage, work, c.epochs * total, rate, number, c.epochs))
 
         try:
             found = self.engine.epoch(state, lengths, c.momentum, before_batch)
@@ -162,8 +160,13 @@ class Loop:
             work = number * total
             progress(
                 Progress(
-                    self.stage, work, c.epochs * total, epoch=number, epochs=c.epochs,
-                    loss=row["deviance"], val_loss=row["held_deviance"],
+                    self.stage,
+                    work,
+                    c.epochs * total,
+                    epoch=number,
+                    epochs=c.epochs,
+                    loss=row["deviance"],
+                    val_loss=row["held_deviance"],
                 )
             )
 

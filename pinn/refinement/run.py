@@ -79,9 +79,7 @@ def refine(
         loop.best, loop.energy, loop.rejected = known.best, known.energy, known.rejected
 
     def made(state: State, judge: bool, ended: str, halves: Any = None) -> Reconstruction:
-        return assemble(
-            scan, rows, first, loop, state, config, start, judge, ended, began, halves
-        )
+        return assemble(scan, rows, first, loop, state, config, start, judge, ended, began, halves)
 
     def after_epoch(loop: Loop) -> None:
         if kept is not None:

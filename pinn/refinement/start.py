@@ -183,7 +183,7 @@ def _carry(
     """Intensities, weights and background of a start that has them."""
     places = {int(frame): k for k, frame in enumerate(start.frame_indices)}
     both = [(k, places[int(row)]) for k, row in enumerate(rows) if int(row) in places]
-    mine, theirs = (np.array(part, int) for part in zip(*both, strict=True)) if both else ([], [])
+    mine, theirs = np.array(both, np.int64).reshape(-1, 2).T
     if start.frame_factors is not None:
         state.factors[mine] = start.frame_factors[theirs]
     if start.probe_weights is not None:

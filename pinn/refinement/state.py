@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -40,12 +40,8 @@ class State:
 
     def copy(self) -> State:
         """An independent copy."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        copied = {
-            name: value.copy() if isinstance(value, np.ndarray) else value
-            for name, value in values.items()
-        }
-        return State(**{**copied, "history": [dict(row) for row in self.history]})
+        arrays = {name: array.copy() for name, array in self.arrays().items()}
+        return replace(self, **arrays, history=[dict(row) for row in self.history])  # type: ignore[arg-type]
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything that is an array, by name."""

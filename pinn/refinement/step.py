@@ -26,9 +26,6 @@ from pinn.ops.pairs import Pair, Tensor
 State = dict[str, Tensor]
 Batch = dict[str, Tensor]
 
-# Largest change of an amplitude that a Poisson step asks for, relative to the amplitude: a count
-# where next to none was expected must not throw the whole wave.
-_POISSON_LIMIT = 20.0
 _TINY = 1e-12
 
 
@@ -40,6 +37,8 @@ class Static:
         N: side of a frame.
         counts_per_unit: Poisson counts per unit of normalised intensity.
         poisson: the Poisson likelihood, else amplitudes.
+        poisson_limit: largest change of an amplitude that a Poisson step asks for, relative to the
+            amplitude: a count where next to none was expected must not throw the whole wave.
         held_out: share of pixels that are not fitted.
         object, probe, positions, factors, variations, background: whether these change.
         object_damping, probe_damping: see `RefineConfig`.
@@ -49,6 +48,7 @@ class Static:
     N: int
     counts_per_unit: float
     poisson: bool = False
+    poisson_limit: float = 20.0
     held_out: float = 0.0
     object: bool = True
     probe: bool = False
@@ -167,7 +167,7 @@ class Step:
         unit = self.static.counts_per_unit
         floor = likelihood.RATE_FLOOR / unit
         change = 0.5 * ((measured * measured - rate) / (rate + floor))
-        return ops.minimum(change, _POISSON_LIMIT)
+        return ops.minimum(change, self.static.poisson_limit)
 
     def report(self, w: Waves) -> dict[str, Tensor]:
         """Deviance and number of pixels of each frame `(B,)`, fitted and held out."""
@@ -234,9 +234,7 @@ class Step:
         if s.tv:
             pull = priors.total_variation_slope(obj)
             lit = light / (light + s.object_damping * peak + _TINY)
-            obj = tuple(
-                part - length * s.tv * lit * p for part, p in zip(obj, pull, strict=True)
-            )
+            obj = tuple(part - length * s.tv * lit * p for part, p in zip(obj, pull, strict=True))
         return {"object_re": obj[0], "object_im": obj[1]}
 
     def step_probe(self, state: State, batch: Batch, w: Waves, length: Tensor) -> State:
