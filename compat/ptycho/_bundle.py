@@ -46,10 +46,17 @@ _last = _Last()
 
 
 def remember(model: Model, backend: str | None = None) -> DiffractionToObject:
-    """Make a model the one that `save` saves, and write what it is into the legacy dictionary."""
+    """Make a model the one that `save` saves; its results go into the legacy dictionary."""
     scale = 1.0 / model.exposure_factor
     instance = DiffractionToObject(model, scale, backend)
     _last.model = instance
+    LEGACY.cfg["intensity_scale"] = scale
+    LEGACY.cfg["probe"] = model.probe()[0]
+    return instance
+
+
+def _write_network(model: Model) -> None:
+    """The network of an archive into the legacy dictionary, as loading it does."""
     from pinn.io.legacy import to_legacy
 
     told = to_legacy(model.config).config.model
@@ -57,9 +64,6 @@ def remember(model: Model, backend: str | None = None) -> DiffractionToObject:
         value = getattr(told, one.name)
         if value is not None:
             LEGACY.cfg[KEY_MAPPINGS.get(one.name, one.name)] = value
-    LEGACY.cfg["intensity_scale"] = scale
-    LEGACY.cfg["probe"] = model.probe()[0]
-    return instance
 
 
 def last() -> DiffractionToObject:
@@ -160,6 +164,7 @@ def load_inference_bundle(
         except ArchiveError as error:  # of a copy that nobody knows the name of
             raise ArchiveError(str(error).replace(str(archive), str(path))) from None
     _log.info("loaded %s: network %s, N %s", path, model.config.architecture, model.config.N)
+    _write_network(model)
     return remember(model), dict(LEGACY.cfg)
 
 

@@ -79,6 +79,8 @@ def choose(
     if backend is not None:
         config = replace(config, backend=backend, n_images=None)
     model, changed = network(config.model, architecture or os.environ.get(VARIABLE), N)
+    if backend is not None:
+        changed["backend"] = backend
     if dictionary is not None:
         dictionary = {**dictionary, **{k: v for k, v in changed.items() if k in dictionary}}
     asked = to_pinn(

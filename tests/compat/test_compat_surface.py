@@ -40,6 +40,9 @@ CALLS = {
     "ptycho.raw_data:RawData.from_coords_without_pc": (
         "xcoords ycoords diff3d probeGuess scan_index objectGuess"
     ),
+    "ptycho.raw_data:RawData.from_simulation": (
+        "xcoords ycoords probeGuess objectGuess scan_index"
+    ),
     "ptycho.raw_data:RawData.generate_grouped_data": (
         "self N K nsamples dataset_path seed sequential_sampling gridsize enable_oversampling "
         "neighbor_pool_size"
