@@ -2,10 +2,10 @@
 
     KERAS_BACKEND=jax python benchmarks/refinement.py --output FOLDER
 
-Leaves under a defocused probe, 64 x 64 pixels, 400 frames, 1e6 photons, 80 percent linear overlap, if the
-case says nothing else. One line of JSON for each case in FOLDER/cases.jsonl; cases that are there
-are not made again. Positions: RMS of both coordinates after the mean error is taken off, and how
-many are further off than half a pixel.
+Leaves under a defocused probe, 64 x 64 pixels, 400 frames, 1e6 photons, 80 percent linear
+overlap, if the case says nothing else. One line of JSON for each case in FOLDER/cases.jsonl; cases
+that are there are not made again. Positions: RMS of both coordinates after the median error is
+taken off, and how many are further off than half a pixel.
 """
 
 from __future__ import annotations
