@@ -397,7 +397,7 @@ def test_a_good_result_is_not_praised_and_claims_no_resolution():
     assert "0.05 of the object's modulus" in sentence and "1.5 times" in sentence
     assert "0.3 cycles per pixel, which is consistency of one method and no resolution" in sentence
     assert sentence.count(".") - sentence.count("0.") - sentence.count("1.") == 1
-    assert "resolution of 1.7 pixels" in verdict(dataclasses.replace(GOOD, independent=True))
+    assert "half a period of 1.7 px" in verdict(dataclasses.replace(GOOD, independent=True))
 
 
 @pytest.mark.parametrize(
