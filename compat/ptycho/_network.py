@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,13 +60,17 @@ class DiffractionToObject:
             verbose: not used.
 
         Returns:
-            `(B, N, N, 1)` complex64: the object around the middle of each group.
+            `(B, N, N, 1)` complex64: the object around the middle of each group. Of groups of
+            another gridsize than the model's, made by `loader.load`, the frames are grouped anew,
+            one group for each; `reassemble_position` takes these with the old offsets.
 
         Raises:
             ScanError: another size than the network's, or values that are not finite.
         """
         scaled, offsets = inputs
         origin = origin_of(scaled)
+        if origin is not None and origin.members.shape[1] != self.model.config.gridsize**2:
+            return self._regrouped(origin, batch_size)
         frames = np.asarray(scaled, np.float32) / np.float32(self.intensity_scale)
         config = self.model.config
         B, C = len(frames), config.gridsize**2
@@ -106,6 +111,30 @@ class DiffractionToObject:
             found.context = Context(
                 origin.raw, origin.members, probe, weights, self._dead(), factor
             )
+        return found
+
+    def _regrouped(self, origin: Origin, batch_size: int | None) -> Patches:
+        """Patches of the same frames, in groups as this model takes them."""
+        from pinn.data.grouping import groups_for_inference
+        from ptycho._container import container_of
+
+        config, raw = self.model.config, origin.raw
+        _log.info(
+            "groups of %s frame(s) were asked for, but this model was trained with gridsize %s: "
+            "that counts, and the frames are grouped anew",
+            origin.members.shape[1],
+            config.gridsize,
+        )
+        scan = raw.scan()
+        if scan.N != config.N:
+            raise ScanError(
+                f"frames are {scan.N} x {scan.N}, but this model takes {config.N} x {config.N}"
+            )
+        members = groups_for_inference(scan.positions_px, config.gridsize, scan.scan_index).indices
+        made = container_of(raw.grouped(members[np.unique(origin.members)]), raw.probeGuess)
+        found = self.predict([made.X * self.intensity_scale, made.local_offsets], batch_size)
+        assert found.context is not None
+        found.context = replace(found.context, asked=origin.members)
         return found
 
     def _masked(self, frames: np.ndarray, origin: Origin | None, size: int) -> np.ndarray:

@@ -27,6 +27,8 @@ class Context:
         weights: `(B, N, N)` or `(B, 1, 1)` times one `(N, N)`: weight of each patch.
         dead: bool `(N, N)`, pixels that training had masked; or None.
         factor: exposure factor.
+        asked: `(b, c)`, numbers of the frames of the groups that were asked for, where the network
+            takes others.
     """
 
     raw: RawData
@@ -35,6 +37,13 @@ class Context:
     weights: np.ndarray
     dead: np.ndarray | None
     factor: float
+    asked: np.ndarray | None = None
+
+    @property
+    def places(self) -> np.ndarray:
+        """Middles `(B, 2)` [y, x] of the groups."""
+        middles: np.ndarray = self.raw.positions[self.members].mean(1)
+        return middles
 
     @property
     def anchor(self) -> np.ndarray:
@@ -59,10 +68,13 @@ class Patches(np.ndarray):
         self.context = None
 
     def belongs_to(self, places: np.ndarray) -> bool:
-        """Whether these are the middles `(n, 2)` [y, x] of the groups it was predicted from."""
-        if self.context is None or len(self.context.members) != len(places):
+        """Whether these are the middles `(n, 2)` [y, x] of the groups that were asked for."""
+        if self.context is None:
             return False
-        own = self.context.raw.positions[self.context.members].mean(1)
+        asked = self.context.members if self.context.asked is None else self.context.asked
+        if places.shape != (len(asked), 2):
+            return False
+        own = self.context.raw.positions[asked].mean(1)
         return bool(np.allclose(own, places, rtol=0, atol=1e-6))
 
 

@@ -32,7 +32,8 @@ def reassemble_position(
 
     Returns:
         `(H, W, 1)` complex64. Pixel `[H/2, W/2]` is at the mean of the offsets; for offsets of a
-        container of `RawData.from_coords_without_pc` at the midrange of the positions.
+        container of `RawData.from_coords_without_pc` at the midrange of the positions, in
+        ptychodus at the centre of the product's object.
 
     Raises:
         ScanError: shapes that do not belong together, or an odd or impossible M.
@@ -41,14 +42,14 @@ def reassemble_position(
     places = np.asarray(global_offsets, np.float64)
     if patches.ndim == 4 and patches.shape[-1] == 1:
         patches = patches[..., 0]
+    places = places.reshape(-1, 2)[:, ::-1] if places.size % 2 == 0 else places
+    if isinstance(obj_tensor, Patches) and obj_tensor.belongs_to(places):
+        return _stitched(obj_tensor, patches)[..., None]
     if patches.ndim != 3 or places.size != 2 * len(patches) or not len(patches):
         raise ScanError(
-            f"patches are {np.shape(obj_tensor)} and offsets {places.shape}, but (n, N, N, 1) and "
+            f"patches are {np.shape(obj_tensor)} and offsets {np.shape(global_offsets)}, but (n, N, N, 1) and "
             "(n, 1, 2, 1) are required"
         )
-    places = places.reshape(-1, 2)[:, ::-1]
-    if isinstance(obj_tensor, Patches) and obj_tensor.belongs_to(places):
-        return _stitched(obj_tensor, patches, places)[..., None]
     if not (0 < M <= patches.shape[1] and M % 2 == 0):
         raise ScanError(
             f"M is {M}, but an even number from 2 to the side of a patch, {patches.shape[1]}, is "
@@ -61,12 +62,13 @@ def reassemble_position(
     return legacy_reassemble(patches, places, M, anchor)[..., None]
 
 
-def _stitched(known: Patches, patches: np.ndarray, places: np.ndarray) -> np.ndarray:
+def _stitched(known: Patches, patches: np.ndarray) -> np.ndarray:
     from pinn.contrast import calibrate
     from pinn.stitching import Canvas, bilinear_shift
 
     context = known.context
     assert context is not None
+    places = context.places
     N = patches.shape[1]
     canvas = Canvas(N + 1, (float(context.anchor[0]), float(context.anchor[1])))
     canvas.reserve(places)

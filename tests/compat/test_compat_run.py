@@ -185,14 +185,48 @@ def test_a_fresh_process_opens_the_archive(folder, tmp_path):
     np.testing.assert_allclose(np.load(place), obj, rtol=0, atol=1e-5 * np.abs(obj).max())
 
 
-def test_groups_of_four_are_merged_and_stitched(tmp_path):
+@pytest.fixture(scope="module")
+def of_four(tmp_path_factory):
+    """A model that takes groups of four."""
+    LEGACY.reset()
+    place = tmp_path_factory.mktemp("four")
+    run_cdi_example(small.raw_of(small.arrays()), None, asked(gridsize=2))
+    ptycho.model_manager.save(place)
+    return place
+
+
+def test_groups_of_four_are_merged_and_stitched(of_four):
     found = small.arrays()
-    raw = small.raw_of(found)
-    run_cdi_example(raw, None, asked(gridsize=2))
-    ptycho.model_manager.save(tmp_path)
-    patches, obj, _, _ = reconstruct(tmp_path, found, gridsize=2)
+    patches, obj, _, _ = reconstruct(of_four, found, gridsize=2)
     assert patches.shape == (40, 16, 16, 1)
     assert correlation(np.squeeze(obj), found) > 0.6
+
+
+def test_the_gridsize_of_the_model_counts_not_that_of_the_caller(of_four, caplog):
+    """ptychodus asks for groups as its settings say, whatever model it has opened."""
+    found = small.arrays()
+    with caplog.at_level("INFO", "ptycho"):
+        patches, obj, container, model = reconstruct(of_four, found, gridsize=1)
+    assert container.X.shape[-1] == 1
+    assert "trained with gridsize 2: that counts" in caplog.text
+    assert patches.shape == (40, 16, 16, 1)
+    # each frame with its nearest, and as good as groups of the right size
+    members = patches.context.members
+    assert np.array_equal(members[:, 0], np.arange(40)) and members.shape == (40, 4)
+    own = reconstruct(of_four, found, gridsize=2)[1]
+    ours = correlation(np.squeeze(obj), found)
+    assert ours > 0.6 and ours > correlation(np.squeeze(own), found) - 0.02
+
+
+def test_single_frames_where_groups_of_four_were_asked_for(folder):
+    found = small.arrays(probe_modes=2)
+    expected = reconstruct(folder, found)[1]
+    patches, obj, container, _ = reconstruct(folder, found, gridsize=2)
+    assert container.X.shape[-1] == 4 and patches.shape == (40, 16, 16, 1)
+    np.testing.assert_allclose(obj, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    # offsets that are not those of the container belong to other patches
+    with pytest.raises(ScanError, match=r"patches are|belong"):
+        reassemble_position(patches, container.global_offsets[:-1])
 
 
 def test_stitching_at_once_and_the_losses(tmp_path):
