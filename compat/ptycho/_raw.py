@@ -15,6 +15,7 @@ import numpy as np
 
 from pinn.errors import ConfigError, ScanError
 from ptycho._grouped import Grouped
+from ptycho._middle import in_ptychodus, middle_for_ptychodus
 
 if TYPE_CHECKING:
     from pinn.data.scan import Scan
@@ -109,8 +110,9 @@ class RawData:
     ) -> RawData:
         """From arrays, without nominal positions; see the class.
 
-        An object stitched from it has the midrange of its positions in its middle, which is where
-        ptychodus puts the middle of any result.
+        An object stitched from it has the midrange of its positions in its middle. ptychodus puts
+        the middle of any result at the centre of the object it came with, `objectGuess`: in its
+        processes that is in the middle.
         """
         made = cls(
             xcoords,
@@ -121,6 +123,8 @@ class RawData:
             objectGuess=objectGuess,
         )
         made.centred_on = "midrange"
+        if made.objectGuess is not None and in_ptychodus():
+            made._middle = middle_for_ptychodus(made.objectGuess.shape, made.positions)
         return made
 
     @classmethod
@@ -193,6 +197,7 @@ class RawData:
         return made
 
     _valid_mask: Any = None
+    _middle: np.ndarray | None = None
 
     # -- what it holds -------------------------------------------------------------------
 
@@ -221,6 +226,8 @@ class RawData:
     @property
     def anchor(self) -> np.ndarray:
         """(y, x) that comes to lie in the middle of a stitched object."""
+        if self._middle is not None:
+            return self._middle
         places = self.positions
         if self.centred_on == "mean":
             return places.mean(0)
@@ -372,6 +379,7 @@ class RawData:
         """Some of the frames, as `load_data` leaves them."""
         chosen = RawData._of_scan(self.scan().select(rows))
         chosen.centred_on, chosen.metadata = self.centred_on, self.metadata
+        chosen._middle = self._middle
         chosen.sample_indices = np.asarray(rows)
         return chosen
 
