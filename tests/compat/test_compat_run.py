@@ -206,7 +206,7 @@ def test_the_gridsize_of_the_model_counts_not_that_of_the_caller(of_four, caplog
     """ptychodus asks for groups as its settings say, whatever model it has opened."""
     found = small.arrays()
     with caplog.at_level("INFO", "ptycho"):
-        patches, obj, container, model = reconstruct(of_four, found, gridsize=1)
+        patches, obj, container, _ = reconstruct(of_four, found, gridsize=1)
     assert container.X.shape[-1] == 1
     assert "trained with gridsize 2: that counts" in caplog.text
     assert patches.shape == (40, 16, 16, 1)
