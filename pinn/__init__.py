@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from pinn import check, remote, simulate
-    from pinn.config import ModelConfig, ReconstructConfig, ScanConfig, TrainConfig
+    from pinn.config import ModelConfig, ReconstructConfig, RefineConfig, ScanConfig, TrainConfig
     from pinn.data.scan import Scan
     from pinn.inference import reconstruct
     from pinn.io.convert import convert
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pinn.live import Reconstructor
     from pinn.metrics import evaluate
     from pinn.progress import Progress, StopRequested
+    from pinn.refinement.run import refine
     from pinn.results import Reconstruction
     from pinn.simulate.config import SimulateConfig
     from pinn.studies import study
@@ -34,6 +35,7 @@ _HOMES = {
     "ReconstructConfig": "pinn.config",
     "Reconstruction": "pinn.results",
     "Reconstructor": "pinn.live",
+    "RefineConfig": "pinn.config",
     "Scan": "pinn.data.scan",
     "ScanConfig": "pinn.config",
     "SimulateConfig": "pinn.simulate.config",
@@ -45,11 +47,12 @@ _HOMES = {
     "load_model": "pinn.trained",
     "load_reconstruction": "pinn.io.product",
     "reconstruct": "pinn.inference",
+    "refine": "pinn.refinement.run",
     "study": "pinn.studies",
     "train": "pinn.training",
 }
 _MODULES = {"check", "remote", "simulate"}
-_ON_KERAS = {"pinn.inference", "pinn.live", "pinn.trained", "pinn.training"}
+_ON_KERAS = {"pinn.inference", "pinn.live", "pinn.refinement.run", "pinn.trained", "pinn.training"}
 
 __all__ = [
     "Model",
@@ -58,6 +61,7 @@ __all__ = [
     "ReconstructConfig",
     "Reconstruction",
     "Reconstructor",
+    "RefineConfig",
     "Scan",
     "ScanConfig",
     "SimulateConfig",
@@ -71,6 +75,7 @@ __all__ = [
     "load_model",
     "load_reconstruction",
     "reconstruct",
+    "refine",
     "remote",
     "simulate",
     "study",

@@ -22,6 +22,7 @@ __all__ = [
     "BACKENDS",
     "DEVICES",
     "Selection",
+    "compile_function",
     "compile_inference",
     "deterministic",
     "full_precision",
@@ -167,6 +168,42 @@ def compile_inference(model: Any) -> Callable[[Any], Any]:
         return keras.tree.map_structure(keras.ops.convert_to_numpy, outputs)
 
     return predict
+
+
+def compile_function(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a pure function of tensors, or nested structures of them.
+
+    Its results stay on the device and are given to the next call as they are; NumPy arrays and
+    numbers are taken too. The first argument is used up: its memory may serve the result, so it
+    must not be used again. No gradients are recorded.
+
+    Args:
+        function: on `keras.ops`; every argument is data, nothing is static.
+    """
+    keras = _keras()
+    match keras.config.backend():
+        case "jax":
+            import jax
+
+            return jax.jit(function, donate_argnums=0)
+        case "torch":
+            import torch
+
+            def without_gradients(*inputs: Any) -> Any:
+                with torch.no_grad():
+                    tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
+                    return function(*tensors)
+
+            return without_gradients
+        case _:
+            import tensorflow as tf
+
+            compiled = tf.function(function, autograph=False)
+
+            def with_tensors(*inputs: Any) -> Any:
+                return compiled(*keras.tree.map_structure(tf.convert_to_tensor, inputs))
+
+            return with_tensors
 
 
 def _narrow(array: Any) -> np.ndarray:

@@ -22,6 +22,9 @@ from pinn.progress import Progress, StopRequested
 from pinn.results import Reconstruction
 from pinn.stitching import Canvas
 from pinn.trained import Model
+from pinn.trust.halves import interleaved
+from pinn.trust.network import with_consistency, with_likelihood, with_likeness, with_verdict
+from pinn.trust.unlike import Comparison, chosen_groups, compare, sample_rates
 
 ReadFrames = Callable[[np.ndarray], np.ndarray]
 Locate = Callable[[np.ndarray], np.ndarray]
@@ -56,8 +59,40 @@ class GroupStitcher:
         self._alone = alone and contrast is None and self.members > 1 and not self._whole_group
         backend.full_precision()
         self._predict = compile_predictor(model.network, probe, config, contrast)
+        self.half: Canvas | None = None
+        self._in_half = np.zeros(0, bool)
         self.dark = 0  # groups whose own frame holds no light: their patch of it is left out
         self.seconds = {"read": 0.0, "network": 0.0, "stitch": 0.0}
+
+    @property
+    def frame_by_frame(self) -> bool:
+        """Whether the patch of a frame depends on that frame only."""
+        return self._alone or self.members == 1
+
+    def keep_half(self, in_half: np.ndarray, positions: np.ndarray) -> None:
+        """Add the patches of some frames to the canvas `half` besides.
+
+        Args:
+            in_half: `(M,)` bool. Patches go by the first frame of their group, or by their own
+                frame where they depend on no other.
+            positions: `(M, 2)`, see `Canvas.reserve`.
+        """
+        self.half = Canvas(self.canvas.size, (self.canvas.anchor[0], self.canvas.anchor[1]))
+        self.half.reserve(positions)
+        self._in_half = in_half
+
+    def patches_of(self, frames: np.ndarray) -> np.ndarray:
+        """Object patches `(b, K, N, N)` of groups of frames `(b, C, N, N)`, b at most the batch
+        size; 0 where they have no weight."""
+        batch = np.zeros((self.batch_size, self.N, self.N, self.members), np.float32)
+        batch[: len(frames)] = np.moveaxis(frames, 1, -1)
+        places = np.zeros((self.batch_size, 1 if self._whole_group else self.members, 3))
+        places[..., 2] = 1.0
+        found = self._predict(batch, places.astype(np.float32))[: len(frames), :, :-1, :-1]
+        weight = found[..., 2]
+        known = weight > 1e-6
+        patches = (found[..., 0] + 1j * found[..., 1]) / np.where(known, weight, 1.0)
+        return np.where(known, patches, 0.0)
 
     def run(
         self, groups: np.ndarray, locate: Locate, read: ReadFrames, canvas: Canvas
@@ -92,8 +127,10 @@ class GroupStitcher:
             clock = self._lap("read", clock)
             patches = self._predict(batch, padded)[:count]
             clock = self._lap("network", clock)
-            for corner, group in zip(corners, patches, strict=True):
+            for corner, group, seed in zip(corners, patches, chosen[:, 0], strict=True):
                 canvas.add(corner, group)
+                if self.half is not None and self._in_half[seed]:
+                    self.half.add(corner, group)
             self._lap("stitch", clock)
             yield first + count
 
@@ -122,6 +159,8 @@ class GroupStitcher:
             clock = self._lap("network", clock)
             for rows in members:
                 canvas.add(corners[rows], patches[rows])
+                if self.half is not None and len(own := rows[self._in_half[unique[rows]]]):
+                    self.half.add(corners[own], patches[own])
             self._lap("stitch", clock)
             first += len(chosen)
             yield first
@@ -194,6 +233,8 @@ def reconstruct(
         anchor = (float(mean[0]), float(mean[1]))
     stitcher = GroupStitcher(model, probe, config, anchor, contrast)
     stitcher.canvas.reserve(scan.positions_px)
+    if config.consistency:
+        stitcher.keep_half(interleaved(scan.positions_px) == 0, scan.positions_px)
 
     def read(indices: np.ndarray) -> np.ndarray:
         return encode(*scan.read(indices), factor)
@@ -202,7 +243,7 @@ def reconstruct(
         return scan.positions_px[indices]
 
     total, started, told, shown, done = len(groups), time.perf_counter(), -1, 0, 0
-    notes = list(scan.notes)
+    notes, stopped = list(scan.notes), False
 
     def result(done: int, config: ReconstructConfig, notes: tuple[str, ...] = ()) -> Reconstruction:
         extra: dict[str, Any] = {
@@ -240,12 +281,48 @@ def reconstruct(
                 shown = done * _PARTS // total
                 watch(result(done, config.replace(calibrate=False)))
     except StopRequested:
+        stopped = True
         notes.append(f"stopped on request after {done} of {total} frames")
     if stitcher.dark:
         notes.append(f"{stitcher.dark} frames without light were left out of the picture")
     if scan.scan_index is not None and len(np.unique(scan.scan_index)) > 1:
         notes.append("frames of several scan indices share this canvas, as one object")
-    return result(done, config, tuple(notes))
+    recon = result(done, config, tuple(notes))
+    if stopped:
+        recon.statistics["stopped"] = True
+    if stitcher.half is not None:
+        shared = not stitcher.frame_by_frame
+        recon = with_consistency(recon, stitcher.canvas, stitcher.half, config.synchronise, shared)
+    if config.likelihood:
+        recon = with_likelihood(recon, read, factor**-2, config.batch_size)
+        clock = time.perf_counter()
+        found = _likeness(stitcher, model, probe, groups, scan.positions_px, read, factor, config)
+        recon = recon if found is None else with_likeness(recon, found, clock)
+    return with_verdict(recon)
+
+
+def _likeness(
+    stitcher: GroupStitcher,
+    model: Model,
+    probe: np.ndarray,
+    groups: np.ndarray,
+    positions: np.ndarray,
+    read: ReadFrames,
+    factor: float,
+    config: ReconstructConfig,
+) -> Comparison | None:
+    """How the network explains single groups, against its training."""
+    if config.weighting == "crop":  # what is cropped is not known, but lit
+        return None
+    light = np.sum(np.abs(probe) ** 2, axis=0)
+    merged = model.config.merge == "probe"
+    weight = light / light.max() + 0.01 if merged else np.ones(light.shape)
+    sample = chosen_groups(groups, model.config.N)
+    frames, rates = sample_rates(
+        sample, positions, read, stitcher.patches_of, config.batch_size, weight, probe
+    )
+    counts = np.maximum(frames.astype(np.float64), 0.0) ** 2 / factor**2
+    return compare(counts, rates, frames >= 0, model.history, model.exposure_factor)
 
 
 def assemble(
@@ -270,6 +347,7 @@ def assemble(
         extra: further fields of the `Reconstruction`.
     """
     obj, coverage, origin = canvas.result(synchronise=config.synchronise)
+    disagreement = canvas.disagreement()
     if config.calibrate and len(indices):
         clock = time.perf_counter()
         obj, contrast = calibrate(
@@ -280,6 +358,9 @@ def assemble(
         if "total" in seconds:
             seconds["total"] += seconds["calibrate"]
         found = {name: value for name, value in asdict(contrast).items() if name != "note"}
+        found["applied"] = contrast.note is None
+        # no one knows which part of the spread lies along the mean of the object
+        disagreement *= np.float32(np.hypot(contrast.real, contrast.imaginary) / np.sqrt(2))
         extra["statistics"] = {**extra["statistics"], "contrast": found, "seconds": seconds}
         if contrast.note is not None:
             extra["notes"] = (*extra.get("notes", ()), contrast.note)
@@ -288,10 +369,11 @@ def assemble(
             f"the reconstruction of {name} has values that are not finite; the model or the "
             "frames are damaged"
         )
-    return Reconstruction(
+    recon = Reconstruction(
         object=obj,
         origin_px=origin,
         coverage=coverage,
+        disagreement=np.where(coverage > 0, disagreement, 0.0),
         valid_mask=coverage > 0,
         probe=probe_counts.astype(np.complex64),
         positions_px=positions,
@@ -303,3 +385,4 @@ def assemble(
         scan_name=name,
         **extra,
     )
+    return with_verdict(recon)

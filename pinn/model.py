@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -13,6 +14,7 @@ from pinn.config import ModelConfig
 from pinn.layers.diffraction import FarField
 from pinn.layers.group import GroupMerge, PatchExtraction
 from pinn.layers.normalise import FrameNormaliser
+from pinn.layers.positions import Displacements
 from pinn.layers.probe import Probe, illumination_weight
 from pinn.layers.scale import IntensityScale
 from pinn.networks.registry import build_network
@@ -30,7 +32,8 @@ class PtychoModel(keras.Model):
     exposure factor of the scan, `scan` `(B,)` index of the scan, `weight` `(B,)` 1 or, for groups
     that only fill the last batch, 0. Where the objective asks for them: `labels`
     `(B, K, N, N, 2)` and `labelled` `(B, K, N, N)`, K patches per group; `physics_weight` `(B,)`,
-    one number.
+    one number. Where positions are learned: `frame` `(B, C)`, numbers of the frames through all
+    scans.
 
     Args:
         config: the network and physics.
@@ -38,12 +41,15 @@ class PtychoModel(keras.Model):
         scans: number of scans with a probe and a scale of their own.
         objective: what training minimises.
         contrast: each scan has factors for the deviations of its object, see `contrast`.
+        frames: number of frames of every scan, for positions that are learned; without it there are
+            none.
         precision: in which the network computes, as Keras names it; all else is float32.
 
     Attributes:
         contrast: weight `(scans, 2)`, never trained: factors of the real and the imaginary
             deviation of a group's object from its illuminated mean, before it is diffracted; or
             None.
+        positions: layer of learned displacements, or None.
     """
 
     def __init__(
@@ -54,6 +60,7 @@ class PtychoModel(keras.Model):
         objective: Objective | None = None,
         precision: str = "float32",
         contrast: bool = False,
+        frames: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
         backend.ordered_updates()
@@ -88,6 +95,12 @@ class PtychoModel(keras.Model):
             self.contrast = self.add_weight(
                 name="contrast", shape=(scans, 2), initializer="ones", trainable=False
             )
+        self.positions = None
+        if config.positions_trainable and frames is not None:
+            self.positions = Displacements(
+                frames, config.positions_limit, trainable=physics, name="positions"
+            )
+            self.positions.build()
         self.loss_column = LossColumn(list(self.objective.weights))
         several = list(self.objective.weights) if len(self.objective.weights) > 1 else []
         self.term_means = [keras.metrics.Mean(name=name) for name in several]
@@ -106,12 +119,18 @@ class PtychoModel(keras.Model):
     def group_object(self, patches: Any, inputs: dict[str, Any]) -> Any:
         """Merge patches `(B, C, N, N, 2)` into the object on the group canvas `(B, M, M, 2)`."""
         weights = self.light(inputs) if self.settings.merge == "probe" else None
-        return self.merge(patches, inputs["offsets"], weights)
+        return self.merge(patches, self.offsets(inputs), weights)
+
+    def offsets(self, inputs: dict[str, Any]) -> Any:
+        """Positions `(B, C, 2)` in the group, with the displacements learned."""
+        if self.positions is None:
+            return inputs["offsets"]
+        return inputs["offsets"] + self.positions(inputs["frame"])
 
     def illuminated_object(self, patches: Any, inputs: dict[str, Any]) -> tuple[Any, Any]:
         """The merged object `(B, M, M, 2)`, and it under each frame `(B, C, N, N, 2)`."""
         canvas = self.group_object(patches, inputs)
-        return canvas, self.extract(canvas, inputs["offsets"])
+        return canvas, self.extract(canvas, self.offsets(inputs))
 
     def light(self, inputs: dict[str, Any]) -> Any:
         """Illumination of a patch's pixels `(B or 1, 1, N, N)`, maximum about 1, no gradient."""
@@ -232,6 +251,9 @@ class PtychoModel(keras.Model):
         }
         if self.contrast is not None:
             named["contrast"] = self.contrast
+        if self.positions is not None:
+            for number, moves in enumerate(self.positions.moves):
+                named[f"positions/{number:04d}"] = moves
         for number, variable in enumerate(self.network.weights):
             named[f"network/{number:04d}/{variable.path}"] = variable
         return named

@@ -14,7 +14,8 @@ class Canvas:
     for the reference's mean-anchored frame. Patches arrive already shifted by the fractional part
     of their position, one pixel larger than the frame, so that adding one is a slice addition and
     the memory is that of the canvas alone, however many patches are added. Beside the sums of the
-    average it keeps those of the phase gradient (`pinn.synchronise`).
+    average it keeps those of the phase gradient (`pinn.synchronise`) and of the spread of the
+    patches around the average (`disagreement`).
 
     Args:
         size: side of an arriving (shifted) patch, N + 1.
@@ -27,7 +28,7 @@ class Canvas:
     def __init__(self, size: int, anchor: tuple[float, float] = (0.0, 0.0)) -> None:
         self.size = size
         self.anchor = np.asarray(anchor, np.float64)
-        self._sums: np.ndarray | None = None  # (3, H, W): Re, Im, weight
+        self._sums: np.ndarray | None = None  # (5, H, W): w Re, w Im, w, w |O|^2, w^2
         self._gradient = np.zeros((2, 0, 0), np.complex64)  # along y and x
         self._start = np.zeros(2, np.int64)
         self._low = np.full(2, np.iinfo(np.int64).max)
@@ -57,9 +58,15 @@ class Canvas:
         self._low = np.minimum(self._low, low)
         self._high = np.maximum(self._high, high)
         assert self._sums is not None
-        group = np.zeros((*(high - low), 3), patches.dtype)
-        for (y, x), patch in zip(corners - low, patches, strict=True):
-            group[y : y + self.size, x : x + self.size] += patch
+        group = np.zeros((*(high - low), 5), patches.dtype)
+        weight = patches[..., 2]
+        power = np.square(patches[..., 0]) + np.square(patches[..., 1])
+        power = np.divide(power, weight, out=np.zeros_like(weight), where=weight > 0)
+        squares = np.stack([power, np.square(weight)], axis=-1)
+        for (y, x), patch, square in zip(corners - low, patches, squares, strict=True):
+            window = group[y : y + self.size, x : x + self.size]
+            window[..., :3] += patch
+            window[..., 3:] += square
         y, x = low - self._start
         height, width = group.shape[:2]
         self._sums[:, y : y + height, x : x + width] += np.moveaxis(group, -1, 0)
@@ -68,6 +75,28 @@ class Canvas:
         self._gradient[1, y : y + height, x : x + width - 1] += (
             np.conj(merged[:, :-1]) * merged[:, 1:]
         )
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was added."""
+        return self._sums is None or bool(np.any(self._high <= self._low))
+
+    def less(self, part: Canvas) -> Canvas:
+        """This canvas without a part of its patches: all sums are linear."""
+        rest = self.copy()
+        if part._sums is not None:
+            assert rest._sums is not None
+            y, x = part._start - rest._start
+            height, width = part._sums.shape[1:]
+            # the part may have spare room beyond the whole, where it is zero
+            y0, x0 = max(y, 0), max(x, 0)
+            y1 = min(y + height, rest._sums.shape[1])
+            x1 = min(x + width, rest._sums.shape[2])
+            there = slice(y0, y1), slice(x0, x1)
+            from_ = slice(y0 - y, y1 - y), slice(x0 - x, x1 - x)
+            rest._sums[(slice(None), *there)] -= part._sums[(slice(None), *from_)]
+            rest._gradient[(slice(None), *there)] -= part._gradient[(slice(None), *from_)]
+        return rest
 
     def copy(self) -> Canvas:
         """An independent copy."""
@@ -92,11 +121,11 @@ class Canvas:
             object `(H, W)` complex64, coverage `(H, W)` float32 (sum of the weights) and the
             object coordinate `(y, x)` of pixel `[0, 0]`, float64. Cropped to what was added.
         """
-        if self._sums is None or np.any(self._high <= self._low):
+        if self._sums is None or self.empty:
             return np.zeros((0, 0), np.complex64), np.zeros((0, 0), np.float32), self.anchor.copy()
         y0, x0 = self._low - self._start
         y1, x1 = self._high - self._start
-        re, im, weight = self._sums[:, y0:y1, x0:x1]
+        re, im, weight = self._sums[:3, y0:y1, x0:x1]
         threshold = floor * float(weight.max())
         covered = weight > threshold
         divisor = np.where(covered, weight, 1.0)
@@ -107,11 +136,30 @@ class Canvas:
             obj *= np.exp(1j * phase_correction(obj, grad_y, grad_x))
         return obj, coverage, self._low.astype(np.float64) + self.anchor
 
+    def disagreement(self) -> np.ndarray:
+        """Spread `(H, W)` float32 of what the patches say of a pixel, cropped as `result`.
+
+        The standard deviation `sqrt(sum w |O|^2 / sum w - |mean|^2)` in units of the object. The
+        constant phase that no group knows of its patches counts as disagreement, as it does for
+        the average. 0 where fewer than two patches weigh, by the effective number
+        `(sum w)^2 / sum w^2 < 1.5`.
+        """
+        if self._sums is None or self.empty:
+            return np.zeros((0, 0), np.float32)
+        y0, x0 = self._low - self._start
+        y1, x1 = self._high - self._start
+        re, im, weight, power, squares = self._sums[:, y0:y1, x0:x1]
+        known = (weight > 0) & (weight**2 >= 1.5 * squares)
+        divisor = np.where(known, weight, 1.0)
+        variance = power / divisor - (re**2 + im**2) / divisor**2
+        spread: np.ndarray = np.sqrt(np.maximum(np.where(known, variance, 0.0), 0.0))
+        return spread.astype(np.float32)
+
     def _grow(self, low: np.ndarray, high: np.ndarray, spare: int) -> None:
         if self._sums is None:
             self._start = low - spare
             shape = high - low + 2 * spare
-            self._sums = np.zeros((3, shape[0], shape[1]))
+            self._sums = np.zeros((5, shape[0], shape[1]))
             self._gradient = np.zeros((2, shape[0], shape[1]), np.complex64)
             return
         start, end = self._start, self._start + self._sums.shape[1:]
@@ -164,7 +212,7 @@ def legacy_reassemble(
     total = canvas._sums
     assert total is not None
     full = crop + 2 * pad
-    re, im, weight = total[:, :full, :full]
+    re, im, weight = total[:3, :full, :full]
     return ((re + 1j * im) / (weight + 1e-9)).astype(np.complex64)
 
 

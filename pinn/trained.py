@@ -10,6 +10,7 @@ import numpy as np
 from pinn import backend
 from pinn.config import ModelConfig
 from pinn.data.fingerprint import same
+from pinn.data.probe_modes import orthogonal_modes
 from pinn.data.statistics import TrainingStatistics
 from pinn.errors import ArchiveError, ConfigError, PinnError
 from pinn.io.archive import Archive, archive_digest, archive_path, read_archive, write_archive
@@ -67,11 +68,14 @@ class Model:
         return (self.probe(scan) * np.exp(log_scale / 2)).astype(np.complex64)
 
     def probe(self, scan: int = 0) -> np.ndarray:
-        """Probe of a training scan in the gauge, `(P, N, N)` complex64, after support etc."""
+        """Probe of a training scan in the gauge, `(P, N, N)` complex64, after support etc.
+
+        Its modes are orthogonal, the strongest first; the weights in the archive need not be.
+        """
         from keras import ops
 
         re, im = (ops.convert_to_numpy(part)[scan] for part in self.network.probe())
-        return (re + 1j * im).astype(np.complex64)
+        return orthogonal_modes(re + 1j * im).astype(np.complex64)
 
     def contrast(self, scan: int = 0) -> np.ndarray | None:
         """Factors `(2,)` of the deviations of a training scan's object, if the model has some."""
@@ -80,6 +84,17 @@ class Model:
         if self.network.contrast is None:
             return None
         return np.array(ops.convert_to_numpy(self.network.contrast)[scan])
+
+    def displacements(self, scan: int = 0) -> np.ndarray | None:
+        """What training added to the positions of a training scan, `(M, 2)` [y, x] in pixels.
+
+        Of mean zero, see `pinn.layers.positions`; None where positions were not learned.
+        """
+        from keras import ops
+
+        if self.network.positions is None:
+            return None
+        return np.asarray(ops.convert_to_numpy(self.network.positions.of_scan(scan)), np.float64)
 
     def save(self, path: str | Path, optimizer: bool = True) -> Path:
         """Write the archive; a folder gets `wts.h5.zip`. Returns the file's path.
@@ -122,7 +137,8 @@ def load_model(path: str | Path, canvas: int | None = None) -> Model:
         config = ModelConfig(**stored)
         scans = archive.weights["log_scale"].shape[0]
         contrast = "contrast" in archive.weights
-        network = PtychoModel(config, canvas or config.N, scans, contrast=contrast)
+        frames = _frames(archive.weights, scans) if config.positions_trainable else None
+        network = PtychoModel(config, canvas or config.N, scans, contrast=contrast, frames=frames)
         options = dict(archive.provenance.get("train") or archive.config.get("train", {}))
         for name, usual in _MOVED.items():
             value = archive.config["model"].get(name, usual)
@@ -148,3 +164,9 @@ def load_model(path: str | Path, canvas: int | None = None) -> Model:
         archive.optimizer,
         archive_digest(path),
     )
+
+
+def _frames(weights: dict[str, np.ndarray], scans: int) -> list[int] | None:
+    """Number of frames of every scan whose positions were learned; None: of no scan."""
+    names = [f"positions/{number:04d}" for number in range(scans)]
+    return [len(weights[name]) for name in names] if names[0] in weights else None

@@ -32,6 +32,7 @@ ON_KERAS = {
     "pinn.ops",
     "pinn.optimisation",
     "pinn.predictor",
+    "pinn.refinement",
     "pinn.trained",
     "pinn.training",
 }

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ARCHIVE = "wts.h5.zip"
 MODEL_NAMES = ("autoencoder", "diffraction_to_obj")
+_LARGEST = 8 << 30  # bytes of an archive
 _log = logging.getLogger("ptycho")
 
 
@@ -45,10 +46,17 @@ _last = _Last()
 
 
 def remember(model: Model, backend: str | None = None) -> DiffractionToObject:
-    """Make a model the one that `save` saves, and write what it is into the legacy dictionary."""
+    """Make a model the one that `save` saves; its results go into the legacy dictionary."""
     scale = 1.0 / model.exposure_factor
     instance = DiffractionToObject(model, scale, backend)
     _last.model = instance
+    LEGACY.cfg["intensity_scale"] = scale
+    LEGACY.cfg["probe"] = model.probe()[0]
+    return instance
+
+
+def _write_network(model: Model) -> None:
+    """The network of an archive into the legacy dictionary, as loading it does."""
     from pinn.io.legacy import to_legacy
 
     told = to_legacy(model.config).config.model
@@ -56,9 +64,6 @@ def remember(model: Model, backend: str | None = None) -> DiffractionToObject:
         value = getattr(told, one.name)
         if value is not None:
             LEGACY.cfg[KEY_MAPPINGS.get(one.name, one.name)] = value
-    LEGACY.cfg["intensity_scale"] = scale
-    LEGACY.cfg["probe"] = model.probe()[0]
-    return instance
 
 
 def last() -> DiffractionToObject:
@@ -146,16 +151,20 @@ def load_inference_bundle(
     from pinn.trained import load_model
 
     with _unwrapped(path) as (archive, folder):
-        if archive_kind(archive) == "old":
-            done = convert_archive(archive, folder / "converted")
-            _log.info("%s is an archive of the original: read as %s", path, done.kind)
-            for text in (*done.lost, *done.notes):
-                _log.info("%s", text)
-            archive = done.path
-        elif archive.is_dir():
-            archive = _packed(archive, folder / "packed.zip")
-        model = load_model(archive)
+        try:
+            if archive_kind(archive) == "old":
+                done = convert_archive(archive, folder / "converted")
+                _log.info("%s is an archive of the original: read as %s", path, done.kind)
+                for text in (*done.lost, *done.notes):
+                    _log.info("%s", text)
+                archive = done.path
+            elif archive.is_dir():
+                archive = _packed(archive, folder / "packed.zip")
+            model = load_model(archive)
+        except ArchiveError as error:  # of a copy that nobody knows the name of
+            raise ArchiveError(str(error).replace(str(archive), str(path))) from None
     _log.info("loaded %s: network %s, N %s", path, model.config.architecture, model.config.N)
+    _write_network(model)
     return remember(model), dict(LEGACY.cfg)
 
 
@@ -205,16 +214,19 @@ def _is_content(folder: Path) -> bool:
 @contextmanager
 def _unwrapped(path: Path) -> Iterator[tuple[Path, Path]]:
     """The archive itself, and a folder that goes with it."""
+    from pinn.io.old_archive.members import ZipMembers, starts_as_zip
+
     with tempfile.TemporaryDirectory(prefix="ptycho-") as place:
         folder = Path(place)
         if path.is_dir() and (path / ARCHIVE).is_file():
             path = path / ARCHIVE
-        if path.is_file() and zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as outer:
-                inner = [n for n in outer.namelist() if PurePosixPath(n).name == ARCHIVE]
+        if path.is_file() and starts_as_zip(path):
+            outer = ZipMembers(path, str(path))  # with limits on what it may unpack to
+            with closing(outer.zip):
+                inner = [n for n in outer.names if PurePosixPath(n).name == ARCHIVE]
                 if inner:
                     path = folder / ARCHIVE
-                    with outer.open(inner[0]) as source, path.open("wb") as target:
+                    with outer.open(inner[0], _LARGEST) as source, path.open("wb") as target:
                         shutil.copyfileobj(source, target, 1 << 20)
         yield path, folder
 

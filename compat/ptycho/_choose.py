@@ -66,8 +66,10 @@ def choose(
     """
     dictionary: Mapping[str, Any] | None = LEGACY.cfg
     if config is None:
-        from pinn.io.legacy import config_from_dict
+        from pinn.io.legacy import config_from_dict, doubts
 
+        for note in doubts(LEGACY.cfg):
+            say(note)
         config, dictionary = config_from_dict(LEGACY.cfg), None
         # The dictionary does not say whether these two were stated; hardly anybody does.
         if config.model.architecture == ModelConfig.architecture:
@@ -77,6 +79,8 @@ def choose(
     if backend is not None:
         config = replace(config, backend=backend, n_images=None)
     model, changed = network(config.model, architecture or os.environ.get(VARIABLE), N)
+    if backend is not None:
+        changed["backend"] = backend
     if dictionary is not None:
         dictionary = {**dictionary, **{k: v for k, v in changed.items() if k in dictionary}}
     asked = to_pinn(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pinn.errors import ConfigError, ScanError
+from pinn.io.legacy import LEGACY
 from ptycho._grouped import Grouped
 from ptycho._middle import in_ptychodus, middle_for_ptychodus
 
@@ -128,6 +129,25 @@ class RawData:
         return made
 
     @classmethod
+    def from_simulation(
+        cls, xcoords: Any, ycoords: Any, probeGuess: Any, objectGuess: Any, scan_index: Any = None
+    ) -> RawData:
+        """Frames of a known object, with the noise of `nphotons`; see `ptycho._simulated`."""
+        from ptycho._simulated import amplitudes
+
+        made = cls(
+            xcoords,
+            ycoords,
+            diff3d=amplitudes(xcoords, ycoords, probeGuess, objectGuess),
+            probeGuess=probeGuess,
+            scan_index=scan_index,
+            objectGuess=objectGuess,
+            units="amplitude",
+        )
+        made._extra["photons_per_frame"] = float(LEGACY.get("nphotons"))
+        return made
+
+    @classmethod
     def from_file(cls, train_data_file_path: str | Path, validate_config: Any = None) -> RawData:
         """From a scan file: the PtychoPINN NPZ, `bad_pixels` included, or any other `pinn` reads.
 
@@ -140,11 +160,12 @@ class RawData:
             ConfigError: another N.
         """
         from pinn.io.load import load
+        from ptycho._files import of_ptychodus
 
         path = Path(train_data_file_path)
         scan = load(path)
         made = cls._of_scan(scan)
-        if _of_ptychodus(path):
+        if of_ptychodus(path):
             made._extra["truth_origin_px"] = (-0.5, -0.5)
         wanted = getattr(getattr(validate_config, "model", validate_config), "N", None)
         if wanted and wanted != scan.N:
@@ -333,9 +354,10 @@ class RawData:
             ScanError: too few frames, or a scan that breaks the contract.
         """
         from pinn.data.legacy_grouping import legacy_indices
-        from pinn.io.legacy import LEGACY
 
         side = int(LEGACY.get("gridsize")) if gridsize is None else gridsize
+        if side < 1:
+            raise ConfigError(f"gridsize is {side!r}, but a whole number of at least 1 is required")
         scan = self.scan()
         if N and N != scan.N:
             raise ConfigError(
@@ -382,20 +404,3 @@ class RawData:
         chosen._middle = self._middle
         chosen.sample_indices = np.asarray(rows)
         return chosen
-
-
-# Keys of the training data that ptychodus writes from 1.7 on, and nobody else. Its positions are
-# those of index (N-1)/2 of a patch, so that its object begins half a pixel before ours.
-_PTYCHODUS = {
-    *("xcoords", "ycoords", "xcoords_start", "ycoords_start", "diff3d", "bad_pixels"),
-    *("probeGuess", "objectGuess", "scan_index"),
-}
-
-
-def _of_ptychodus(path: Path) -> bool:
-    from pinn.data.zipped import read_members
-
-    with path.open("rb") as file:
-        if file.read(2) != b"PK":
-            return False
-    return set(read_members(path)) == _PTYCHODUS

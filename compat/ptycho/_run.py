@@ -284,9 +284,9 @@ def _train(scan: Scan, watched: list[Scan], choice: Choice, recorded: bool) -> M
     if choice.worker:
         from pinn import remote
 
-        return remote.train(
-            scan, asked.model, asked.train, backend=choice.backend, device=asked.device, **options
-        ).load()
+        with remote.Worker(choice.backend, device=asked.device) as worker:
+            _log.info("device: %s", worker.start())
+            return worker.train(scan, asked.model, asked.train, **options).load()
     import pinn
     from pinn import backend
 

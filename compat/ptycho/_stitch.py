@@ -47,8 +47,8 @@ def reassemble_position(
         return _stitched(obj_tensor, patches)[..., None]
     if patches.ndim != 3 or places.size != 2 * len(patches) or not len(patches):
         raise ScanError(
-            f"patches are {np.shape(obj_tensor)} and offsets "
-            f"{np.shape(global_offsets)}, but (n, N, N, 1) and (n, 1, 2, 1) are required"
+            f"patches are {np.shape(obj_tensor)} and offsets {np.shape(global_offsets)}, but "
+            "(n, N, N, 1) and (n, 1, 2, 1) are required"
         )
     if not (0 < M <= patches.shape[1] and M % 2 == 0):
         raise ScanError(

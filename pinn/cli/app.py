@@ -15,6 +15,7 @@ COMMANDS = {
     "simulate": "Write a synthetic scan.",
     "train": "Train a network on one or many scans.",
     "reconstruct": "Reconstruct a scan with a trained network.",
+    "refine": "Polish object, probe and positions by descent through the forward model.",
     "evaluate": "Compare a reconstruction with a truth or with another one.",
     "check": "Say what is in a scan, what is wrong with it, and what would mend it.",
     "convert": "Write a scan in another format, or prepared.",

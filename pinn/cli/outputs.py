@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pinn.metrics import Evaluation
     from pinn.results import Reconstruction
 
+# What a result says of itself, by its name in the statistics.
+_TRUST = ("likelihood", "consistency", "resolution", "unlike_training")
+
 # What the table shows: name in the metrics, words, format.
 _ROWS = (
     ("nrmse", "normalised error, complex", "{:.4f}"),
@@ -31,7 +34,7 @@ _ROWS = (
 
 
 def write_results(folder: Path, recon: Reconstruction, scan: Scan, **facts: Any) -> dict[str, Any]:
-    """Write `reconstruction.h5`, `amplitude.png`, `phase.png` and `metrics.json`.
+    """Write `reconstruction.h5`, `amplitude.png`, `phase.png`, `trust.png` and `metrics.json`.
 
     With a scan that knows its truth, `comparison.png` and `frc.png` too.
 
@@ -48,10 +51,12 @@ def write_results(folder: Path, recon: Reconstruction, scan: Scan, **facts: Any)
         OutputError: the folder cannot be written.
     """
     from pinn.pictures import write_amplitude, write_phase
+    from pinn.trust.picture import write_trust
 
     recon.save(folder / "reconstruction.h5")
     write_amplitude(folder / "amplitude.png", recon)
     write_phase(folder / "phase.png", recon, remove_phase_ramp=True)
+    write_trust(folder / "trust.png", recon)
     seconds = recon.statistics.get("seconds", {})
     metrics: dict[str, Any] = {
         "scan": scan.name,
@@ -67,6 +72,8 @@ def write_results(folder: Path, recon: Reconstruction, scan: Scan, **facts: Any)
             "pixel_size_m": recon.pixel_size_m,
         },
         "coverage": _coverage(recon),
+        "verdict": recon.verdict,
+        **{name: recon.statistics.get(name) for name in _TRUST},
         "preparation": list(scan.steps),
         "notes": list(recon.notes),
         "archive_sha256": recon.archive_sha256,

@@ -8,7 +8,14 @@ from typing import Any, TextIO
 
 from pinn.progress import Progress
 
-_UNITS = {"simulate": "frame", "train": "group", "reconstruct": "frame", "convert": "frame"}
+_UNITS = {
+    "simulate": "frame",
+    "train": "group",
+    "reconstruct": "frame",
+    "convert": "frame",
+    "refine": "frame",
+    "polish": "frame",
+}
 
 
 class Reporter:

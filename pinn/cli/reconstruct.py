@@ -30,7 +30,8 @@ from pinn.io.atomic import atomic_write_json, check_writable
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    help="Folder for reconstruction.h5, amplitude.png, phase.png and metrics.json.  [required]",
+    help="Folder for reconstruction.h5, amplitude.png, phase.png, trust.png and metrics.json.  "
+    "[required]",
 )
 @check_option
 @backend_options
@@ -80,6 +81,7 @@ def command(
         f"{metrics['seconds']['total']:.1f} s; exposure: {config.exposure}, "
         f"ratio to the training scans {metrics['exposure_ratio']:.3g}"
     )
+    common.say(recon.verdict)
     if metrics["evaluation"] is not None:
         common.say("against the scan's own truth:")
         common.say(table_text(metrics["evaluation"]["metrics"]))

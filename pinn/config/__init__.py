@@ -8,6 +8,7 @@ every result. Unknown keys are errors. Nothing here knows a framework.
 from pinn.config.base import Config, from_toml
 from pinn.config.model import ModelConfig
 from pinn.config.reconstruct import ReconstructConfig
+from pinn.config.refine import RefineConfig
 from pinn.config.scan import ORIENTATIONS, ScanConfig
 from pinn.config.train import TrainConfig
 
@@ -16,6 +17,7 @@ __all__ = [
     "Config",
     "ModelConfig",
     "ReconstructConfig",
+    "RefineConfig",
     "ScanConfig",
     "TrainConfig",
     "from_toml",

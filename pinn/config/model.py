@@ -96,11 +96,28 @@ class ModelConfig(Config):
         0.0, ge=0, description="Sigma in pixels of a Gaussian smoothing of the probe."
     )
     scale_trainable: bool = Field(True, description="Refine the one count scale while training.")
+    positions_trainable: bool = Field(
+        False,
+        description="Refine the positions of the frames within their groups while training; needs "
+        "gridsize 2 or more.",
+    )
+    positions_limit: float = Field(
+        5.0,
+        gt=0,
+        le=64,
+        description="positions_trainable: largest displacement of a coordinate in pixels, before "
+        "the mean over the scan is taken off.",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.N % 2:
             raise ValueError(
                 f"N must be even, but the frames are {self.N} pixels wide; crop or pad them"
+            )
+        if self.positions_trainable and self.gridsize == 1:
+            raise ValueError(
+                "positions_trainable compares the frames of a group, which gridsize 1 has but one "
+                "of; take gridsize 2 or leave it out"
             )
         return self

@@ -35,6 +35,16 @@ class ReconstructConfig(Config):
         description="Scale the contrast of amplitude and phase, two numbers for the whole object, "
         "so that it explains the frames best.",
     )
+    likelihood: bool = Field(
+        True,
+        description="Judge every frame by the finished object: one more pass over the frames. Not "
+        "while frames arrive.",
+    )
+    consistency: bool = Field(
+        True,
+        description="Compare the pictures from two halves of the frames: one more canvas. Not "
+        "while frames arrive.",
+    )
     anchor: Literal["object", "mean"] = Field(
         "object",
         description="Canvas pixels on the object grid, or centred on the mean position with a "

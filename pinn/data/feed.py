@@ -32,6 +32,7 @@ class Batches:
         labels: of each scan, where the loss compares with them; one that has no groups may have
             None.
         physics_weight: of an epoch, where the loss asks for it.
+        numbered: say which frames are in a batch, where positions are learned.
 
     Attributes:
         groups: number of groups in an epoch.
@@ -52,6 +53,7 @@ class Batches:
         per_epoch: int | None = None,
         labels: Sequence[Labels | None] | None = None,
         physics_weight: Callable[[int], float] | None = None,
+        numbered: bool = False,
     ) -> None:
         if len(scans) != len(groups):
             raise ConfigError(f"{len(scans)} scans came with groups for {len(groups)}")
@@ -78,6 +80,8 @@ class Batches:
         if shuffle and per_epoch is not None:
             self.groups = min(per_epoch, self._all)
         self._labels, self._physics_weight = labels, physics_weight
+        self._numbered = numbered
+        self._starts = np.cumsum([0, *(len(scan) for scan in scans)])
         self._N, self._C = sizes[0], members[0]
         self._orders: dict[int, np.ndarray] = {}
 
@@ -102,7 +106,9 @@ class Batches:
             groups.select(rows if number == scan else np.zeros(0, np.int64))
             for number, groups in enumerate(self._groups)
         ]
-        return Batches(self._scans, chosen, self._batch_size, 0, shuffle=False)
+        return Batches(
+            self._scans, chosen, self._batch_size, 0, shuffle=False, numbered=self._numbered
+        )
 
     def batch(self, index: int, epoch: int = 0) -> dict[str, np.ndarray]:
         """One batch.
@@ -117,7 +123,8 @@ class Batches:
             scan; `scan` int32 `(B,)`, number of the scan; `weight` float32 `(B,)`, 1, or 0 for
             the repeated groups that fill up the last batch. With labels also `labels` float32
             `(B, K, N, N, 2)`, 0 where there is none, and `labelled` float32 `(B, K, N, N)`; with a
-            weight of the physics `physics_weight` float32 `(B,)`, one number.
+            weight of the physics `physics_weight` float32 `(B,)`, one number; numbered `frame`
+            int32 `(B, C)`, counted through all scans.
 
         Raises:
             IndexError: there is no such batch.
@@ -132,6 +139,7 @@ class Batches:
         frames = np.empty((B, self._N, self._N, self._C), np.float32)
         offsets = np.empty((B, self._C, 2), np.float32)
         scale = np.empty(B, np.float32)
+        numbers = np.empty((B, self._C), np.int32)
         patches: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         step = max(1, _CACHED_PIXELS // self._N**2)
         for number in np.unique(owner):
@@ -149,6 +157,7 @@ class Batches:
                 frames[mine[place[0]], :, :, place[1]] = amplitude[frame]
             offsets[mine] = groups.offsets[row[mine]]
             scale[mine] = factor
+            numbers[mine] = self._starts[number] + members
             if self._labels is not None and (labels := self._labels[number]) is not None:
                 patches.append((mine, *labels.read(groups, row[mine])))
         batch = {
@@ -158,6 +167,8 @@ class Batches:
             "scan": owner.astype(np.int32),
             "weight": weight,
         }
+        if self._numbered:
+            batch["frame"] = numbers
         if self._labels is not None:
             batch |= _stacked(patches, B)
         if self._physics_weight is not None:

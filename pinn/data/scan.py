@@ -13,6 +13,7 @@ from pinn.data import validation as check
 from pinn.data.dose import Dose, measured_pieces
 from pinn.data.frames import ArrayFrames, DerivedFrames, FrameSource
 from pinn.data.interpret import Sample, apply_mask, choose_centre, choose_units
+from pinn.data.made_with import MadeWith
 from pinn.data.masks import mask_rows
 from pinn.data.prepare import Centre, PreparedFrames, prepared_mask
 from pinn.data.spread import nearest_step
@@ -62,6 +63,7 @@ class Scan:
         dose: of the whole scan, where these frames or their pixels are some of it; default: these
             are all, and their mean is `photons_per_frame`.
         files: every file the scan was read from; none of them is written over.
+        made_with: what a simulation's frames were made with, for comparison; not checked.
 
     Attributes:
         frames: centred, of stored values.
@@ -110,10 +112,12 @@ class Scan:
         positions_from_m: bool = False,
         dose: Dose | None = None,
         files: Sequence[str | Path] = (),
+        made_with: MadeWith | None = None,
     ) -> None:
         self.name = name
         self.source = None if source is None else Path(source)
         self.files = tuple(Path(file) for file in files)
+        self.made_with = made_with
         self._where = where = str(source) if source is not None else f"scan {name!r}"
         stored = frames if isinstance(frames, FrameSource) else ArrayFrames(np.asarray(frames))
         check.check_frames(stored, where)
@@ -320,6 +324,7 @@ class Scan:
             positions_from_m=self.positions_from_m,
             dose=self._dose,
             files=self.files,
+            made_with=None if self.made_with is None else self.made_with.select(rows),
         )
         chosen._assumed_whole = self._assumed_whole
         return chosen

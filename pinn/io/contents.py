@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pinn.data.frames import FrameSource
+from pinn.data.made_with import MadeWith
 
 
 @dataclass(eq=False)
@@ -32,6 +33,7 @@ class Contents:
         truth: `(H', W')` complex object; its pixel `[0, 0]` is at `truth_origin_px`.
         truth_origin_px: (y, x) in pixels of `positions_px`.
         label_patches: `(M, H, W)` complex array or source, object patch of each frame.
+        made_with: what a simulation's frames were made with.
         scan_index: `(M,)` whole numbers.
         pixel_size_m: object pixel as the file states it, for frames of this size. Where H and W
             differ, pixels of `positions_px` and `truth` are `wavelength * distance / (n * p)` with
@@ -61,6 +63,7 @@ class Contents:
     truth: np.ndarray | None = None
     truth_origin_px: tuple[float, float] = (0.0, 0.0)
     label_patches: np.ndarray | FrameSource | None = None
+    made_with: MadeWith | None = None
     scan_index: np.ndarray | None = None
     pixel_size_m: float | None = None
     energy_ev: float | None = None

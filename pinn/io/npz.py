@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,6 +21,7 @@ from pinn.config import ScanConfig
 from pinn.data.frames import FrameSource, NpyInZipFrames, OnDemandFrames
 from pinn.data.geometry import PARTICLES
 from pinn.data.interpret import CENTRES, UNITS
+from pinn.data.made_with import MadeWith
 from pinn.data.zipped import Member, load_member, read_members
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
@@ -32,13 +34,13 @@ FRAME_KEYS = ("diff3d", "diffraction")
 PATCH_KEYS = ("Y", "ground_truth_patches")
 UNITS_KEY = "frames_units"
 METADATA_KEYS = ("metadata", "_metadata")
-# Known, and of no use here: the scale of the patches, true positions of a simulation.
-_PASSED_OVER = (*PATCH_KEYS, "norm_Y_I", "positions_true")
+_PASSED_OVER = (*PATCH_KEYS, "norm_Y_I")  # known, and of no use here: the scale of the patches
 _USED = (
     *FRAME_KEYS,
     *METADATA_KEYS,
     *("xcoords", "ycoords", "xcoords_start", "ycoords_start", "scan_index"),
     *("probeGuess", "probe_weights", "objectGuess", "bad_pixels", UNITS_KEY),
+    *("positions_true", "probe_true", "intensity_true", "background_true"),
 )
 
 
@@ -68,6 +70,7 @@ def read_npz(path: Path, config: ScanConfig) -> Contents:
     found.truth = read.truth(found.notes)
     found.bad_pixels = read.bad_pixels()
     found.label_patches = read.patches(found.notes)
+    found.made_with = read.made_with(M)
     found.scan_index = read.line("scan_index", M)
     metadata = read.metadata(found.notes)
     found.units = read.units(metadata)
@@ -204,6 +207,26 @@ class _Reader:
             return None
         return found
 
+    def made_with(self, M: int) -> MadeWith | None:
+        """What a simulation's frames were made with; parts of another form are left out."""
+        shapes: dict[str, tuple[str, tuple[int | None, ...]]] = {
+            "positions_px": ("positions_true", (M, 2)),
+            "probe": ("probe_true", (None, None)),
+            "intensity": ("intensity_true", (M,)),
+            "background": ("background_true", (None, None)),
+        }
+        parts = {}
+        for name, (key, shape) in shapes.items():
+            member = self._members.get(key)
+            if member is None or member.dtype.kind not in ("c" if name == "probe" else "f"):
+                continue
+            end = member.shape[-2:] if name == "probe" else member.shape
+            if len(end) == len(shape) and all(
+                n in (None, m) for n, m in zip(shape, end, strict=True)
+            ):
+                parts[name] = load_member(self._path, member)
+        return MadeWith(**parts) if parts else None
+
     def metadata(self, notes: list[str]) -> dict[str, Any]:
         """The JSON text of the file, ours or the reference's, as a dictionary."""
         found: dict[str, Any] = {}
@@ -284,6 +307,9 @@ def _apply_metadata(found: Contents, metadata: dict[str, Any], path: Path) -> No
         found.truth_origin_px = offset
         if found.positions_nominal_px is not None:
             found.positions_nominal_px = found.positions_nominal_px + offset
+        if found.made_with is not None and found.made_with.positions_px is not None:
+            there = found.made_with.positions_px + offset
+            found.made_with = replace(found.made_with, positions_px=there)
 
 
 def positions_offset(path: Path, members: Mapping[str, Member]) -> tuple[float, float]:

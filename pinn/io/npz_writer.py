@@ -245,7 +245,7 @@ def write_scan_npz(
         positions_nominal_px=None if nominal is None else nominal - origin,
         probe_weights=scan.probe_weights,
         label_patches=scan.label_patches,
-    )
+    ) | _made_with(scan)
     known = {
         "frames_centre": "centred",
         "pixel_size_m": scan.pixel_size_m,
@@ -275,6 +275,20 @@ def write_scan_npz(
     ) as writer:
         for _, block in pieces(scan.frames, progress=progress):
             writer.write(block)
+
+
+def _made_with(scan: Scan) -> dict[str, Any]:
+    made = scan.made_with
+    if made is None:
+        return {}
+    places = made.positions_px
+    parts = {
+        "positions_true": None if places is None else places - np.asarray(scan.truth_origin_px),
+        "probe_true": made.probe,
+        "intensity_true": made.intensity,
+        "background_true": made.background,
+    }
+    return {key: value for key, value in parts.items() if value is not None}
 
 
 def write_npz(

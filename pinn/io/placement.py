@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from pinn.data import geometry, subset
 from pinn.data import validation as check
 from pinn.data.frames import DerivedFrames, FrameSource
+from pinn.data.made_with import MadeWith
 from pinn.data.prepare import orient, said
 from pinn.data.spread import check_pixel
 from pinn.errors import ScanError
@@ -40,6 +42,7 @@ def scan_arguments(stages: FrameStages) -> dict[str, Any]:
         nominal = None if nominal is None else nominal[stages.rows]
         index = None if index is None else index[stages.rows]
         weights = None if weights is None else weights[stages.rows]
+    made = _made_with(stages)
     keep = _choose(stages, places, index, probe)
     truth = prepared_truth(stages, turned)
     labels = _rows(prepared_labels(stages, turned), stages.rows)
@@ -72,6 +75,7 @@ def scan_arguments(stages: FrameStages) -> dict[str, Any]:
         "name": stages.path.stem,
         "source": stages.path,
         "positions_nominal_px": some(nominal),
+        "made_with": made if made is None or keep is None else made.select(keep),
         "notes": [*stages.notes, *(f"prepared: {said(record)}" for record in stages.records)],
     }
 
@@ -123,6 +127,24 @@ def _positions(stages: FrameStages) -> tuple[np.ndarray, np.ndarray | None, bool
         nominal = None if nominal is None else orient(nominal, axes, angle)
         stages.record(step="orient", orientation=axes, rotation_deg=angle)
     return places, nominal, turned, given != "px"
+
+
+def _made_with(stages: FrameStages) -> MadeWith | None:
+    """What a simulation's frames were made with, on the grid of the prepared ones.
+
+    Images are left out where the frames were cropped, turned or added up.
+    """
+    made, config = stages.found.made_with, stages.config
+    if made is None:
+        return None
+    places = made.positions_px
+    if places is not None:
+        places = places * np.array(stages.scale)
+        places = orient(places, config.orientation, config.rotation_deg)
+    if stages.steps:
+        made = replace(made, probe=None, background=None)
+    made = replace(made, positions_px=places)
+    return made if stages.rows is None else made.select(stages.rows)
 
 
 def _choose(

@@ -8,6 +8,10 @@ scans as well, see `pinn.io.ptychodus_scan`). Where the pixel size is not known,
 times a nominal 1e-8 m, and `physical_units_known` in the group `pinn` is false. That group holds
 what a product has no place for, and the exact pixel coordinates, so that a result reopens as it
 was.
+
+Coherent variations of the probe are the first axis of `probe`, their weights the root's
+`opr_weights`, where ptychodus 1.7 has them. Parts that were added to the group after its first
+version are optional, and older versions of pinn pass them over; so its format is still the first.
 """
 
 from __future__ import annotations
@@ -42,6 +46,14 @@ _ACQUISITION = {
     "tomography_angle_deg": None,
     "tilt_angle_deg": None,
 }
+_ARRAYS = ("coverage", "valid_mask", "origin_px", "positions_px")
+_OPTIONAL = (
+    "frame_likelihood",
+    "disagreement",
+    "background",
+    "frame_factors",
+    "positions_start_px",
+)
 _TEXTS = ("configuration", "statistics", "versions", "notes", "acquisition")
 
 
@@ -71,8 +83,8 @@ def load_reconstruction(path: str | Path) -> Reconstruction:
     """Read a result, or a product of ptychodus that has no group of ours.
 
     Without our group, pixel coordinates are metres over pixel size, coverage is one and every
-    pixel valid (a note says so); of several coherent probe variations the first is taken, and
-    several object layers are multiplied.
+    pixel valid (a note says so); of coherent probe variations without weights the first is taken,
+    and several object layers are multiplied.
 
     Args:
         path: the file, or a folder that holds `reconstruction.h5`.
@@ -124,7 +136,12 @@ def _write_layout(h5: h5py.File, recon: Reconstruction, pixel: float) -> None:
 
     # ptychodus demands a probe: an unknown one is an empty array, as it writes it itself.
     none = np.zeros((1, 0, 0), np.complex64)
-    probe = h5.create_dataset("probe", data=(none if recon.probe is None else recon.probe)[None])
+    probes = (none if recon.probe is None else recon.probe)[None]
+    if recon.probe_variations is not None:
+        probes = recon.probe_variations
+    probe = h5.create_dataset("probe", data=probes)
+    if recon.probe_weights is not None:
+        h5["opr_weights"] = recon.probe_weights.astype(np.float64)
     obj = h5.create_dataset("object", data=recon.object[None])
     for dataset in (probe, obj):
         dataset.attrs["pixel_width_m"] = dataset.attrs["pixel_height_m"] = pixel
@@ -143,7 +160,8 @@ def _comments(recon: Reconstruction) -> str:
             f"Physical units are not known: the pixel size is a nominal {NOMINAL_PIXEL_M:g} m, "
             "and lengths in metres are pixels times that."
         )
-    return " ".join([*sentences, *recon.notes])
+    verdict = [recon.verdict] if recon.verdict else []
+    return " ".join([*sentences, *verdict, *recon.notes])
 
 
 def _storable(text: str) -> str:
@@ -158,7 +176,9 @@ def _write_group(group: h5py.Group, recon: Reconstruction) -> None:
     group.attrs["scan_name"] = _storable(recon.scan_name)
     if recon.archive_sha256 is not None:
         group.attrs["archive_sha256"] = recon.archive_sha256
-    for name in ("coverage", "valid_mask", "origin_px", "positions_px", "frame_likelihood"):
+    group.attrs["verdict"] = _storable(recon.verdict)
+    group.attrs["probe_varies"] = recon.probe_variations is not None
+    for name in (*_ARRAYS, *_OPTIONAL):
         if (array := getattr(recon, name)) is not None:
             group[name] = array
     values = (recon.config, recon.statistics, recon.versions, recon.notes, recon.acquisition)
@@ -193,7 +213,7 @@ def _read_layout(h5: h5py.File, file: Path) -> dict[str, Any]:
         )
     values: dict[str, Any] = {
         "object": array,
-        "probe": _probe(h5, file, notes),
+        **_probe(h5, file, notes),
         "positions_px": np.stack([y_m / height, x_m / width], axis=1),
         "frame_indices": _dataset(h5, "probe_position_indexes", file)[()],
         "losses": _losses(h5),
@@ -231,10 +251,9 @@ def _read_group(group: h5py.Group, file: Path, pixel: float) -> dict[str, Any]:
     digest = group.attrs.get("archive_sha256")
     values: dict[str, Any] = {
         name: _dataset(group, name, file)[()]
-        for name in ("coverage", "valid_mask", "origin_px", "positions_px")
+        for name in (*_ARRAYS, *_OPTIONAL)
+        if name in _ARRAYS or name in group
     }
-    if "frame_likelihood" in group:
-        values["frame_likelihood"] = _dataset(group, "frame_likelihood", file)[()]
     return {
         **values,
         "config": texts["configuration"],
@@ -245,6 +264,7 @@ def _read_group(group: h5py.Group, file: Path, pixel: float) -> dict[str, Any]:
         "archive_sha256": None if digest is None else _text(digest),
         "pixel_size_m": pixel if bool(group.attrs["physical_units_known"]) else None,
         "scan_name": _text(group.attrs["scan_name"]),
+        "verdict": _text(group.attrs.get("verdict", "")),
     }
 
 
@@ -269,7 +289,7 @@ def _pixel_size(dataset: h5py.Dataset, name: str, file: Path) -> float:
     return value
 
 
-def _probe(h5: h5py.File, file: Path, notes: list[str]) -> np.ndarray | None:
+def _probe(h5: h5py.File, file: Path, notes: list[str]) -> dict[str, np.ndarray | None]:
     array: np.ndarray = _dataset(h5, "probe", file)[()]
     if array.dtype.kind != "c" or array.ndim not in (2, 3, 4):
         raise ArchiveError(
@@ -277,12 +297,21 @@ def _probe(h5: h5py.File, file: Path, notes: list[str]) -> np.ndarray | None:
             "complex (N, N), (modes, N, N) or (variations, modes, N, N) is required"
         )
     if array.size == 0:
-        return None
-    if array.ndim == 4:
-        if len(array) > 1:
-            notes.append(f"Of {len(array)} coherent variations of the probe the first was taken.")
-        array = array[0]
-    return array
+        return {"probe": None}
+    if array.ndim < 4:
+        return {"probe": array}
+    ours = GROUP in h5 and bool(h5[GROUP].attrs.get("probe_varies", False))
+    if "opr_weights" in h5 and (ours or len(array) > 1):
+        weights = _dataset(h5, "opr_weights", file)[()]
+        return {"probe_variations": array, "probe_weights": weights}
+    if ours:
+        return {"probe_variations": array}
+    if len(array) > 1:
+        notes.append(
+            f"Of {len(array)} coherent variations of the probe the first was taken: their weights "
+            "are not in the file."
+        )
+    return {"probe": array[0]}
 
 
 def _losses(h5: h5py.File) -> list[float]:

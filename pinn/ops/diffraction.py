@@ -16,6 +16,11 @@ def far_field(exit_waves: Pair) -> Pair:
     return fourier.fft2c(exit_waves)
 
 
+def near_field(spectra: Pair) -> Pair:
+    """From the detector back to the exit wave: inverse and adjoint of `far_field`."""
+    return fourier.ifft2c(spectra)
+
+
 def detector_rate(
     exit_waves: Pair,
     log_scale: Tensor,

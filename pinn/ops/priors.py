@@ -27,6 +27,22 @@ def total_variation(pair: Pair, smoothing: float = 1e-3) -> Tensor:
     return ops.sum(_slope(abs2(down), abs2(right), smoothing), axis=(-2, -1))
 
 
+def total_variation_slope(pair: Pair, smoothing: float = 1e-3) -> Pair:
+    """Gradient of `total_variation` by real and imaginary part, a pair `(..., H, W)`."""
+    down, right = _differences(pair)
+    rows = [(0, 0)] * (len(pair[0].shape) - 2) + [(0, 1), (0, 0)]
+    columns = [(0, 0)] * (len(pair[0].shape) - 2) + [(0, 0), (0, 1)]
+    slope2 = ops.pad(abs2(down), rows) + ops.pad(abs2(right), columns)
+    weight = 1.0 / ops.sqrt(slope2 + smoothing * smoothing)
+    out = []
+    for d, r in zip(down, right, strict=True):
+        # each difference pulls its two pixels apart
+        d, r = d * weight[..., :-1, :], r * weight[..., :, :-1]
+        after = ops.pad(d, [*rows[:-2], (1, 0), (0, 0)]) + ops.pad(r, [*rows[:-2], (0, 0), (1, 0)])
+        out.append(after - ops.pad(d, rows) - ops.pad(r, columns))
+    return out[0], out[1]
+
+
 def squared_variation(pair: Pair) -> Tensor:
     """Sum of the squared differences of neighbouring pixels, `(..., H, W)` to `(...,)`."""
     down, right = _differences(pair)

@@ -11,7 +11,7 @@ import keras
 from pinn.config import TrainConfig
 from pinn.errors import ConfigError
 
-PHYSICS = ("probe", "scale")  # no kernels: their numbers mean something
+PHYSICS = ("probe", "scale", "positions")  # no kernels: their numbers mean something
 
 
 def parts_of(model: keras.Model) -> dict[str, list[keras.layers.Layer]]:

@@ -48,8 +48,14 @@ def check_precision(run: TrainConfig, device: str | None = None) -> None:
 def in_float32(model: Any) -> Any:
     """A `PtychoModel` with the same weights that computes in float32 throughout."""
     contrast = model.contrast is not None
+    frames = None if model.positions is None else model.positions.frames
     twin = type(model)(
-        model.settings, model.canvas, model.scans, model.objective, contrast=contrast
+        model.settings,
+        model.canvas,
+        model.scans,
+        model.objective,
+        contrast=contrast,
+        frames=frames,
     )
     twin.load_arrays(model.named_arrays())
     return twin

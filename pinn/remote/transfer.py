@@ -16,6 +16,7 @@ from pinn.config import ScanConfig
 from pinn.data.dose import Dose
 from pinn.data.fingerprint import digest
 from pinn.data.frames import ArrayFrames, FrameSource, pieces
+from pinn.data.made_with import MadeWith
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, OutputError, ScanError
 
@@ -28,6 +29,9 @@ _PLAIN = (
     "positions_from_m",
 )
 _ARRAYS = ("positions_px", "positions_nominal_px", "probe_weights", "scan_index", "truth")
+
+
+_MADE = "made_with."  # before the names of its parts
 
 
 def as_list(scans: ScanLike | Sequence[ScanLike]) -> list[ScanLike]:
@@ -87,6 +91,8 @@ def _describe(scan: Scan, folder: Path, labels: bool) -> dict[str, Any]:
     }
     if labels:
         arrays["label_patches"] = scan.label_patches
+        made = scan.made_with
+        arrays |= {} if made is None else {f"{_MADE}{k}": v for k, v in vars(made).items()}
     return {
         "plain": {name: getattr(scan, name) for name in _PLAIN},
         "source": None if scan.source is None else str(scan.source),
@@ -117,6 +123,8 @@ def rebuild(described: dict[str, Any]) -> Scan:
         return load(described["path"], ScanConfig(**described["options"]))
     arrays: dict[str, Any] = {name: opened(at) for name, at in described["arrays"].items()}
     frames = ArrayFrames(arrays.pop("frames"))
+    names = [name for name in arrays if name.startswith(_MADE)]
+    made = {name.removeprefix(_MADE): arrays.pop(name) for name in names}
     plain = described["plain"]
     mask = arrays.pop("valid_mask", None)
     dose = None
@@ -134,6 +142,7 @@ def rebuild(described: dict[str, Any]) -> Scan:
         notes=described["notes"],
         steps=described["steps"],
         dose=dose,
+        made_with=MadeWith(**made) if made else None,
         **arrays,
         **plain,
     )

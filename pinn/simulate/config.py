@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import model_validator
 
+from pinn.simulate.error_options import ErrorOptions
 from pinn.simulate.probe_options import ProbeOptions
 from pinn.simulate.sample_options import AMPLITUDE, ObjectOptions
 from pinn.simulate.scan_options import DetectorOptions, PatternOptions
@@ -16,7 +17,7 @@ DRAWN_WITH_FIELD = ("star", "demo", "leaves")
 _LARGEST = {"uint16": 2**16 - 1, "uint32": 2**32 - 1}
 
 
-class SimulateConfig(DetectorOptions, PatternOptions, ProbeOptions, ObjectOptions):
+class SimulateConfig(ErrorOptions, DetectorOptions, PatternOptions, ProbeOptions, ObjectOptions):
     """A synthetic scan: object, probe, positions, dose and detector.
 
     Three quantities fix the scan geometry, any two of them the third: `n_frames`, the spacing
@@ -54,6 +55,7 @@ class SimulateConfig(DetectorOptions, PatternOptions, ProbeOptions, ObjectOption
         self._check_kinds()
         self._check_geometry()
         self._check_detector()
+        self._check_errors()
         return self
 
     def _check_object(self) -> None:
@@ -127,6 +129,7 @@ class SimulateConfig(DetectorOptions, PatternOptions, ProbeOptions, ObjectOption
                 "zone_plate_diameter_m": ("zone_plate",),
                 "outer_zone_m": ("zone_plate",),
                 "defocus_m": ("zone_plate",),
+                "probe_error": ("defocused", "zernike", "zone_plate"),
             },
             "pattern": {
                 "jitter": ("raster",),
@@ -190,3 +193,28 @@ class SimulateConfig(DetectorOptions, PatternOptions, ProbeOptions, ObjectOption
                 f"saturation {self.saturation:g} is above {largest}, the largest "
                 f"{self.frames_dtype}; leave it out or take a wider frames_dtype"
             )
+
+    def _check_errors(self) -> None:
+        if self.probe_error is not None and (self.defocus == 0 or self.defocus_m == 0):
+            raise ValueError(
+                "probe_error is relative to the defocus, but that is 0; give a defocus, or leave "
+                "probe_error out"
+            )
+        if self.probe_drift_modes is not None and self.probe_drift == 0:
+            raise ValueError("probe_drift_modes has no meaning without probe_drift; leave it out")
+        if self.probe_drift > 0 and self.n_frames == 1:
+            raise ValueError("one frame has no probe_drift; leave it out, or take more frames")
+        places = {"gap_row": self.gap_row, "gap_column": self.gap_column}
+        stated = {name: first for name, first in places.items() if first is not None}
+        if self.gap_width is None:
+            if stated:
+                raise ValueError(f"{' and '.join(stated)} tells nothing without gap_width; give it")
+            return
+        if not stated:
+            raise ValueError("gap_width does not say where; give gap_row, gap_column or both")
+        for name, first in stated.items():
+            if first + self.gap_width > self.N or self.gap_width >= self.N:
+                raise ValueError(
+                    f"{name} {first} and gap_width {self.gap_width} reach beyond the frame of "
+                    f"{self.N} pixels, or cover it; lower one of them"
+                )

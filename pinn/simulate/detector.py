@@ -17,10 +17,11 @@ class Detector:
     """One detector, the same for all frames of a scan.
 
     Attributes:
-        bad: `(N, N)` bool, True = bad (dead, stuck or behind the beamstop).
+        bad: `(N, N)` bool, True = bad (dead, stuck, in a gap or behind the beamstop).
         stuck: `(N, N)` bool, the bad pixels that read the highest value; the other bad ones read 0.
         dtype: of the frames.
-        poisson, background, amplitude: see `SimulateConfig`.
+        poisson, amplitude: see `SimulateConfig`.
+        background: counts per pixel, one number or `(N, N)` float64.
         saturation: counts that no pixel exceeds; None: what the type holds.
     """
 
@@ -28,7 +29,7 @@ class Detector:
     stuck: np.ndarray
     dtype: np.dtype
     poisson: bool
-    background: float
+    background: float | np.ndarray
     amplitude: bool
     saturation: float | None = None
 
@@ -80,7 +81,12 @@ class Detector:
         return counts.astype(self.dtype)
 
 
-def make_detector(config: SimulateConfig, brightest: float, rng: np.random.Generator) -> Detector:
+def make_detector(
+    config: SimulateConfig,
+    brightest: float,
+    rng: np.random.Generator,
+    uneven: np.ndarray | None = None,
+) -> Detector:
     """The detector of a recipe.
 
     Args:
@@ -88,9 +94,11 @@ def make_detector(config: SimulateConfig, brightest: float, rng: np.random.Gener
         brightest: expected photons of the brightest frame. No pixel can hold more than its frame:
             what `frames_dtype = auto` goes by.
         rng: draws the bad pixels.
+        uneven: `(N, N)` float64, background besides the even one.
     """
     N = config.N
-    stop = beamstop_mask(N, config.beamstop)
+    stop = beamstop_mask(N, config.beamstop) | gap_mask(config)
+    background = config.background if uneven is None else config.background + uneven
     open_pixels = np.flatnonzero(~stop)
     chosen = rng.choice(open_pixels, round(config.bad_pixels * len(open_pixels)), replace=False)
     bad, stuck = stop.copy(), np.zeros((N, N), bool)
@@ -99,9 +107,9 @@ def make_detector(config: SimulateConfig, brightest: float, rng: np.random.Gener
     return Detector(
         bad,
         stuck,
-        _dtype(config, brightest),
+        _dtype(config, brightest + float(np.max(background))),
         config.poisson,
-        config.background,
+        background,
         config.frames == "amplitude",
         config.saturation,
     )
@@ -113,12 +121,22 @@ def beamstop_mask(N: int, radius: float) -> np.ndarray:
     return index[:, None] ** 2 + index**2 < radius**2
 
 
-def _dtype(config: SimulateConfig, brightest: float) -> np.dtype:
+def gap_mask(config: SimulateConfig) -> np.ndarray:
+    """`(N, N)` bool, True for the pixels between detector modules."""
+    mask = np.zeros((config.N, config.N), bool)
+    width = config.gap_width or 0
+    if config.gap_row is not None:
+        mask[config.gap_row : config.gap_row + width] = True
+    if config.gap_column is not None:
+        mask[:, config.gap_column : config.gap_column + width] = True
+    return mask
+
+
+def _dtype(config: SimulateConfig, peak: float) -> np.dtype:
     if config.frames_dtype != "auto":
         return np.dtype(config.frames_dtype)
     if config.frames == "amplitude" or not config.poisson:
         return np.dtype(np.float32)
-    peak = brightest + config.background
     # ten standard deviations above the most a pixel can expect; below the stuck value of the type
     peak += 10.0 * np.sqrt(peak) + 10.0
     if config.saturation is not None:

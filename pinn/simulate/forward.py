@@ -66,7 +66,8 @@ def diffract(patches: np.ndarray, probe: np.ndarray) -> np.ndarray:
 
     Args:
         patches: `(K, N, N)` complex, object patches.
-        probe: `(P, N, N)` complex, modes in square root of counts.
+        probe: `(P, N, N)` or, of each frame, `(P, K, N, N)` complex, modes in square root of
+            counts.
 
     Returns:
         `(K, N, N)` float64; each sums to `sum |P_m O|^2` over modes and pixels.
@@ -78,9 +79,26 @@ def diffract(patches: np.ndarray, probe: np.ndarray) -> np.ndarray:
     return rate
 
 
+def weighted(probe: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """The probe of each frame.
+
+    Args:
+        probe: `(V, P, N, N)` complex, coherent variations; or `(P, N, N)`.
+        weights: `(K, V)`, of each variation in each frame; None: the probe is the same in all.
+
+    Returns:
+        `(P, K, N, N)` complex128, or the probe as it is.
+    """
+    if weights is None:
+        return probe
+    return np.asarray(np.moveaxis(np.tensordot(weights, probe, 1), 1, 0))
+
+
 def frame_photons(patches: np.ndarray, probe: np.ndarray) -> np.ndarray:
     """Photons in each frame `(K,)`, from the exit waves (Parseval) without a transform."""
     illumination = np.sum(np.abs(probe) ** 2, axis=0)
+    if illumination.ndim == 3:
+        return np.einsum("kij,kij->k", patches.real**2 + patches.imag**2, illumination)
     return np.einsum("kij,ij->k", patches.real**2 + patches.imag**2, illumination)
 
 

@@ -17,6 +17,7 @@ from pinn.data.geometry import LENGTH_UNITS
 from pinn.errors import ConfigError, ScanError
 from pinn.simulate.config import SimulateConfig
 from pinn.simulate.forward import FOURIER_PAD
+from pinn.simulate.misplaced import growth
 from pinn.simulate.position_files import read_positions
 from pinn.simulate.scan_options import DEFAULT_FRAMES, DEFAULT_OVERLAP, JITTER
 
@@ -83,11 +84,11 @@ def mean_nearest_distance(positions: np.ndarray) -> float:
 def margin_px(config: SimulateConfig) -> int:
     """Object pixels kept outside the outermost patch.
 
-    Two for the interpolation and for rounding, four standard deviations for positions in error,
-    and the border that Fourier interpolation reads.
+    Two for the interpolation and for rounding, four standard deviations and the limit of
+    positions in error, and the border that Fourier interpolation reads.
     """
     border = FOURIER_PAD if config.interpolation == "fourier" else 0
-    return 2 + border + math.ceil(4 * config.position_error)
+    return 2 + border + math.ceil(4 * config.position_error + config.position_error_limit)
 
 
 def plan(
@@ -122,12 +123,15 @@ def plan(
     step = config.step
     if config.overlap is not None:
         step = (1.0 - config.overlap) * diameter_px
+    grow = growth(config)
     room = None if asked is None else float(asked - border)
     if room is not None and room < 0:
         raise ConfigError(
             f"size {asked} leaves no room for frames of {config.N} pixels and a margin of "
             f"{margin_px(config)} on each side; take {border} or more"
         )
+    if room is not None:
+        room /= grow
     n_frames = config.n_frames
     if step is None and (room is None or n_frames is None):
         step = (1.0 - DEFAULT_OVERLAP) * diameter_px
@@ -150,12 +154,12 @@ def plan(
     if room is not None and extent > room + 1e-9:
         raise ConfigError(
             f"{n_frames} frames {step:.4g} px apart cover {extent:.0f} px and need an object of "
-            f"{math.ceil(extent) + border} px, but size is {asked}; leave out one of "
+            f"{math.ceil(extent * grow) + border} px, but size is {asked}; leave out one of "
             "n_frames, size and overlap or step"
         )
     if room is not None and step is not None and step <= 1e-6:
         raise ConfigError(f"size {asked} leaves no room to move; take {border + 16} or more")
-    size = asked if asked is not None else math.ceil(extent) + border
+    size = asked if asked is not None else math.ceil(extent * grow) + border
     if side is not None and size > side:
         raise ConfigError(
             f"the scan needs an object of {size} px on a side, but {config.object_file} has "
@@ -191,7 +195,8 @@ def plan_from_file(
         found = found * (LENGTH_UNITS[str(config.positions_unit)] / pixel_size_m)
     low, high = found.min(0), found.max(0)
     extent = float((high - low).max())
-    border = config.N + 2 * margin_px(config)
+    # distorted positions need more room than the true ones
+    border = config.N + 2 * margin_px(config) + math.ceil(extent * (growth(config) - 1.0))
     step = mean_nearest_distance(found) if len(found) > 1 else None
     crop = given is not None and given.crop
     side = given.side if given is not None and crop else None
@@ -228,20 +233,6 @@ def plan_from_file(
             "its middle"
         )
     return Layout(found, int(shape.max()), extent, step, whole=crop)
-
-
-def with_error(positions: np.ndarray, rms: float, rng: np.random.Generator) -> np.ndarray:
-    """Positions as a file would have them: each coordinate off by a normal error.
-
-    Args:
-        positions: `(M, 2)` float64, true.
-        rms: standard deviation of the error of one coordinate in pixels, before the cut at 4
-            standard deviations (which keeps every patch inside the object).
-        rng: source of randomness.
-    """
-    if rms == 0.0:
-        return positions.copy()
-    return positions + rms * np.clip(rng.standard_normal(positions.shape), -4.0, 4.0)
 
 
 def _pattern(

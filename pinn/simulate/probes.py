@@ -30,8 +30,13 @@ HALF_WIDTH = 0.25  # cycles per pixel: aperture radius of the default defocus
 MAX_APERTURE = 0.45  # cycles per pixel: the aperture's image must stay on the detector
 
 
-def make_probe(config: SimulateConfig, rng: np.random.Generator) -> np.ndarray:
+def make_probe(config: SimulateConfig, rng: np.random.Generator, error: float = 0.0) -> np.ndarray:
     """The modes of the probe, strongest first.
+
+    Args:
+        config: the recipe.
+        rng: of what is random in it.
+        error: relative error of the defocus: with the same aperture, aberrations and place.
 
     Returns:
         `(P, N, N)` complex128, orthogonal, summed power 1.
@@ -52,19 +57,19 @@ def make_probe(config: SimulateConfig, rng: np.random.Generator) -> np.ndarray:
             return base / np.sqrt(np.sum(np.abs(base) ** 2))
         first = base[0]
     else:
-        first = _first_mode(config, rng)
+        first = _first_mode(config, rng, error)
     return with_modes(
         first, config.probe_modes, 0.5 if config.mode_ratio is None else config.mode_ratio
     )
 
 
-def _first_mode(config: SimulateConfig, rng: np.random.Generator) -> np.ndarray:
+def _first_mode(config: SimulateConfig, rng: np.random.Generator, error: float) -> np.ndarray:
     wider = further = 1.0
     if config.probe_variation > 0:
         drawn = rng.spawn(1)[0].uniform(-1.0, 1.0, 2)
         wider, further = (1.0 + config.probe_variation * drawn).tolist()
     if config.probe == "zone_plate":
-        return zone_plate(config, wider, further)
+        return zone_plate(config, wider, further * (1.0 + error))
     fraction = config.probe_diameter
     if config.probe == "disc":
         return disc(config.N, wider * (DISC_FRACTION if fraction is None else fraction))
@@ -85,6 +90,7 @@ def _first_mode(config: SimulateConfig, rng: np.random.Generator) -> np.ndarray:
             defocus=defocus,
             central_stop=stop,
             aberration=strength,
+            error=error,
         )
     if config.zernike is not None:
         coefficients = parse_zernike(config.zernike)
@@ -101,9 +107,10 @@ def _first_mode(config: SimulateConfig, rng: np.random.Generator) -> np.ndarray:
                 lambda u, theta: phase_of(coefficients, u, theta),
                 defocus=share * defocus,
                 central_stop=stop,
+                error=error,
             )
-        except ConfigError as error:
-            failure = error
+        except ConfigError as narrow:
+            failure = narrow
     raise failure
 
 
@@ -133,6 +140,7 @@ def defocused(
     central_stop: float = 0.0,
     aberration: float = 0.0,
     angles: np.ndarray | tuple[float, float] = (0.0, 0.0),
+    error: float = 0.0,
 ) -> np.ndarray:
     """The field some way out of focus behind a round aperture.
 
@@ -147,6 +155,7 @@ def defocused(
         central_stop: radius of a stop relative to the aperture's.
         aberration: phase at the rim in radians.
         angles: directions (a, b) of astigmatism and coma in radians.
+        error: see `behind_aperture`.
 
     Returns:
         `(N, N)` complex128, centred on pixel N/2 by its centre of intensity (to a pixel).
@@ -160,7 +169,9 @@ def defocused(
             u**2 * np.cos(2 * (theta - angles[0])) + u**3 * np.cos(theta - angles[1])
         )
 
-    return behind_aperture(N, fraction, wavefront, defocus=defocus, central_stop=central_stop)
+    return behind_aperture(
+        N, fraction, wavefront, defocus=defocus, central_stop=central_stop, error=error
+    )
 
 
 def behind_aperture(
@@ -170,6 +181,7 @@ def behind_aperture(
     *,
     defocus: float,
     central_stop: float = 0.0,
+    error: float = 0.0,
 ) -> np.ndarray:
     """The field some way out of focus behind a round, soft-edged aperture with aberrations.
 
@@ -181,9 +193,12 @@ def behind_aperture(
             the angle.
         defocus: phase at the rim in radians.
         central_stop: radius of a stop relative to the aperture's.
+        error: relative error of the defocus in what is returned, behind the aperture that the
+            right one needs.
 
     Returns:
-        `(N, N)` complex128, centred on pixel N/2 by its centre of intensity (to a pixel).
+        `(N, N)` complex128, centred on pixel N/2 by its centre of intensity (to a pixel); with an
+        error moved as the right one is.
 
     Raises:
         ConfigError: the aperture needed is wider than the detector, or finer than its pixels.
@@ -192,7 +207,7 @@ def behind_aperture(
     q = np.hypot(qy, qx)
     theta = np.arctan2(qy, qx)
 
-    def field(rim: float) -> np.ndarray:
+    def field(rim: float, defocus: float) -> np.ndarray:
         u = q / rim
         soft = 1.0 / (N * rim)  # one detector pixel
         pupil = np.clip((1.0 - u) / soft + 0.5, 0.0, 1.0)
@@ -207,7 +222,7 @@ def behind_aperture(
     rim = max(defocus / np.pi, 1.2) / (target / 2)  # rays: radius = Fresnel number / rim
     for _ in range(40):
         rim = float(np.clip(rim, low, high))
-        probe = field(rim)
+        probe = field(rim, defocus)
         ratio = probe_diameter_px(probe[None]) / target
         if abs(ratio - 1) < 1e-3:
             break
@@ -219,6 +234,8 @@ def behind_aperture(
     intensity = np.abs(probe) ** 2
     y, x = _grid(N)
     centre = [int(np.rint(np.sum(g * intensity) / np.sum(intensity))) for g in (y, x)]
+    if error:
+        probe = field(rim, defocus * (1.0 + error))
     return np.roll(probe, (-centre[0], -centre[1]), (0, 1))
 
 
@@ -236,14 +253,7 @@ def with_modes(first: np.ndarray, count: int, ratio: float) -> np.ndarray:
     Returns:
         `(P, N, N)` complex128, orthogonal, the first proportional to `first`, summed power 1.
     """
-    radius = probe_diameter_px(first[None]) / 2
-    y, x = (np.tanh(g / radius) for g in _grid(len(first)))
-    columns = []
-    for degree in range(count):
-        columns += [first * y**k * x ** (degree - k) for k in range(degree + 1)]
-        if len(columns) >= count:
-            break
-    matrix = np.stack([c.ravel() for c in columns[:count]], 1)
+    matrix = polynomials(first, count).T
     q, r = np.linalg.qr(matrix / np.linalg.norm(matrix, axis=0))
     q = q * (
         np.diag(r) / np.abs(np.diag(r))
@@ -251,6 +261,18 @@ def with_modes(first: np.ndarray, count: int, ratio: float) -> np.ndarray:
     powers = ratio ** np.arange(count)
     q = q * np.sqrt(powers / powers.sum())
     return np.ascontiguousarray(q.T).reshape(count, *first.shape)
+
+
+def polynomials(first: np.ndarray, count: int) -> np.ndarray:
+    """A probe `(N, N)` times polynomials of rising degree, see `with_modes`: `(count, N * N)`."""
+    radius = probe_diameter_px(first[None]) / 2
+    y, x = (np.tanh(g / radius) for g in _grid(len(first)))
+    columns = []
+    for degree in range(count):
+        columns += [first * y**k * x ** (degree - k) for k in range(degree + 1)]
+        if len(columns) >= count:
+            break
+    return np.stack([c.ravel() for c in columns[:count]])
 
 
 def _grid(N: int) -> tuple[np.ndarray, np.ndarray]:

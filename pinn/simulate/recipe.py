@@ -21,9 +21,10 @@ from pinn.io.npz import NpzScanWriter, scan_arrays
 from pinn.progress import Progress
 from pinn.simulate.config import SimulateConfig
 from pinn.simulate.detector import Detector, make_detector
-from pinn.simulate.forward import diffract, extract_patches, frame_photons
+from pinn.simulate.forward import diffract, extract_patches, frame_photons, weighted
 from pinn.simulate.identity import VERSION, recipe_hash, recipe_of
 from pinn.simulate.images import Given, open_object
+from pinn.simulate.misplaced import stated_positions
 from pinn.simulate.objects import make_object
 from pinn.simulate.optics import Optics, optics_of
 from pinn.simulate.positions import (
@@ -31,14 +32,20 @@ from pinn.simulate.positions import (
     mean_nearest_distance,
     plan,
     plan_from_file,
-    with_error,
 )
 from pinn.simulate.probes import make_probe
+from pinn.simulate.variation import (
+    drift_weights,
+    drifting,
+    intensity_factors,
+    uneven_background,
+)
 
 CHUNK_PIXELS = 1 << 20  # frame pixels computed at once: 16 MiB per complex temporary
 
 # Independent random streams, so that one option (the dose, say) leaves the rest of the scan alone.
 _OBJECT, _PROBE, _PATTERN, _ERROR, _DETECTOR, _FRAME = range(6)
+_LIMIT, _DRIFT, _INTENSITY, _BACKGROUND = range(6, 10)
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,8 @@ class SimulatedScan:
     Attributes:
         config: the recipe.
         truth: `(H, W)` complex64, the object; its pixel `[0, 0]` has the coordinate (0, 0).
-        probe: `(P, N, N)` complex64, the probe in square root of counts.
+        probe: `(P, N, N)` complex64, the probe that made the frames, in square root of counts;
+            where it drifts, without its variations.
         positions_px: `(M, 2)` float64 (y, x), as a file states them.
         positions_true_px: `(M, 2)` float64 (y, x), where the probe was.
         detector: its bad pixels and number type.
@@ -56,6 +64,10 @@ class SimulatedScan:
         diameter_px: probe diameter, 4 sigma.
         overlap: linear overlap of the true positions; None for one frame.
         optics: lengths in metres, where the recipe states them.
+        probe_variations: `(V, P, N, N)` complex64, the probe that drifts, `probe` first; or None.
+        probe_weights: `(M, V)` float64, share of each variation in each frame; or None.
+        probe_wrong: of the shape of the right one, what the file states instead; or None.
+        intensity: `(M,)` float64 of mean 1, factor on each frame, part of `photons`; or None.
     """
 
     config: SimulateConfig
@@ -68,6 +80,10 @@ class SimulatedScan:
     diameter_px: float
     overlap: float | None
     optics: Optics | None = None
+    probe_variations: np.ndarray | None = None
+    probe_weights: np.ndarray | None = None
+    probe_wrong: np.ndarray | None = None
+    intensity: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.positions_px)
@@ -77,11 +93,31 @@ class SimulatedScan:
         """`(N, N)` bool, True = use the pixel."""
         return self.detector.valid_mask
 
+    @property
+    def probe_right(self) -> np.ndarray:
+        """`(P, N, N)`, or with variations `(V, P, N, N)`: what made the frames."""
+        return self.probe if self.probe_variations is None else self.probe_variations
+
+    @property
+    def probe_stated(self) -> np.ndarray:
+        """The probe as the file states it, right or wrong."""
+        return self.probe_right if self.probe_wrong is None else self.probe_wrong
+
+    @property
+    def background_px(self) -> np.ndarray | None:
+        """`(N, N)` float64 counts under every frame, where they are not even; else None."""
+        found = self.detector.background
+        return found if isinstance(found, np.ndarray) else None
+
     def rates(self, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Expected counts of frames `start` to `stop`, without background: `(n, N, N)` float64."""
         where = self.positions_true_px[start:stop]
         patches = extract_patches(self.truth, where, self.config.N, self.config.interpolation)
-        return diffract(patches, self.probe.astype(np.complex128))
+        shares = None if self.probe_weights is None else self.probe_weights[start:stop]
+        rates = diffract(patches, weighted(self.probe_right.astype(np.complex128), shares))
+        if self.intensity is not None:
+            rates *= self.intensity[start:stop, None, None]
+        return rates
 
     def frames(self, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Frames `start` to `stop` as the detector writes them: `(n, N, N)`."""
@@ -107,7 +143,7 @@ class SimulatedScan:
             "recipe_sha256": recipe_hash(self.config),
             "photons_per_frame": float(self.photons.mean()),
             "counts_per_pixel": float(self.photons.mean() / self.config.N**2),
-            "background_per_pixel": self.config.background,
+            "background_per_pixel": float(np.mean(self.detector.background)),
             "probe_diameter_px": self.diameter_px,
             "overlap": self.overlap,
             "object_origin_px": [0.0, 0.0],
@@ -139,7 +175,15 @@ def simulate(config: SimulateConfig) -> SimulatedScan:
     modes, layout = _arrange(config, given)
     diameter = probe_diameter_px(modes)
     true = layout.positions_px
-    written = with_error(true, config.position_error, np.random.default_rng(_stream(seed, _ERROR)))
+    weights = None
+    right = modes
+    if config.probe_drift > 0:
+        weights = drift_weights(config, len(true))
+        right = drifting(config, modes, _stream(seed, _DRIFT))
+    intensity = None
+    if config.intensity_fluctuation > 0:
+        rng = np.random.default_rng(_stream(seed, _INTENSITY))
+        intensity = intensity_factors(len(true), config.intensity_fluctuation, rng)
     object_seed = seed if config.object_seed is None else config.object_seed
     # rounded before use: a file holds exactly the object and probe that made its frames
     truth = make_object(
@@ -150,27 +194,43 @@ def simulate(config: SimulateConfig) -> SimulatedScan:
         given,
         layout.whole,
     ).astype(np.complex64)
-    photons = _photons(truth, true, modes, config)
+    photons = _photons(truth, true, right, weights, config)
+    if intensity is not None:
+        photons = photons * intensity
     if not photons.mean() > 0:
         raise ConfigError("no light passes the object; raise amplitude_max or move the scan")
     factor = config.photons_per_frame / photons.mean()
-    probe = (np.sqrt(factor) * modes).astype(np.complex64)
+    probe = (np.sqrt(factor) * right).astype(np.complex64)
     photons = photons * factor
+    uneven = None
+    if config.background_uneven > 0:
+        rng = np.random.default_rng(_stream(seed, _BACKGROUND))
+        uneven = uneven_background(config.N, config.background_uneven, rng)
     detector = make_detector(
-        config, float(photons.max()), np.random.default_rng(_stream(seed, _DETECTOR))
+        config, float(photons.max()), np.random.default_rng(_stream(seed, _DETECTOR)), uneven
     )
+    wrong = None
+    if config.probe_error is not None:
+        found = _modes(config, config.probe_error)
+        if weights is not None:
+            found = drifting(config, found, _stream(seed, _DRIFT))
+        wrong = (np.sqrt(factor) * found).astype(np.complex64)
     overlap = None if len(true) == 1 else 1.0 - mean_nearest_distance(true) / diameter
     return SimulatedScan(
         config,
         truth,
-        probe,
-        written,
+        probe if weights is None else probe[0],
+        stated_positions(config, true, _stream(seed, _ERROR), _stream(seed, _LIMIT)),
         true,
         detector,
         photons,
         diameter,
         overlap,
         optics_of(config),
+        probe_variations=None if weights is None else probe,
+        probe_weights=weights,
+        probe_wrong=wrong,
+        intensity=intensity,
     )
 
 
@@ -196,8 +256,10 @@ def simulate_to_file(
     """Simulate into an NPZ, in constant memory. The same recipe gives the same bytes.
 
     The file holds the true object and probe as `objectGuess` and `probeGuess`, `positions_true`
-    `(M, 2)` float64 (y, x) besides the stated `xcoords`, `ycoords`, and the recipe as metadata. It
-    appears whole or not at all.
+    `(M, 2)` float64 (y, x) besides the stated `xcoords`, `ycoords`, and the recipe as metadata.
+    Where the recipe asks for them there are `probe_weights` `(M, V)` of a `probeGuess`
+    `(V, P, N, N)` that drifts, `probe_true` of a `probeGuess` that is wrong, `intensity_true`
+    `(M,)` and `background_true` `(N, N)`. It appears whole or not at all.
 
     Args:
         config: the recipe.
@@ -237,9 +299,11 @@ def simulate_arrays(config: SimulateConfig) -> dict[str, Any]:
 
     Returns:
         `frames` `(M, N, N)`, `frames_units`, `positions_px`, `positions_true_px` `(M, 2)` float64
-        (y, x), `probe` `(N, N)` or `(P, N, N)` complex64, `truth` `(H, W)` complex64 with origin
-        (0, 0), `valid_mask` `(N, N)` bool (True = use), `overlap`, `diameter_px`, `metadata`; with
-        `frames = counts` also `counts`, the same array as `frames`.
+        (y, x), `probe` `(N, N)`, `(P, N, N)` or `(V, P, N, N)` complex64, `truth` `(H, W)`
+        complex64 with origin (0, 0), `valid_mask` `(N, N)` bool (True = use), `overlap`,
+        `diameter_px`, `metadata`; with `frames = counts` also `counts`, the same array as
+        `frames`; and of `probe_weights`, `probe_true`, `intensity_true` and `background_true`
+        those that a file would have.
     """
     scan = simulate(config)
     frames = np.concatenate(list(scan.chunks()))
@@ -248,7 +312,7 @@ def simulate_arrays(config: SimulateConfig) -> dict[str, Any]:
         "frames_units": config.frames,
         "positions_px": scan.positions_px,
         "positions_true_px": scan.positions_true_px,
-        "probe": _squeezed(scan.probe),
+        "probe": _squeezed(scan.probe_stated),
         "truth": scan.truth,
         "valid_mask": scan.valid_mask,
         "overlap": scan.overlap,
@@ -257,20 +321,40 @@ def simulate_arrays(config: SimulateConfig) -> dict[str, Any]:
     }
     if config.frames == "counts":
         arrays["counts"] = frames
-    return arrays
+    if scan.probe_weights is not None:
+        arrays["probe_weights"] = scan.probe_weights
+    return arrays | _hidden(scan)
 
 
 def file_arrays(scan: SimulatedScan) -> dict[str, np.ndarray]:
     """The members of the scan's NPZ besides the frames."""
     shared = scan_arrays(
-        scan.positions_px, probe=scan.probe, truth=scan.truth, valid_mask=scan.valid_mask
+        scan.positions_px,
+        probe=scan.probe_stated,
+        truth=scan.truth,
+        valid_mask=scan.valid_mask,
+        probe_weights=scan.probe_weights,
     )
-    return {**shared, "positions_true": scan.positions_true_px}
+    return {**shared, "positions_true": scan.positions_true_px, **_hidden(scan)}
+
+
+def _hidden(scan: SimulatedScan) -> dict[str, np.ndarray]:
+    """What made the frames and a file would not state, where the recipe asks for it."""
+    parts = {
+        "probe_true": None if scan.probe_wrong is None else _squeezed(scan.probe_right),
+        "intensity_true": scan.intensity,
+        "background_true": scan.background_px,
+    }
+    return {name: array for name, array in parts.items() if array is not None}
+
+
+def _modes(config: SimulateConfig, error: float = 0.0) -> np.ndarray:
+    probe_seed = config.seed if config.probe_seed is None else config.probe_seed
+    return make_probe(config, np.random.default_rng(_stream(probe_seed, _PROBE)), error)
 
 
 def _arrange(config: SimulateConfig, given: Given | None) -> tuple[np.ndarray, Layout]:
-    probe_seed = config.seed if config.probe_seed is None else config.probe_seed
-    modes = make_probe(config, np.random.default_rng(_stream(probe_seed, _PROBE)))
+    modes = _modes(config)
     if config.pattern == "file":
         optics = optics_of(config)
         return modes, plan_from_file(config, optics.pixel_size_m if optics else None, given)
@@ -280,14 +364,19 @@ def _arrange(config: SimulateConfig, given: Given | None) -> tuple[np.ndarray, L
 
 
 def _photons(
-    truth: np.ndarray, positions: np.ndarray, modes: np.ndarray, config: SimulateConfig
+    truth: np.ndarray,
+    positions: np.ndarray,
+    probe: np.ndarray,
+    weights: np.ndarray | None,
+    config: SimulateConfig,
 ) -> np.ndarray:
     photons = np.empty(len(positions))
     step = _chunk(config.N)
     for start in range(0, len(positions), step):
         where = positions[start : start + step]
         patches = extract_patches(truth, where, config.N, config.interpolation)
-        photons[start : start + step] = frame_photons(patches, modes)
+        shares = None if weights is None else weights[start : start + step]
+        photons[start : start + step] = frame_photons(patches, weighted(probe, shares))
     return photons
 
 

@@ -87,11 +87,16 @@ class TensorBoardLogger:
         self._plain = CsvLogger(folder, keep=False)
 
     def begin(self, history: Rows, provenance: dict[str, Any]) -> None:
+        import uuid
+
         from tensorboardX import SummaryWriter
 
         # What a killed run wrote beyond its archive is hidden: those epochs come again.
         again = {"purge_step": len(history) + 1} if history else {}
-        self._writer = SummaryWriter(str(self._folder / TENSORBOARD), **again)
+        # Files are named by the second: a run resumed within the same one would overwrite its own.
+        suffix = f".{uuid.uuid4().hex[:8]}"
+        folder = str(self._folder / TENSORBOARD)
+        self._writer = SummaryWriter(folder, filename_suffix=suffix, **again)
 
     def epoch(self, history: Rows) -> None:
         self._plain.epoch(history)

@@ -38,6 +38,7 @@ class Plan:
         labels: of each scan, or None where no term of the loss asks for them.
         canvas: side of the group canvas in pixels.
         notes: sentences on the groups.
+        positions: they are learned.
     """
 
     scans: list[Scan]
@@ -47,6 +48,12 @@ class Plan:
     labels: list[Labels | None] | None
     canvas: int
     notes: tuple[str, ...]
+    positions: bool = False
+
+    @property
+    def frames(self) -> list[int]:
+        """Number of frames of every scan."""
+        return [len(scan) for scan in self.scans]
 
     def feed(self, run: TrainConfig, origin: int = 0) -> Batches:
         """Batches to learn from.
@@ -63,6 +70,7 @@ class Plan:
             per_epoch=run.groups_per_epoch,
             labels=self.labels,
             physics_weight=weight,
+            numbered=self.positions,
         )
 
     def provenance(self, digests: Sequence[str]) -> dict[str, Any]:
@@ -93,6 +101,7 @@ class Plan:
             shuffle=False,
             labels=self.labels,
             physics_weight=(lambda _: 1.0) if run.staged else None,
+            numbered=self.positions,
         )
 
 
@@ -135,14 +144,17 @@ def plan_run(
         for scan, watching in zip(scans, hold, strict=True):
             if run.holds_out and not len(watching):
                 notes.append(nothing_held(scan.name, run))
+    # from the mean of its group a frame moves by twice the limit at most
+    moves = 2.0 * config.positions_limit if config.positions_trainable else 0.0
     return Plan(
         everything,
         len(scans),
         [*learn, *(_none(g) for g in aside)],
         [*hold, *aside],
         labels,
-        canvas_size(reach, config.N),
+        canvas_size(reach + moves, config.N),
         tuple(notes),
+        config.positions_trainable,
     )
 
 

@@ -69,6 +69,7 @@ class Session:
             Objective(run),
             run.precision,
             contrast=needs_contrast(run, start, own),
+            frames=plan.frames,
         )
         set_start(self.network, plan, own, run, start)
         if run.calibrate_start and run.mode == "pinn" and not resume:

@@ -33,8 +33,8 @@ def set_start(
 ) -> None:
     """Assign all weights: those of a fresh network from the seed, or those of a trained model.
 
-    A scan that the trained model knows keeps the probe, scale and contrast it has there; any other
-    starts with its own probe and exposure.
+    A scan that the trained model knows keeps the probe, scale, contrast and positions it has there;
+    any other starts with its own probe, exposure and positions.
 
     Args:
         digests: of the scans of the plan.
@@ -66,7 +66,10 @@ def set_start(
                 array[row, :, :used] = given[:, :used]
             else:
                 array[row] = given
-    network.load_arrays({**mine, **new})
+    for row, other in rows:  # the same frames, hence as many
+        if (given := theirs.get(f"positions/{other:04d}")) is not None:
+            new[f"positions/{row:04d}"] = given
+    network.load_arrays({name: new.get(name, array) for name, array in mine.items()})
 
 
 def needs_contrast(run: TrainConfig, start: Model | None, digests: Sequence[str]) -> bool:

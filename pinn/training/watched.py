@@ -85,4 +85,5 @@ class WatchedScales:
 
 
 def _physical(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: batch[name] for name in ("frames", "offsets", "scale", "scan", "weight")}
+    names = ("frames", "offsets", "scale", "scan", "weight", "frame")
+    return {name: batch[name] for name in names if name in batch}

@@ -7,8 +7,9 @@ import compat_scans as small
 import numpy as np
 import pytest
 
+from pinn.errors import BackendError
 from pinn.io.legacy import LEGACY
-from ptycho.config.config import ModelConfig, TrainingConfig
+from ptycho.config.config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from ptycho.workflows.backend_selector import run_cdi_example_with_backend
 from ptycho.workflows.components import run_cdi_example
 
@@ -39,6 +40,11 @@ def test_one_process_trains_on_three_backends(caplog):
             {"pytorch": "torch"}.get(word, word)
         }
         assert "epoch 2 of 2: loss" in caplog.text
+        assert caplog.text.count("device: ") == 1
+        # an earlier run is no reason to doubt this one, and leaves what the caller asked for
+        assert "the legacy dictionary has backend" not in caplog.text or word == "pytorch"
+        assert (LEGACY.cfg["architecture"], LEGACY.cfg["n_filters_scale"]) == ("cnn", 2)
+        assert "amp_activation" not in caplog.text
         losses[word] = results["history"]["loss"]
         container, model = results["train_container"], results["model_instance"]
         patches[word] = np.asarray(
@@ -52,3 +58,28 @@ def test_one_process_trains_on_three_backends(caplog):
         np.testing.assert_allclose(losses[word], losses[first], rtol=2e-2)
         difference = np.linalg.norm(patches[word] - patches[first])
         assert difference < 5e-2 * np.linalg.norm(patches[first])
+
+
+@pytest.mark.parametrize("word", ["pytorch", "tensorflow", "jax"])
+def test_a_backend_that_is_not_installed_is_a_sentence_with_the_command(monkeypatch, word):
+    import importlib.util
+
+    missing = {"pytorch": "torch"}.get(word, word)
+    find = importlib.util.find_spec
+
+    def without(name, *rest):
+        return None if name.split(".")[0] == missing else find(name, *rest)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without)
+    raw = small.raw_of(small.arrays(20))
+    config = TrainingConfig(ModelConfig(N=16), nepochs=1)
+    with pytest.raises(BackendError, match=rf"not installed; run `pip install .*\[{missing}\]"):
+        run_cdi_example(raw, None, config, backend=word)
+
+
+def test_an_accelerator_that_the_worker_does_not_have_is_a_sentence():
+    raw = small.raw_of(small.arrays(20))
+    config = TrainingConfig(ModelConfig(N=16), nepochs=1)
+    execution = PyTorchExecutionConfig(accelerator="mps")
+    with pytest.raises(BackendError, match="device mps was asked for"):
+        run_cdi_example(raw, None, config, backend="pytorch", torch_execution_config=execution)

@@ -1,5 +1,7 @@
 """The console scripts: flags, precedence, defects of the original that are closed, and a run."""
 
+from pathlib import Path
+
 import compat_scans as small
 import numpy as np
 import pytest
@@ -43,11 +45,13 @@ def trained(*words):
         (["--probe_mask"], "model.probe_mask", True),
         (["--max_hidden_channels", "64"], "model.max_hidden_channels", 64),
         (["--max_hidden_channels", "none"], "model.max_hidden_channels", None),
+        (["--fno_input_transform", "none"], "model.fno_input_transform", "none"),
         (["--nphotons", "1e6"], "nphotons", 1e6),
         (["--gradient-clip-val", "0.5"], "gradient_clip_val", 0.5),
         (["--torch-plateau-patience", "7"], "plateau_patience", 7),
         (["--scheduler", "WarmupCosine"], "scheduler", "WarmupCosine"),
         (["--backend", "pytorch"], "backend", "pytorch"),
+        (["--batch-size", "32"], "batch_size", 32),
     ],
 )
 def test_flags_set_fields(words, where, value):
@@ -64,9 +68,12 @@ def test_flags_set_fields(words, where, value):
         (["--accelerator", "cuda"], "accelerator", "cuda"),
         (["--torch-deterministic"], "deterministic", True),
         (["--no-deterministic"], "deterministic", False),
+        (["--torch-deterministic", "warn"], "deterministic", "warn"),
         (["--num-workers", "3"], "num_workers", 3),
         (["--torch-accumulate-grad-batches", "2"], "accum_steps", 2),
         (["--learning-rate", "2e-3"], "learning_rate", 2e-3),
+        (["--learning_rate", "2e-3"], "learning_rate", 2e-3),
+        (["--no-enable_checkpointing"], "enable_checkpointing", False),
         (["--torch-scheduler", "ReduceLROnPlateau"], "scheduler", "ReduceLROnPlateau"),
         (["--logger", "none"], "logger_backend", None),
         (["--no-enable-checkpointing"], "enable_checkpointing", False),
@@ -102,6 +109,69 @@ def test_old_flags_warn_and_map(old, new, read, capsys):
     config, execution, _ = trained(*old)
     assert read(config, execution)
     assert f"use {new}" in capsys.readouterr().err
+
+
+# Flags of the reference's scripts, as far as they are known: every one is taken.
+OF_TRAINING = (
+    "--config x.yaml --do_stitching --quiet --verbose --console-level INFO --torch-accelerator cuda"
+    " --torch-deterministic --torch-num-workers 0 --torch-accumulate-grad-batches 1"
+    " --torch-learning-rate 1e-3 --torch-scheduler CosineAnnealing --torch-plateau-factor 0.5"
+    " --torch-plateau-patience 2 --torch-plateau-min-lr 1e-5 --torch-plateau-threshold 0.1"
+    " --torch-logger tensorboard --torch-recon-log-every-n-epochs 5 --torch-recon-log-num-patches 4"
+    " --torch-recon-log-fixed-indices 1 2 --torch-recon-log-stitch"
+    " --torch-recon-log-max-stitch-samples 9 --torch-enable-checkpointing"
+    " --torch-checkpoint-save-top-k 1 --disable_mlflow --max_epochs 3 --n_images 5 --device cpu"
+    " --checkpoint-monitor val_loss --checkpoint-mode min --early-stop-patience 9 --profile ci"
+    " --disable-checkpointing --inference-batch-size 4 --measurement-domain count_intensity"
+)
+OF_INFERENCE = (
+    "--model_path m --test_data s --config x.yaml --output_dir o --debug --comparison_plot"
+    " --n_images 7 --n_subsample 8 --subsample_seed 1 --phase_vmin -1 --phase_vmax 1"
+    " --debug_dump d --backend pytorch --torch-accelerator cpu --torch-num-workers 1"
+    " --torch-inference-batch-size 8 --patch-weighting uniform --varpro-scaling --accelerator cpu"
+    " --device cpu --num-workers 1 --inference-batch-size 8 --quiet --log-patch-stats"
+    " --patch-stats-limit 3 --probe-mask --probe-mask-sigma 1 --probe-mask-diameter 20"
+    " --scale-contract-version legacy_v1 --measurement-domain normalized_amplitude --run_id 7"
+    " --infer_dir d --file_index 0"
+)
+
+
+@pytest.mark.parametrize(
+    ("work", "flags"), [(train, OF_TRAINING), (inference, OF_INFERENCE)], ids=["train", "inference"]
+)
+def test_every_flag_of_the_original_is_taken(work, flags):
+    work.parser().parse_args(flags.split())
+
+
+def test_flags_without_effect_say_so(capsys):
+    inference.configuration(
+        ["--model_path", "m", "--test_data", "s", "--run_id", "7", "--probe-mask"]
+    )
+    said = capsys.readouterr().err
+    assert "--run_id has no effect: models come from archives" in said
+    assert "--probe-mask has no effect: the archive has the probe" in said
+
+
+def test_debug_is_a_flag_of_inference(capsys):
+    words = ["--model_path", "m", "--test_data", "s", "--debug"]
+    assert inference.configuration(words)[2].verbose is True
+    assert inference.configuration([*words, "false"])[2].verbose is False
+
+
+def test_a_file_of_a_training_is_taken_by_inference(tmp_path):
+    file = tmp_path / "options.yaml"
+    file.write_text("nepochs: 9\nN: 32\nn_subsample: 40\nmodel:\n  gridsize: 2\n")
+    words = ["--model_path", "m", "--test_data", "s", "--config", str(file)]
+    config = inference.configuration(words)[0]
+    assert config.n_subsample == 40 and config.model.gridsize == 1  # the archive says which
+
+
+def test_keys_of_the_dictionary_are_options_of_a_file_too(tmp_path, capsys):
+    file = tmp_path / "options.yaml"
+    file.write_text("object.big: false\noutput_prefix: there\noffset: 4\n")
+    config = trained("--config", str(file))[0]
+    assert config.model.object_big is False and config.output_dir == Path("there")
+    assert "offset has no effect: the canvas" in capsys.readouterr().err
 
 
 def test_the_command_line_counts_before_the_file_and_that_before_the_defaults(tmp_path):
@@ -174,6 +244,7 @@ def test_train_then_reconstruct_then_evaluate(tmp_path, capsys):
     assert {"history.csv", "best"} <= names  # records, since an execution flag was given
     words = ["--model_path", str(out), "--test_data", scan, "--output_dir", str(again)]
     words += ["--comparison_plot", "--phase_vmin", "-1", "--debug_dump", str(again / "dump")]
+    words += ["--frames", "counts"]
     assert evaluate.work([*words, "--n_groups", "290", "--quiet"]) == 0
     assert "device:" not in capsys.readouterr().err
     names = {p.name for p in again.iterdir()}

@@ -92,6 +92,8 @@ def test_gridsize_comes_from_the_dictionary_unless_it_is_given():
         (dict(N=32), ConfigError, "32 x 32 were asked for"),
         (dict(nsamples=50), ConfigError, "50 groups"),
         (dict(K=3), ConfigError, "neighbours is 3"),
+        (dict(gridsize=0), ConfigError, "gridsize is 0"),
+        (dict(gridsize=-2), ConfigError, "gridsize is -2"),
         (dict(gridsize=7, K=60), ScanError, "36 frames, but a group has 49"),
     ],
 )
@@ -201,3 +203,45 @@ def test_impossible_crops_are_refused(M):
 def test_offsets_of_other_patches_are_refused():
     with pytest.raises(ScanError, match="required"):
         reassemble_position(STITCHING["reasm_patches"], STITCHING["reasm_offsets"][1:], M=8)
+
+
+@pytest.fixture
+def dictionary():
+    from pinn.io.legacy import LEGACY
+
+    LEGACY.reset()
+    LEGACY.cfg.update(gridsize=1, nphotons=1e7)
+    yield LEGACY.cfg
+    LEGACY.reset()
+
+
+def test_frames_of_a_known_object(dictionary):
+    rng = np.random.default_rng(3)
+    obj = (rng.uniform(0.5, 1, (40, 44)) * np.exp(1j * rng.uniform(-1, 1, (40, 44)))).astype("c8")
+    x, y = np.array([12.0, 20.0, 31.0]), np.array([10.0, 25.0, 14.0])
+    probe = (np.outer(np.hanning(16), np.hanning(16)) * np.exp(0.3j)).astype("c8")
+    raw = RawData.from_simulation(x, y, probe, obj)
+    energy = 0.0
+    for k in range(3):
+        patch = obj[int(y[k]) - 8 : int(y[k]) + 8, int(x[k]) - 8 : int(x[k]) + 8]
+        expected = np.abs(np.fft.fftshift(np.fft.fft2(probe * patch))) / 16
+        # the amplitude of n counts is uncertain by 1/2, here of about 1e7 per frame
+        scale = np.sqrt(1e7 / np.mean(np.sum(raw.diff3d.astype(float) ** 2, axis=(1, 2))))
+        assert np.abs(raw.diff3d[k] - expected).max() * scale < 3
+        energy += np.sum(expected**2) / 3
+    assert np.mean(np.sum(raw.diff3d**2, axis=(1, 2))) == pytest.approx(energy, rel=2e-3)
+    assert raw.scan().units == "amplitude" and raw.scan().photons_per_frame == 1e7
+    np.testing.assert_array_equal(raw.diff3d, RawData.from_simulation(x, y, probe, obj).diff3d)
+
+
+def test_what_cannot_be_simulated_is_refused(dictionary):
+    obj, probe = np.ones((40, 44), complex), np.ones((16, 16), complex)
+    with pytest.raises(ScanError, match="leaves the object"):
+        RawData.from_simulation([3.0], [20.0], probe, obj)
+    with pytest.raises(ScanError, match="no light"):
+        RawData.from_simulation([20.0], [20.0], probe, 0 * obj)
+    with pytest.raises(ScanError, match="are required"):
+        RawData.from_simulation([20.0], [20.0], probe, obj[0])
+    dictionary["gridsize"] = 2
+    with pytest.raises(ConfigError, match="gridsize is 2"):
+        RawData.from_simulation([20.0], [20.0], probe, obj)

@@ -40,6 +40,9 @@ CALLS = {
     "ptycho.raw_data:RawData.from_coords_without_pc": (
         "xcoords ycoords diff3d probeGuess scan_index objectGuess"
     ),
+    "ptycho.raw_data:RawData.from_simulation": (
+        "xcoords ycoords probeGuess objectGuess scan_index"
+    ),
     "ptycho.raw_data:RawData.generate_grouped_data": (
         "self N K nsamples dataset_path seed sequential_sampling gridsize enable_oversampling "
         "neighbor_pool_size"
@@ -67,6 +70,9 @@ CALLS = {
     "ptycho.workflows.components:load_inference_bundle": "bundle_dir",
     "ptycho.workflows.components:save_outputs": "amplitude phase results output_prefix",
     "ptycho.workflows.components:create_ptycho_data_container": "data config",
+    "ptycho.workflows.components:parse_arguments": "",
+    "ptycho.workflows.components:setup_configuration": "args yaml_path",
+    "ptycho.workflows.components:update_config_from_dict": "config_updates",
     "ptycho.workflows.components:load_data": (
         "file_path n_images n_subsample flip_x flip_y swap_xy n_samples coord_scale subsample_seed"
     ),

@@ -193,6 +193,32 @@ def one_step(folder: Path, *archives: str) -> None:
         np.savez(copy / "step.npz", loss=share * total / size, **arrays, **moved)
 
 
+def refine(folder: Path) -> None:
+    """Refine a simulated scan from flat, once by first-order steps and once polished."""
+    import keras
+
+    import pinn
+    from pinn.simulate import SimulateConfig, simulate_arrays
+
+    arrays = simulate_arrays(
+        SimulateConfig(N=32, n_frames=120, object="leaves", probe="defocused", probe_modes=2)
+    )
+    scan = pinn.Scan(arrays["counts"], arrays["positions_px"], probe=arrays["probe"])
+    found = {}
+    for name, options in {
+        "plain": {"epochs": 8, "update_positions": True, "background": "pixel"},
+        "polished": {"epochs": 6, "polish": 25, "update_probe": False},
+    }.items():
+        recon = pinn.refine(scan, split_half=False, **options)
+        found |= {
+            f"{name}/object": np.where(recon.coverage > 0.1, recon.object, 0),
+            f"{name}/probe": recon.probe,
+            f"{name}/positions": recon.positions_px,
+            f"{name}/likelihood": recon.frame_likelihood,
+        }
+    np.savez(folder / f"refined_{keras.backend.backend()}.npz", **found)
+
+
 if __name__ == "__main__":
     task, folder, *arguments = sys.argv[1:]
     globals()[task](Path(folder), *arguments)

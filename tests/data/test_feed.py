@@ -45,6 +45,24 @@ def expected_row(scan, groups, row):
     return np.stack(frames, -1), groups.offsets[row].astype(np.float32), np.float32(factor)
 
 
+def test_frames_are_numbered_through_all_scans_where_asked():
+    scans, groups = two_scans()
+    batches = Batches(scans, groups, 4, seed=1, numbered=True)
+    starts = (0, len(scans[0]))
+    for index in range(len(batches)):
+        batch = batches.batch(index)
+        assert batch["frame"].shape == (4, 4) and batch["frame"].dtype == np.int32
+        for row in range(4):
+            scan = batch["scan"][row]
+            members = batch["frame"][row] - starts[scan]
+            # the frames of the batch are those that the numbers name
+            amplitude, valid = scans[scan].read(members)
+            expected = np.where(valid, amplitude * batch["scale"][row], -1)
+            np.testing.assert_allclose(np.moveaxis(batch["frames"][row], -1, 0), expected)
+    assert "frame" in batches.sample(1, 3).batch(0)
+    assert "frame" not in Batches(scans, groups, 4, seed=1).batch(0)
+
+
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_an_epoch_holds_every_group_once_and_the_rest_weighs_nothing(shuffle):
     scans, groups = two_scans()

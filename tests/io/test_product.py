@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from pinn.config import ScanConfig
 from pinn.errors import ArchiveError, InputError, OutputError
 from pinn.io import product as module
 from pinn.io.product import load_reconstruction, write_product
+from pinn.io.ptychodus_scan import read_ptychodus_product
 from pinn.results import Reconstruction
 
 GOLDEN = Path(__file__).parents[1] / "goldens" / "ptychodus_1_7"
@@ -44,12 +46,33 @@ def example(**changes):
         "scan_name": "siemens µ",
         "notes": ("The first note.", "The second."),
         "acquisition": {"photon_energy_eV": 8801.5, "detector_object_distance_m": 2.5},
+        "disagreement": rng.uniform(0, 0.1, (5, 8)).astype(np.float32),
+        "background": rng.uniform(0, 2, (4, 4)).astype(np.float32),
+        "frame_factors": np.array([1.0, 0.9, 1.2], np.float32),
+        "positions_start_px": np.array([[-1.0, 12.0], [0.0, 14.0], [0.5, 0.25]]),
+        "verdict": "One honest sentence µ.",
     }
     return Reconstruction(**{**values, **changes})
 
 
+OPTIONAL = (
+    *("probe", "frame_likelihood", "disagreement", "background", "frame_factors"),
+    *("probe_variations", "probe_weights", "positions_start_px"),
+)
+
+
+def varying(variations=3, **changes):
+    """As `example`, with a probe that varies between the three frames."""
+    rng = np.random.default_rng(4)
+    shape = (variations, 2, 4, 4)
+    probes = (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(np.complex64)
+    weights = rng.normal(size=(3, variations)).astype(np.float32)
+    parts = {"probe": None, "probe_variations": probes, "probe_weights": weights}
+    return example(**{**parts, **changes})
+
+
 def same(a, b):
-    for name in (*ARRAYS, "probe", "frame_likelihood"):
+    for name in (*ARRAYS, *OPTIONAL):
         left, right = getattr(a, name), getattr(b, name)
         if left is None or right is None:
             assert left is right, name
@@ -58,7 +81,7 @@ def same(a, b):
             assert left.tobytes() == right.tobytes(), name
     for name in (
         *("pixel_size_m", "config", "statistics", "versions", "archive_sha256", "losses"),
-        *("scan_name", "notes", "acquisition"),
+        *("scan_name", "notes", "acquisition", "verdict"),
     ):
         assert getattr(a, name) == getattr(b, name), name
 
@@ -88,7 +111,28 @@ def test_reopens_exactly_with_nothing_optional(tmp_path):
     again = load_reconstruction(tmp_path)
     same(recon, again)
     assert again.probe is None and again.pixel_size_m is None and again.losses == []
+    assert all(getattr(again, name) is None for name in OPTIONAL) and again.verdict == ""
     assert (tmp_path / "reconstruction.h5").is_file()
+
+
+@pytest.mark.parametrize("variations", [1, 3])
+def test_variations_of_the_probe_reopen(tmp_path, variations):
+    recon = varying(variations)
+    np.testing.assert_array_equal(recon.probe, recon.probe_variations[0])
+    same(recon, load_reconstruction(recon.save(tmp_path / "r.h5")))
+    unweighted = varying(variations, probe_weights=None)
+    same(unweighted, load_reconstruction(unweighted.save(tmp_path / "q.h5")))
+
+
+def test_a_file_of_before_these_parts_loads(tmp_path):
+    """As the first version wrote it: no verdict, no word on variations, none of the arrays."""
+    added = ("disagreement", "background", "frame_factors", "positions_start_px")
+    path = example().save(tmp_path / "r.h5")
+    with h5py.File(path, "a") as h5:
+        del h5["pinn"].attrs["verdict"], h5["pinn"].attrs["probe_varies"]
+        for name in added:
+            del h5["pinn"][name]
+    same(example(**dict.fromkeys(added), verdict=""), load_reconstruction(path))
 
 
 sides = st.integers(1, 6)
@@ -143,6 +187,27 @@ def test_physical_coordinates_by_hand(tmp_path):
         assert h5["object_layer_spacing_m"].shape == (0,)
         np.testing.assert_array_equal(h5["loss_epochs"], [1, 2, 3])
         np.testing.assert_array_equal(h5["loss_values"], [0.5, 0.25, 1 / 3])
+
+
+def test_variations_lie_where_ptychodus_has_them(tmp_path):
+    """Read back by the reader of scans, which knows the product of ptychodus 1.7 only."""
+    recon = varying()
+    recon.save(tmp_path / "r.h5")
+    with h5py.File(tmp_path / "r.h5", "r") as h5:
+        np.testing.assert_array_equal(h5["probe"], recon.probe_variations)
+        np.testing.assert_array_equal(h5["opr_weights"], recon.probe_weights)
+        assert h5["opr_weights"].dtype == np.float64
+    with h5py.File(tmp_path / "diffraction.h5", "w") as h5:
+        h5["patterns"], h5["indexes"] = np.ones((3, 4, 4), np.uint16), recon.frame_indices
+    found = read_ptychodus_product(tmp_path / "r.h5", ScanConfig())
+    np.testing.assert_array_equal(found.probe, recon.probe_variations)
+    np.testing.assert_allclose(found.probe_weights, recon.probe_weights, rtol=1e-6)
+
+
+def test_the_verdict_is_in_the_comments(tmp_path):
+    example().save(tmp_path / "r.h5")
+    with h5py.File(tmp_path / "r.h5", "r") as h5:
+        assert "One honest sentence µ. The first note." in h5.attrs["comments"]
 
 
 def test_attributes_of_new_and_old_names(tmp_path):
@@ -277,6 +342,11 @@ def test_ranks_of_probe_and_object(tmp_path):
     np.testing.assert_allclose(recon.object, layers[0] * layers[1], rtol=1e-6)
     assert any("2 layers" in note for note in recon.notes)
     assert any("3 coherent variations" in note for note in recon.notes)
+    weights = rng.normal(size=(2, 3))
+    both = load_reconstruction(plain(tmp_path / "p.h5", probe=probe, opr_weights=weights))
+    np.testing.assert_array_equal(both.probe_variations, probe.astype(np.complex64))
+    np.testing.assert_array_equal(both.probe_weights, weights.astype(np.float32))
+    assert not any("variations" in note for note in both.notes)
     modes = load_reconstruction(plain(tmp_path / "p.h5", probe=probe[0], object=layers[:1]))
     np.testing.assert_array_equal(modes.probe, probe[0].astype(np.complex64))
     np.testing.assert_array_equal(modes.object, layers[0].astype(np.complex64))
@@ -325,6 +395,10 @@ def test_missing_dataset_is_named(tmp_path, name):
         ({"probe_position_x_m": np.zeros(3)}, "must both be (M,)"),
         ({"probe_position_indexes": np.arange(3)}, "contradicts itself: frame_indices"),
         ({"probe_position_y_m": np.array([0, np.nan])}, "positions_px of a reconstruction has"),
+        (
+            {"probe": np.ones((2, 1, 2, 2), complex), "opr_weights": np.ones((2, 3))},
+            "contradicts itself: probe_weights",
+        ),
     ],
 )
 def test_contradictions(tmp_path, changes, said):
@@ -396,6 +470,26 @@ def test_interrupted_writing_keeps_the_old_file(tmp_path, monkeypatch, error):
         ({"probe": np.zeros((1, 1, 4, 4))}, "probe"),
         ({"coverage": np.full((5, 8), -1.0)}, "coverage .* negative"),
         ({"object": "text"}, "no array of numbers"),
+        ({"disagreement": np.zeros((8, 5))}, r"disagreement .* \(8, 5\), but \(5, 8\)"),
+        ({"disagreement": np.full((5, 8), np.nan)}, "disagreement .* undefined"),
+        ({"background": np.zeros((4, 5))}, "background"),
+        ({"background": np.zeros((8, 8))}, "background"),
+        ({"background": np.full((4, 4), -1.0)}, "background .* negative"),
+        ({"frame_factors": np.ones(2)}, "frame_factors"),
+        ({"frame_factors": np.full(3, -1.0)}, "frame_factors .* negative"),
+        ({"positions_start_px": np.zeros((2, 2))}, "positions_start_px"),
+        ({"positions_start_px": np.full((3, 2), np.inf)}, "positions_start_px .* not finite"),
+        ({"probe_variations": np.ones((1, 4, 4))}, r"probe_variations .* \(V, P, N, N\)"),
+        ({"probe_variations": np.ones((2, 2, 4, 4))}, "not the first of its probe_variations"),
+        ({"probe_weights": np.ones((3, 2))}, "need probe_variations"),
+        (
+            {
+                "probe": None,
+                "probe_variations": np.ones((2, 2, 4, 4)),
+                "probe_weights": np.ones((3, 3)),
+            },
+            r"probe_weights .* \(3, 2\)",
+        ),
     ],
 )
 def test_reconstruction_refuses_contradictions(changes, said):
@@ -409,6 +503,7 @@ def test_amplitude_phase_and_dtypes():
         object=values,
         coverage=np.ones((2, 2), np.int8),
         valid_mask=np.ones((2, 2), np.uint8),
+        disagreement=None,
         probe=np.ones((4, 4)),
     )
     np.testing.assert_array_equal(recon.amplitude, [[5, 1], [1, 2]])

@@ -8,7 +8,7 @@ import pytest
 from small import small_model, small_scan
 
 from pinn.errors import ConfigError
-from pinn.training import report
+from pinn.training import loggers, report
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +29,17 @@ def _records(folder):
             found += [(value.tag, event.step, value.simple_value) for value in event.summary.value]
             at += 12 + length + 4
     return found
+
+
+def test_tensorboard_files_of_one_second_do_not_overwrite_each_other(tmp_path, monkeypatch):
+    monkeypatch.setattr("time.time", lambda: 1.7e9)
+    rows = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
+    for known in (0, 1):
+        logger = loggers.TensorBoardLogger(tmp_path)
+        logger.begin(rows[:known], {})
+        logger.epoch(rows[: known + 1])
+        logger.end(rows[: known + 1], finished=True)
+    assert sorted(v for _, _, v in _records(tmp_path / "tensorboard")) == [0.25, 0.5]
 
 
 def test_tensorboard_has_every_number_of_the_history(scan, tmp_path):

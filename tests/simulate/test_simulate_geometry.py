@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from pinn.errors import ConfigError
 from pinn.simulate import SimulateConfig, simulate
-from pinn.simulate.positions import mean_nearest_distance, unit_pattern, with_error
+from pinn.simulate.misplaced import with_error
+from pinn.simulate.positions import mean_nearest_distance, unit_pattern
 from pinn.simulate.scan_options import DEFAULT_FRAMES, DEFAULT_OVERLAP
 
 PATTERNS = ["raster", "random", "fermat"]

@@ -78,6 +78,18 @@ EFFECTS = {
     "beamstop": [({}, 3.0)],
     "saturation": [({}, 40.0)],
     "frames": [({}, "amplitude")],
+    "position_error_limit": [({}, 3.0), (PLACES, 1.0)],
+    "position_scale_error": [({}, 0.02), (dict(size=100), -0.02), (PLACES, 0.1)],
+    "position_rotation_deg": [({}, 2.0)],
+    "position_shear": [({}, 0.05)],
+    "probe_error": [(DEFOCUSED, 0.3), (ZERNIKE, -0.3), (PLATE, 0.3)],
+    "probe_drift": [({}, 0.1), (dict(probe_modes=3), 0.1)],
+    "probe_drift_modes": [(dict(probe_drift=0.1), 3)],
+    "intensity_fluctuation": [({}, 0.1)],
+    "background_uneven": [({}, 1.0)],
+    "gap_width": [(dict(gap_row=4), 3)],
+    "gap_row": [(dict(gap_width=2, gap_column=3), 5)],
+    "gap_column": [(dict(gap_width=2, gap_row=3), 5)],
     "frames_dtype": [({}, "float32"), ({}, "uint16")],
 }
 CASES = [(name, *case) for name, cases in EFFECTS.items() for case in cases]
@@ -114,7 +126,8 @@ def config_of(folder, options):
 def content(scan):
     """Everything a file would hold but the recipe itself."""
     facts = {k: v for k, v in scan.metadata().items() if not k.startswith("recipe")}
-    arrays = [scan.frames(), scan.positions_px, scan.positions_true_px, scan.probe, scan.truth]
+    arrays = [scan.frames(), scan.positions_px, scan.positions_true_px, scan.probe_stated]
+    arrays.append(scan.truth)
     return [json.dumps(facts), *(a.dtype.str + str(a.shape) for a in arrays)] + [
         a.tobytes() for a in [*arrays, scan.valid_mask]
     ]
@@ -130,6 +143,8 @@ def test_every_option_has_an_effect(folder, name, base, value):
     before = {**base, **({name: STARTS[name]} if name in STARTS else {})}
     if name in ("phase_min", "phase_max"):  # they come in pairs: another value of this one
         before[name] = value / 2
+    if name == "gap_width":  # comes with a place
+        before[name] = value - 1
     if name == "energy_ev" and base is not PLATE:
         before[name] = 8000.0
     one = config_of(folder, before)

@@ -22,8 +22,8 @@ def work(arguments: Sequence[str] | None = None) -> int:
         return pinn_run(["evaluate", *given])
     from ptycho._cli import inference
 
-    scan = inference.configuration(given)[0].test_data_file
-    folder = inference.work(given)
+    options = inference.configuration(given)
+    scan, folder = options[0].test_data_file, inference.reconstruct(*options)
     return pinn_run(["evaluate", str(folder / "reconstruction.h5"), "--truth", str(scan)])
 
 

@@ -7,12 +7,15 @@ is kept, so that a default is never mistaken for a wish.
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
 from pinn.errors import ConfigError
+from pinn.io.legacy import KEY_MAPPINGS
+from pinn.io.legacy.fields import NO_EFFECT
 
 _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0")
@@ -26,14 +29,13 @@ def add_fields(
     for field in fields(cls):
         if field.name in leave_out:
             continue
-        names = [f"--{field.name}"]
-        if "_" in field.name:
-            names.append(f"--{field.name.replace('_', '-')}")
-        add_flag(group, names, field.name, field)
+        add_flag(group, [f"--{field.name.replace('_', '-')}"], field.name, field)
 
 
 def add_flag(group: Any, names: list[str], target: str, field: Field[Any], text: str = "") -> None:
-    """A flag for a field under some names; nothing is set where it is not given."""
+    """A flag for a field under some names, with - and with _; nothing is set where it is not
+    given."""
+    names = list(dict.fromkeys([*names, *(f"--{n[2:].replace('-', '_')}" for n in names)]))
 
     def read(value: str) -> Any:
         try:
@@ -75,6 +77,8 @@ def converted(field: Field[Any], value: Any) -> Any:
     if value is None or (isinstance(value, str) and value.lower() == "none"):
         if "None" in str(field.type):
             return None
+        if value is not None and kind_of(field) == "str":
+            return value  # a word like any other: fno_input_transform none
         raise ConfigError(f"{field.name} is {value!r}, but a value is required")
     kind = kind_of(field)
     if not isinstance(value, str):
@@ -85,6 +89,8 @@ def converted(field: Field[Any], value: Any) -> Any:
         if kind == "bool":
             if value.lower() in (*_TRUE, *_FALSE):
                 return value.lower() in _TRUE
+            if "str" in str(field.type):  # deterministic: true, false, or warn
+                return value
             raise ValueError
         if kind == "int":
             return int(value)
@@ -98,6 +104,8 @@ def converted(field: Field[Any], value: Any) -> Any:
 
 def read_yaml(path: Path, *classes: type) -> dict[str, Any]:
     """Fields stated by a YAML file, flat or with those of the network under `model`.
+
+    The keys of the legacy dictionary do as well; those that have no effect are said.
 
     Raises:
         ConfigError: it cannot be read, or has a key that no class knows.
@@ -121,6 +129,11 @@ def read_yaml(path: Path, *classes: type) -> dict[str, Any]:
     elif nested is not None:
         raise ConfigError(f"model in {path} is {nested!r}, but options by name are required")
     known = {field.name: field for cls in classes for field in fields(cls)}
+    names = {key: name for name, key in KEY_MAPPINGS.items()}
+    flat = {names.get(key, key): value for key, value in flat.items()}
+    for name in sorted(flat.keys() & NO_EFFECT.keys() - known.keys()):
+        logging.getLogger("ptycho").warning("%s has no effect: %s", name, NO_EFFECT[name])
+        del flat[name]
     unknown = sorted(str(name) for name in flat if name not in known)
     if unknown:
         raise ConfigError(

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from pinn.errors import ConfigError
-from pinn.io.legacy import InferenceConfig, ModelConfig
+from pinn.io.legacy import InferenceConfig, ModelConfig, TrainingConfig
 from ptycho._cli import add_logging, deprecated, run, start_logging
-from ptycho._cli.flags import add_fields, read_yaml
-from ptycho._cli.torch_flags import OF_INFERENCE, add_torch_flags, execution_of
+from ptycho._cli.flags import add_fields, add_flag, read_yaml
+from ptycho._cli.torch_flags import DOMAINS, OF_INFERENCE, add_torch_flags, execution_of
 
 _log = logging.getLogger("ptycho")
+_FLAG = next(field for field in fields(TrainingConfig) if field.type == "bool")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,7 +43,8 @@ def parser() -> argparse.ArgumentParser:
                       choices=["true", "false"],
                       help="fit the contrast to the frames [default: true]")  # fmt: skip
     add_logging(made)
-    add_fields(made, InferenceConfig, "the reconstruction", leave_out=("model",))
+    add_flag(made, ["--debug"], "debug", _FLAG, "the same as --verbose")
+    add_fields(made, InferenceConfig, "the reconstruction", leave_out=("model", "debug"))
     add_torch_flags(made, OF_INFERENCE)
     return made
 
@@ -54,11 +56,16 @@ def configuration(arguments: Sequence[str] | None) -> tuple[InferenceConfig, Any
         ConfigError: an unknown or impossible value.
     """
     other = parser().parse_args(arguments)
+    other.verbose |= vars(other).pop("debug", False)
     start_logging(other)
     options = vars(other)
-    stated = {} if other.config is None else read_yaml(other.config, ModelConfig, InferenceConfig)
+    known = {f.name for f in fields(InferenceConfig)} - {"model"}
+    kinds = (ModelConfig, TrainingConfig, InferenceConfig)
+    stated = {} if other.config is None else read_yaml(other.config, *kinds)
+    # the file may be that of the training, whose other options say nothing here
+    stated = {name: value for name, value in stated.items() if name in known}
     execution = execution_of(options)
-    stated |= {f.name: options[f.name] for f in fields(InferenceConfig) if f.name in options}
+    stated |= {name: options[name] for name in known if name in options}
     if stated.get("n_images") is not None:
         deprecated("n_images", "n_groups, which counts groups and not images")
         images = stated.pop("n_images")
@@ -66,15 +73,17 @@ def configuration(arguments: Sequence[str] | None) -> tuple[InferenceConfig, Any
     for name, flag in (("model_path", "--model_path"), ("test_data_file", "--test_data")):
         if stated.get(name) is None:
             raise ConfigError(f"{name} is missing; give {flag}")
-    of_model = {f.name for f in fields(ModelConfig)}
-    own = {k: v for k, v in stated.items() if k not in of_model}
     # the network is that of the archive, whatever a file meant for training says
-    return InferenceConfig(ModelConfig(architecture="lean"), **own), execution, other
+    return InferenceConfig(ModelConfig(architecture="lean"), **stated), execution, other
 
 
 def work(arguments: Sequence[str] | None = None) -> Path:
     """Reconstruct and write; returns the folder."""
-    config, execution, other = configuration(arguments)
+    return reconstruct(*configuration(arguments))
+
+
+def reconstruct(config: InferenceConfig, execution: Any, other: argparse.Namespace) -> Path:
+    """The same for options that were read."""
     from pinn.io.atomic import check_writable
     from pinn.io.legacy import to_pinn
     from pinn.pictures import write_amplitude, write_phase
@@ -92,6 +101,7 @@ def work(arguments: Sequence[str] | None = None) -> Path:
         n_subsample=asked.subsample,
         subsample_seed=asked.subsample_seed,
     )
+    raw.units = DOMAINS.get(other.frames, raw.units)
     if asked.n_groups is not None and asked.n_groups < len(raw):
         _log.info("the first %s of %s frames are reconstructed", asked.n_groups, len(raw))
         raw = raw.select(np.arange(asked.n_groups))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from dataclasses import fields
 from typing import Any
 
@@ -36,6 +37,23 @@ _PLATEAU = ("plateau_factor", "plateau_patience", "plateau_min_lr", "plateau_thr
 # fields of TrainingConfig that have a flag by that name already
 _TAKEN = {field.name.replace("_", "-") for field in fields(TrainingConfig)}
 _PREFIX = "execution."
+# What the frames are, by our words and by the PyTorch side's: our units.
+DOMAINS = {
+    **{word: word for word in ("counts", "intensity", "amplitude")},
+    "count_intensity": "counts",
+    "normalized_amplitude": "amplitude",
+}
+# Flags of the PyTorch side's own scripts that are taken and do nothing, and why.
+_WITHOUT_EFFECT = {
+    "profile": "there is one set of defaults",
+    "scale-contract-version": "one trained scale carries the counts",
+    "log-patch-stats": "the loss of each epoch is said",
+    "patch-stats-limit": "the loss of each epoch is said",
+    "run-id": "models come from archives: --model_path",
+    "infer-dir": "the scan is named by --test_data",
+    "file-index": "the scan is named by --test_data",
+}
+_OF_ARCHIVE = ("probe-mask", "probe-mask-sigma", "probe-mask-diameter")
 
 
 def add_torch_flags(parser: argparse.ArgumentParser, names: tuple[str, ...] | None = None) -> None:
@@ -50,6 +68,13 @@ def add_torch_flags(parser: argparse.ArgumentParser, names: tuple[str, ...] | No
             flags.append(f"--{flag}")
         add_flag(group, flags, _PREFIX + name, known[name])
     group.add_argument("--device", dest="device", default=None, help=argparse.SUPPRESS)
+    group.add_argument("--frames", "--measurement-domain", "--measurement_domain",
+                       choices=list(DOMAINS),
+                       help="what the frames are [default: the file tells]")  # fmt: skip
+    reasons = dict.fromkeys(() if names is None else _OF_ARCHIVE, "the archive has the probe")
+    for flag, reason in {**_WITHOUT_EFFECT, **reasons}.items():
+        group.add_argument(f"--{flag}", f"--{flag.replace('-', '_')}", action=_Nothing, nargs="?",
+                           const=reason, help=argparse.SUPPRESS)  # fmt: skip
     if names is not None:
         return
     group.add_argument(
@@ -68,6 +93,16 @@ def add_torch_flags(parser: argparse.ArgumentParser, names: tuple[str, ...] | No
     group.add_argument("--max_epochs", "--max-epochs", type=int, help=argparse.SUPPRESS)
 
 
+class _Nothing(argparse.Action):
+    """A flag that is taken and does nothing, which it says."""
+
+    def __call__(
+        self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        said = getattr(namespace, "without_effect", ())
+        namespace.without_effect = (*said, f"{option} has no effect: {self.const}")
+
+
 def execution_of(options: dict[str, Any]) -> PyTorchExecutionConfig | None:
     """Take the flags out of the options; None if none was given.
 
@@ -79,6 +114,8 @@ def execution_of(options: dict[str, Any]) -> PyTorchExecutionConfig | None:
         for name in list(options)
         if name.startswith(_PREFIX)
     }
+    for text in options.pop("without_effect", ()):
+        logging.getLogger("ptycho").warning("%s", text)
     device = options.pop("device", None)
     if device is not None:
         deprecated("--device", "--accelerator")

@@ -12,7 +12,10 @@ from pinn.errors import ConfigError
 from pinn.io.legacy import ModelConfig, TrainingConfig
 from ptycho._cli import add_logging, deprecated, run, start_logging
 from ptycho._cli.flags import add_fields, read_yaml
-from ptycho._cli.torch_flags import add_torch_flags, execution_of
+from ptycho._cli.torch_flags import DOMAINS, add_torch_flags, execution_of
+
+CLASSES = (ModelConfig, TrainingConfig)
+NAMES = {field.name for kind in CLASSES for field in fields(kind)} - {"model"}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,22 +45,27 @@ def configuration(arguments: Sequence[str] | None) -> tuple[TrainingConfig, Any,
     other = parser().parse_args(arguments)
     start_logging(other)
     options = vars(other)
-    stated = {} if other.config is None else read_yaml(other.config, ModelConfig, TrainingConfig)
+    stated = {} if other.config is None else read_yaml(other.config, *CLASSES)
     execution = execution_of(options)
-    names = {f.name for cls in (ModelConfig, TrainingConfig) for f in fields(cls)} - {"model"}
-    stated |= {name: options[name] for name in names if name in options}
-    if stated.get("n_images") is not None:
-        deprecated("n_images", "n_groups, which counts groups and not images")
-        images = stated.pop("n_images")
-        stated.setdefault("n_groups", images)
-    of_model = {f.name for f in fields(ModelConfig)}
-    model = ModelConfig(**{k: v for k, v in stated.items() if k in of_model})
+    stated |= {name: options[name] for name in NAMES if name in options}
+    config = configuration_of(stated)
     if "N" not in stated:
-        model.N = 0  # that of the frames
-    config = TrainingConfig(model, **{k: v for k, v in stated.items() if k not in of_model})
+        config.model.N = 0  # that of the frames
     if config.train_data_file is None:
         raise ConfigError("no scan to train on; give --train_data_file")
     return config, execution, other
+
+
+def configuration_of(stated: dict[str, Any]) -> TrainingConfig:
+    """The configuration for the fields that were stated, those of the network among them."""
+    if stated.get("n_images") is not None:
+        deprecated("n_images", "n_groups, which counts groups and not images")
+        images = stated.pop("n_images")
+        if stated.get("n_groups") is None:
+            stated["n_groups"] = images
+    of_model = {f.name for f in fields(ModelConfig)}
+    model = ModelConfig(**{k: v for k, v in stated.items() if k in of_model})
+    return TrainingConfig(model, **{k: v for k, v in stated.items() if k not in of_model})
 
 
 def work(arguments: Sequence[str] | None = None) -> None:
@@ -72,6 +80,9 @@ def work(arguments: Sequence[str] | None = None) -> None:
     check_writable(config.output_dir)
     train = RawData.from_file(config.train_data_file, config if config.model.N else None)
     test = None if config.test_data_file is None else RawData.from_file(config.test_data_file)
+    for raw in (train, test):
+        if raw is not None:
+            raw.units = DOMAINS.get(other.frames, raw.units)
     amplitude, phase, results = run_cdi_example(
         train, test, config, do_stitching=other.do_stitching, torch_execution_config=execution
     )

@@ -9,6 +9,7 @@ from ptycho._run import (
     run_cdi_example,
     train_cdi_model,
 )
+from ptycho._setup import parse_arguments, setup_configuration, update_config_from_dict
 
 __all__ = [
     "create_ptycho_data_container",
@@ -17,10 +18,13 @@ __all__ = [
     "loader",
     "model_manager",
     "params",
+    "parse_arguments",
     "probe",
     "reassemble_cdi_image",
     "run_cdi_example",
     "save_outputs",
+    "setup_configuration",
     "tf_helper",
     "train_cdi_model",
+    "update_config_from_dict",
 ]

@@ -31,7 +31,7 @@ from pinn.io.legacy.dictionary import (
     update_legacy_dict,
 )
 from pinn.io.legacy.execution import PyTorchExecutionConfig
-from pinn.io.legacy.translate import Translation, to_pinn
+from pinn.io.legacy.translate import Translation, doubts, to_pinn
 
 __all__ = [
     "DEFAULTS",
@@ -47,6 +47,7 @@ __all__ = [
     "Translation",
     "config_from_dict",
     "dataclass_to_legacy_dict",
+    "doubts",
     "to_legacy",
     "to_pinn",
     "update_legacy_dict",

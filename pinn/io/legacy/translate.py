@@ -127,7 +127,7 @@ def to_pinn(
     if isinstance(config, Mapping):
         if dictionary is not None:
             raise ConfigError("two legacy dictionaries were given; give a configuration or one")
-        notes += _doubts(config)
+        notes += doubts(config)
         config = config_from_dict(config, kind)
     elif dictionary is not None:
         notes += _disagreements(config, dictionary)
@@ -223,8 +223,9 @@ def _disagreements(config: AnyConfig, dictionary: Mapping[str, Any]) -> list[str
     return notes
 
 
-def _doubts(cfg: Mapping[str, Any]) -> list[str]:
-    """What is doubtful about a dictionary that nothing stands beside."""
+def doubts(cfg: Mapping[str, Any]) -> list[str]:
+    """What is doubtful about a dictionary that nothing stands beside: stale values, defaults that
+    nobody asked for, keys without effect."""
     notes = []
     if isinstance(cfg, LegacyDictionary):
         notes += [

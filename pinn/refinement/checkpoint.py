@@ -1,0 +1,114 @@
+"""The state of a refinement on disk, written aside and renamed, so that it can go on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from pinn.config.refine import RefineConfig
+from pinn.data.fingerprint import digest
+from pinn.data.scan import Scan
+from pinn.errors import ArchiveError
+from pinn.io.atomic import atomic_path
+from pinn.refinement.state import State
+from pinn.results import Reconstruction
+
+if TYPE_CHECKING:
+    from pinn.refinement.loop import Loop
+
+NAME = "refinement.h5"
+# What may differ between the parts of one refinement: how long it goes, and what comes after.
+_FREE = ("epochs", "seconds", "patience", "tolerance", "polish", "split_half")
+
+
+@dataclass
+class Kept:
+    """A refinement to go on with; see `Loop`."""
+
+    state: State
+    best: State
+    energy: float
+    rejected: int
+
+
+class Keeper:
+    """Writes and reads the checkpoint of one refinement.
+
+    Args:
+        folder: where it lies.
+        scan, config, start: of the refinement; another one is refused.
+    """
+
+    def __init__(
+        self, folder: Path, scan: Scan, config: RefineConfig, start: Reconstruction | None
+    ) -> None:
+        self.path = folder / NAME
+        begun = None if start is None else [start.archive_sha256, *start.object.shape]
+        options = {k: v for k, v in config.to_dict().items() if k not in _FREE}
+        self._identity = {"scan": digest(scan), "options": options, "start": begun}
+
+    def save(self, loop: Loop) -> None:
+        """Write everything that the loop needs to go on."""
+        facts = {"energy": loop.energy, "rejected": loop.rejected, **self._identity}
+        with atomic_path(self.path) as temporary, h5py.File(temporary, "w") as h5:
+            h5.attrs["format"] = "pinn-refinement"
+            h5.attrs["facts"] = json.dumps(facts)
+            for name, state in (("state", loop.state), ("best", loop.best)):
+                _write(h5.create_group(name), state)
+
+    def load(self, like: State) -> Kept | None:
+        """What was saved, or None where nothing was.
+
+        Raises:
+            ArchiveError: damaged, or of another scan, start or other options.
+        """
+        if not self.path.is_file():
+            return None
+        try:
+            with h5py.File(self.path, "r") as h5:
+                facts = json.loads(h5.attrs["facts"])
+                state, best = _read(h5["state"]), _read(h5["best"])
+        except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            reason = str(error).strip("'\"")
+            raise ArchiveError(f"checkpoint {self.path} is damaged: {reason}") from None
+        self._same(facts)
+        for name, array in like.arrays().items():
+            if state.arrays()[name].shape != array.shape:
+                raise ArchiveError(
+                    f"checkpoint {self.path} has {name} of shape {state.arrays()[name].shape}, "
+                    f"but {array.shape} is needed; begin anew, without --resume"
+                )
+        return Kept(state, best, float(facts["energy"]), int(facts["rejected"]))
+
+    def _same(self, facts: dict[str, Any]) -> None:
+        own = json.loads(json.dumps(self._identity))
+        for name, words in (("scan", "of another scan"), ("start", "from another start")):
+            if facts.get(name) != own[name]:
+                raise ArchiveError(
+                    f"checkpoint {self.path} is {words}; begin anew, without --resume"
+                )
+        known = facts.get("options", {})
+        other = [name for name, value in own["options"].items() if known.get(name) != value]
+        if other:
+            raise ArchiveError(
+                f"checkpoint {self.path} was made with other options ({', '.join(other)}); "
+                "give the same, or begin anew, without --resume"
+            )
+
+
+def _write(group: h5py.Group, state: State) -> None:
+    for name, array in state.arrays().items():
+        group[name] = array
+    facts = {"epoch": state.epoch, "length": state.length, "history": state.history}
+    group.attrs["facts"] = json.dumps(facts)
+
+
+def _read(group: h5py.Group) -> State:
+    facts = json.loads(group.attrs["facts"])
+    values: dict[str, Any] = {name: np.asarray(dataset[()]) for name, dataset in group.items()}
+    return State(**values, **facts)

@@ -1,0 +1,281 @@
+"""The epochs of a refinement: what is changed when, what is accepted, and when it ends."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pinn.config.refine import RefineConfig
+from pinn.errors import DivergedError
+from pinn.progress import Progress, StopRequested
+from pinn.refinement import gauge
+from pinn.refinement.engine import Engine, Pass
+from pinn.refinement.start import support
+from pinn.refinement.state import State
+
+GROWTH = 1.2  # an epoch whose likelihood is worse than the best by this factor is taken back
+MOST_REJECTED = 6
+OVER, STOPPED = "the time is over", "stopped on request"
+_DAMPED = 0.7  # share of a least-squares change of intensities and weights that is made
+
+
+class OutOfTime(Exception):
+    """The time to spend is over."""
+
+
+@dataclass
+class Clock:
+    """When a refinement has to end.
+
+    Attributes:
+        deadline: by `time.perf_counter`, or None.
+        started: when it began.
+    """
+
+    started: float
+    deadline: float | None = None
+
+    def check(self) -> None:
+        """Raises `OutOfTime` when it is."""
+        if self.deadline is not None and time.perf_counter() >= self.deadline:
+            raise OutOfTime
+
+
+class Loop:
+    """Epochs until the likelihood no longer improves.
+
+    Args:
+        engine: of the scan.
+        state: where to begin; not changed.
+        start: `(M, 2)` positions before any refinement.
+        config: of the refinement.
+        clock: says when time is over.
+        stage: for progress reports.
+
+    Attributes:
+        best: the state whose likelihood was best.
+        notes: sentences about what happened.
+        ended: why the loop ended.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        state: State,
+        start: np.ndarray,
+        config: RefineConfig,
+        clock: Clock,
+        stage: str = "refine",
+    ) -> None:
+        self.engine, self.config, self.clock, self.stage = engine, config, clock, stage
+        self.state, self.best, self.start = state.copy(), state.copy(), start
+        self.energy = gauge.energy(state.probe)
+        self.notes: list[str] = []
+        self.ended = "all epochs done"
+        self.rejected = 0
+
+    def run(
+        self,
+        progress: Callable[[Progress], None] | None = None,
+        after_epoch: Callable[[Loop], None] | None = None,
+    ) -> None:
+        """Go on from `state` to the end.
+
+        Args:
+            progress: told of every batch; `StopRequested` from it ends the loop after the batch.
+            after_epoch: called with the loop after every epoch that was accepted.
+
+        Raises:
+            DivergedError: not one epoch led to finite values.
+        """
+        try:
+            while self.state.epoch < self.config.epochs and not self._settled():
+                self._epoch(progress)
+                if after_epoch is not None:
+                    after_epoch(self)
+            if self._settled():
+                self.ended = "the likelihood no longer improves"
+        except OutOfTime:
+            self.ended = OVER
+        except StopRequested:
+            self.ended = STOPPED
+        if not self.best.finite:
+            raise DivergedError(
+                "refinement gave values that are not finite from its first step on; look at the "
+                "frames and the probe with pinn check"
+            )
+
+    # -- one epoch -----------------------------------------------------------------------
+
+    def _epoch(self, progress: Callable[[Progress], None] | None) -> None:
+        before, state, c = self.state.copy(), self.state, self.config
+        number = state.epoch + 1
+        lengths = {
+            "object": c.object_step * state.length,
+            "probe": c.probe_step * state.length if number >= c.probe_epoch else 0.0,
+        }
+        clock = time.perf_counter()
+        total, since = len(self.engine.frames), time.perf_counter()
+
+        def before_batch(done: int) -> None:
+            self.clock.check()
+            if progress is not None:
+                rate = done / max(time.perf_counter() - since, 1e-9)
+                work = state.epoch * total + done
+                progress(Progress(self.stage, work, c.epochs * total, rate, number, c.epochs))
+
+        try:
+            found = self.engine.epoch(state, lengths, c.momentum, before_batch)
+        except (OutOfTime, StopRequested):
+            self._keep_part(before)
+            raise
+        watched = found.per_pixel(held=c.held_out > 0)
+        accepted = math.isfinite(watched) and state.finite
+        accepted = accepted and not watched > GROWTH * self._best_value() and not _worse(found)
+        if not accepted:
+            self._reject(before, watched)
+            return
+        self._change_rest(found, number)
+        state.epoch = number
+        row = {
+            "epoch": number,
+            "deviance": found.per_pixel(),
+            "held_deviance": found.per_pixel(held=True) if c.held_out else None,
+            "seconds": time.perf_counter() - clock,
+            "length": state.length,
+        }
+        if c.update_positions:
+            moved = state.positions - self.start
+            row["position_shift_rms_px"] = float(np.sqrt(np.mean(np.sum(moved**2, axis=1))))
+        improved = watched < self._best_value()
+        state.history.append(row)
+        if improved or not self._begun(number):
+            self.best = state.copy()
+        if progress is not None:
+            work = number * total
+            progress(
+                Progress(
+                    self.stage,
+                    work,
+                    c.epochs * total,
+                    epoch=number,
+                    epochs=c.epochs,
+                    loss=row["deviance"],
+                    val_loss=row["held_deviance"],
+                )
+            )
+
+    def _keep_part(self, before: State) -> None:
+        """What a cut epoch has changed is kept where it is finite and there is nothing better."""
+        self.state.epoch = before.epoch
+        if self.state.finite and not before.history:
+            gauge.fix_energy(self.state, self.energy)
+            self.best = self.state.copy()
+        else:
+            self.state = before
+
+    def _reject(self, before: State, watched: float) -> None:
+        self.rejected += 1
+        back = self.best if self.best.history else before
+        history = before.history
+        self.state = back.copy()
+        self.state.velocity[...] = 0.0
+        self.state.length = before.length * 0.5
+        self.state.epoch, self.state.history = before.epoch, [dict(row) for row in history]
+        what = "values that are not finite" if not math.isfinite(watched) else "a worse likelihood"
+        self.notes.append(
+            f"epoch {before.epoch + 1} gave {what} and was taken back; steps are "
+            f"{self.state.length:g} as long from there on"
+        )
+        if self.rejected >= MOST_REJECTED:
+            self.notes.append(f"{self.rejected} epochs were taken back: the last good state stays")
+            self.state.epoch = self.config.epochs
+
+    def _change_rest(self, found: Pass, number: int) -> None:
+        """What changes once in an epoch, and the gauge."""
+        state, c = self.state, self.config
+        if c.update_positions and number >= c.positions_epoch:
+            moves = np.nan_to_num(found.others["moves"])
+            gauge.move_positions(
+                state, moves, self.start, c.position_parts, c.position_step_px, c.position_limit_px
+            )
+        if c.update_factors and number >= c.factors_epoch:
+            gains = np.nan_to_num(found.others["gains"], nan=1.0)
+            state.factors *= np.clip(gains, 0.25, 4.0) ** _DAMPED
+            gauge.fix_factors(state)
+        if c.variations > 1 and number >= c.variations_epoch:
+            moves = np.nan_to_num(found.others["share_moves"])
+            state.shares[:, 1:] += _DAMPED * np.clip(moves[:, 1:], -0.5, 0.5)
+            gauge.fix_variations(state)
+        if c.background != "none" and number >= c.background_epoch:
+            state.background = self._background()
+        if c.update_probe:
+            if c.probe_support is not None:
+                state.probe = state.probe * support(self.engine.N, c.probe_support)
+            gauge.orthogonalise(state)
+            gauge.fix_energy(state, self.energy)
+        if c.object_limit is not None:
+            over = np.maximum(np.abs(state.object) / c.object_limit, 1.0)
+            state.object = (state.object / over).astype(np.complex64)
+
+    def _background(self) -> np.ndarray:
+        """The background that explains its part of the counts best, never negative.
+
+        One step of expectation maximisation (Richardson and Lucy), which keeps the sign.
+        """
+        ratio, uses = self.engine.background
+        if self.config.background == "constant":
+            factor = np.full_like(ratio, ratio.sum() / max(float(uses.sum()), 1.0))
+        else:
+            factor = np.where(uses > 0, ratio / np.maximum(uses, 1.0), 1.0)
+        return (self.state.background * np.clip(factor, 0.1, 10.0)).astype(np.float32)
+
+    # -- when to end ---------------------------------------------------------------------
+
+    def _watched(self) -> list[float]:
+        name = "held_deviance" if self.config.held_out else "deviance"
+        return [float(row[name]) for row in self.state.history]
+
+    def _best_value(self) -> float:
+        return min(self._watched(), default=math.inf)
+
+    def _begun(self, number: int) -> bool:
+        """Everything that is refined is by now."""
+        c = self.config
+        firsts = (
+            (c.update_probe, c.probe_epoch),
+            (c.update_positions, c.positions_epoch),
+            (c.variations > 1, c.variations_epoch),
+            (c.update_factors, c.factors_epoch),
+            (c.background != "none", c.background_epoch),
+        )
+        return all(number >= first for used, first in firsts if used)
+
+    def _settled(self) -> bool:
+        """No improvement by tolerance in the last epochs, counted from when all has begun."""
+        c, values = self.config, self._watched()
+        if not values or not self._begun(len(values)):
+            return False
+        best, since = math.inf, 0
+        for number, value in enumerate(values, 1):
+            if value < best * (1.0 - c.tolerance) or not self._begun(number):
+                best, since = min(value, best), 0
+            else:
+                since += 1
+        return since >= c.patience
+
+
+def _worse(found: Pass) -> bool:
+    """Some frame has no finite likelihood."""
+    return not bool(np.isfinite(found.deviance[found.done]).all())
+
+
+def history_rows(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """History as rows of one set of columns."""
+    names = list(dict.fromkeys(name for row in history for name in row))
+    return [{name: row.get(name) for name in names} for row in history]

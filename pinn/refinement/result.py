@@ -1,0 +1,156 @@
+"""From the state of a refinement to a `Reconstruction`, with what can be said of its quality."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pinn import backend
+from pinn.config.refine import RefineConfig
+from pinn.data.scan import Scan
+from pinn.refinement.state import State
+from pinn.results import Reconstruction
+from pinn.trust import noise
+from pinn.trust.likelihood import frame_rates
+from pinn.trust.verdict import facts_of, verdict
+
+if TYPE_CHECKING:
+    from pinn.refinement.loop import Loop
+
+FLOOR = 1e-2  # pixels with less light than this share of the brightest are left out
+
+
+def assemble(
+    scan: Scan,
+    rows: np.ndarray,
+    first: np.ndarray,
+    loop: Loop,
+    state: State,
+    config: RefineConfig,
+    start: Reconstruction | None,
+    judge: bool,
+    ended: str,
+    began: float,
+    halves: dict[str, Any] | None = None,
+) -> Reconstruction:
+    """What a state amounts to.
+
+    Args:
+        rows: `(M,)` frames that were used.
+        first: `(M, 2)` their positions before.
+        judge: make a pass for the likelihood of frames and the disagreement.
+        ended: why the refinement ended.
+        began: by `time.perf_counter`.
+        halves: what two independent halves say (`pinn.trust.halves.correlate`).
+    """
+    engine = loop.engine
+    factor = engine.frames.factor
+    likelihood, spread, numbers = None, None, {}
+    if judge:
+        found, planes = engine.judge(state)
+        light = planes["light"]
+        likelihood = found.per_frame.astype(np.float32)
+        numbers = _noise(engine, state, likelihood)
+        spread = disagreement(planes)
+    else:
+        light = _light(state)
+    covered = light > FLOOR * float(light.max())
+    y, x = np.flatnonzero(covered.any(1)), np.flatnonzero(covered.any(0))
+    box = slice(y[0], y[-1] + 1), slice(x[0], x[-1] + 1)
+    covered, light = covered[box], light[box] / float(light.max())
+    probe = state.probe / factor
+    varied = len(probe) > 1
+    moved = state.positions - first
+    statistics: dict[str, Any] = {
+        "frames": len(rows),
+        "mean_counts": scan.statistics().mean_counts,
+        "seconds": {"total": time.perf_counter() - began},
+        "refinement": {
+            "epochs": state.epoch,
+            "ended": ended,
+            "rejected_epochs": loop.rejected,
+            "started_from": "a flat object" if start is None else "a reconstruction",
+            "held_out_pixels": config.held_out,
+            "position_shift_rms_px": float(np.sqrt(np.mean(np.sum(moved**2, axis=1)))),
+        },
+        "history": state.history,
+        **numbers,
+    }
+    if ended.startswith("stopped"):
+        statistics["stopped"] = True
+    if halves is not None:
+        statistics["resolution"] = halves
+    notes = [*scan.notes, *loop.notes]
+    flagged = numbers.get("likelihood", {}).get("flagged", [])
+    if flagged:
+        notes.append(
+            f"{len(flagged)} frames are explained far worse than most: "
+            f"{', '.join(map(str, flagged[:10]))}{' ...' if len(flagged) > 10 else ''}"
+        )
+    values: dict[str, Any] = {
+        "object": np.where(covered, state.object[box], 0),
+        "origin_px": state.origin + np.array([y[0], x[0]]),
+        "coverage": np.where(covered, light, 0.0),
+        "valid_mask": covered,
+        "probe": probe[0],
+        "positions_px": state.positions,
+        "frame_indices": rows,
+        "pixel_size_m": scan.pixel_size_m,
+        "frame_likelihood": likelihood,
+        "disagreement": None if spread is None else np.where(covered, spread[box], 0.0),
+        "background": state.background / factor**2 if config.background != "none" else None,
+        "frame_factors": state.factors if config.update_factors else None,
+        "probe_variations": probe if varied else None,
+        "probe_weights": state.shares if varied else None,
+        "positions_start_px": first if config.update_positions else None,
+        "config": {"refine": config.to_dict()},
+        "statistics": statistics,
+        "versions": backend.versions(),
+        "archive_sha256": None if start is None else start.archive_sha256,
+        "losses": [float(row["deviance"]) for row in state.history],
+        "scan_name": scan.name,
+        "notes": tuple(notes),
+        "acquisition": scan.acquisition,
+    }
+    recon = Reconstruction(**values)
+    if not judge:
+        return recon
+    return Reconstruction(
+        **{**values, "verdict": verdict(facts_of(recon, independent=halves is not None))}
+    )
+
+
+def disagreement(planes: dict[str, np.ndarray]) -> np.ndarray:
+    """Spread of what the frames, each by itself, would make of a pixel, `(H, W)` float32.
+
+    A frame alone would put the object at `O + conj(P) chi / |P|^2`. Weighted by the light
+    `|P|^2`, the squares of these deviations sum to `|chi|^2`, and they themselves to
+    `conj(P) chi`: the variance is `sum |chi|^2 / sum |P|^2 - |sum conj(P) chi / sum |P|^2|^2`.
+    """
+    light = np.maximum(planes["light"], 1e-30)
+    mean = np.abs(planes["pull"]) / light
+    return np.sqrt(np.maximum(planes["missing"] / light - mean**2, 0.0)).astype(np.float32)
+
+
+def _light(state: State) -> np.ndarray:
+    """Light on each pixel, positions rounded: enough to say what is covered."""
+    N = state.probe.shape[-1]
+    intensity = np.sum(np.abs(state.probe[0]) ** 2, axis=0)
+    total = np.zeros(state.object.shape, np.float32)
+    corners = np.rint(state.positions - state.origin).astype(int) - N // 2
+    for y, x in corners:
+        total[y : y + N, x : x + N] += intensity
+    return total
+
+
+def _noise(engine: Any, state: State, likelihood: np.ndarray) -> dict[str, Any]:
+    """Frames out of line, and the deviance that counting noise alone would give."""
+    rows = np.unique(np.linspace(0, len(likelihood) - 1, min(64, len(likelihood))).astype(int))
+    probe = state.probe[0] / engine.frames.factor
+    scale = engine.counts_per_unit * engine.frames.factor**2
+    rates = frame_rates(state.object, state.origin, probe, state.positions, rows, engine.size)
+    floor = float(np.mean(noise.expected_deviance(rates * scale)))
+    flagged = noise.outliers(likelihood)
+    return {"likelihood": {"noise_floor": floor, "flagged": flagged.tolist()}}

@@ -1,0 +1,195 @@
+"""Where a refinement begins: canvas, object, probe and scale."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pinn.config.refine import RefineConfig
+from pinn.data.scan import Scan
+from pinn.errors import ConfigError, ScanError
+from pinn.refinement.state import State
+from pinn.results import Reconstruction
+
+WEAK = 0.05  # power of a probe mode that is added, relative to the one before
+FAINT_BACKGROUND = 1e-3  # of the mean intensity of a pixel, where a background begins
+
+
+def begin(
+    scan: Scan, config: RefineConfig, start: Reconstruction | None, rows: np.ndarray, factor: float
+) -> State:
+    """The state before the first epoch.
+
+    Args:
+        scan: the measurement.
+        config: of the refinement.
+        start: a result to begin with, or None for a flat object.
+        rows: `(M,)` frames that are used.
+        factor: exposure factor of the scan.
+
+    Raises:
+        ScanError: no probe, or a start of another frame size or another place.
+    """
+    N, positions = scan.N, scan.positions_px[rows].copy()
+    if start is not None:
+        positions = _positions(start, rows, positions)
+    probe = _modes(_probe(scan, start, factor), config.probe_modes)
+    probe = _variations(probe, config.variations)
+    margin = (config.position_limit_px if config.update_positions else 0.0) + 2.0
+    low, high = positions.min(0) - N / 2 - margin, positions.max(0) + N / 2 + margin
+    fraction = np.zeros(2) if start is None else start.origin_px - np.floor(start.origin_px)
+    origin = np.floor(low) + fraction - (fraction > 0)
+    height, width = (np.ceil(high - origin).astype(int) + 2).tolist()
+    if height * width > 1 << 30:
+        raise ScanError(
+            f"scan {scan.name} spans {height} x {width} pixels, more than a canvas can hold; look "
+            "for positions far from the others with pinn check"
+        )
+    obj = np.ones((height, width), np.complex64)
+    if start is not None:
+        _put(obj, origin, start)
+    if config.probe_support is not None:
+        probe = probe * support(N, config.probe_support)
+    count, V = len(rows), len(probe)
+    faint = FAINT_BACKGROUND * 0.25 if config.background != "none" else 0.0
+    state = State(
+        object=obj,
+        origin=origin.astype(np.float64),
+        velocity=np.zeros_like(obj),
+        probe=probe.astype(np.complex64),
+        shares=np.concatenate([np.ones((count, 1)), np.zeros((count, V - 1))], axis=1),
+        factors=np.ones(count),
+        positions=positions,
+        background=np.full((N, N), faint, np.float32),
+    )
+    if scan.probe_weights is not None and (start is None or start.probe is None):
+        known = min(V, scan.probe_weights.shape[1])
+        state.shares[:, :known] = scan.probe_weights[rows][:, :known]
+    if start is not None:
+        _carry(state, start, rows, config, factor)
+    return state
+
+
+def support(N: int, radius: float) -> np.ndarray:
+    """1 within a radius of the middle `(N, N)`, else 0."""
+    axis = np.arange(N) - N // 2
+    return (np.hypot(axis[:, None], axis[None, :]) <= radius).astype(np.float32)
+
+
+def _positions(start: Reconstruction, rows: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Positions of the start where it has those of these frames, else the scan's own."""
+    places = {int(frame): k for k, frame in enumerate(start.frame_indices)}
+    if start.positions_start_px is None:
+        return own  # they are the scan's, perhaps of another file; the scan at hand counts
+    found = own.copy()
+    for k, row in enumerate(rows):
+        if int(row) in places:
+            found[k] = start.positions_px[places[int(row)]]
+    return found
+
+
+def _probe(scan: Scan, start: Reconstruction | None, factor: float) -> np.ndarray:
+    """`(V, P, N, N)` complex128 in the units of normalised frames."""
+    N = scan.N
+    if start is not None and start.probe is not None:
+        given = start.probe[None] if start.probe_variations is None else start.probe_variations
+        if given.shape[-1] != N:
+            raise ScanError(
+                f"the start has a probe of {given.shape[-1]} x {given.shape[-1]} pixels, but the "
+                f"frames of {scan.name} have {N} x {N}; start from a result of frames of that size"
+            )
+        return np.asarray(given.astype(np.complex128) * factor)
+    if scan.probe_variations is not None:
+        given = scan.probe_variations.astype(np.complex128)
+        scale = (N / 2) / np.sqrt(np.sum(np.abs(given[0]) ** 2))
+        return np.asarray(given * scale)
+    return scan.probe_gauge().astype(np.complex128)[None]
+
+
+def _modes(probe: np.ndarray, wanted: int | None) -> np.ndarray:
+    """The probe with this many modes: the strongest of more, or weak further ones.
+
+    A further mode is the first times one of the products of two coordinates, made orthogonal to
+    those before: what a beam that trembles or is not quite coherent adds to it.
+    """
+    V, P, N = probe.shape[:3]
+    if wanted is None or wanted == P:
+        return probe
+    if wanted < P:
+        kept = np.argsort(np.sum(np.abs(probe[0]) ** 2, axis=(1, 2)))[::-1][:wanted]
+        return probe[:, np.sort(kept)]
+    axis = np.arange(N) - N // 2
+    main, modes = probe[0, 0], list(probe[0])
+    light = np.abs(main) ** 2 / np.sum(np.abs(main) ** 2)
+    middle = (light.sum(1) @ axis, light.sum(0) @ axis)
+    y, x = (axis - middle[0])[:, None] / N, (axis - middle[1])[None, :] / N
+    degree, order = 0, 0
+    while len(modes) < wanted:
+        degree, order = (degree, order + 1) if order < degree else (degree + 1, 0)
+        mode = main * y ** (degree - order) * x**order
+        for other in modes:
+            mode = mode - other * np.vdot(other, mode) / max(np.vdot(other, other).real, 1e-30)
+        power = np.sum(np.abs(modes[-1]) ** 2) * (WEAK if len(modes) <= P else 0.5)
+        modes.append(mode * np.sqrt(power / max(np.sum(np.abs(mode) ** 2), 1e-30)))
+    out = np.zeros((V, wanted, N, N), np.complex128)
+    out[0] = np.stack(modes)
+    out[1:, :P] = probe[1:]
+    return out
+
+
+def _variations(probe: np.ndarray, wanted: int) -> np.ndarray:
+    """The probe with this many variations; further ones are its derivatives along y and x, then
+    their products with coordinates: a beam that moves, then one that changes."""
+    V, _, N = probe.shape[:3]
+    if wanted <= V:
+        return probe[:wanted] if wanted < V else probe
+    main, more = probe[0], list(probe)
+    axis = (np.arange(N) - N // 2) / N
+    while len(more) < wanted:
+        k = len(more) - 1
+        slope = np.gradient(main, axis=1 + k % 2)
+        for _ in range(k // 2):
+            slope = slope * (axis[:, None] if k % 4 < 2 else axis[None, :])
+        energy = np.sum(np.abs(slope) ** 2)
+        if energy == 0:
+            raise ConfigError("a flat probe has no variations to begin with")
+        more.append(slope * np.sqrt(np.sum(np.abs(main) ** 2) / energy))
+    return np.stack(more)
+
+
+def _put(obj: np.ndarray, origin: np.ndarray, start: Reconstruction) -> None:
+    """The start's object onto the canvas; where it covers nothing, its mean."""
+    known = start.valid_mask & (start.coverage > 0)
+    if not known.any():
+        raise ScanError("the start covers no pixel: there is nothing to begin with")
+    weight = np.where(known, start.coverage, 0.0).astype(np.float64)
+    obj[...] = np.sum(weight * start.object) / weight.sum()
+    y, x = np.round(start.origin_px - origin).astype(int)
+    height, width = start.object.shape
+    top, left = max(y, 0), max(x, 0)
+    bottom, right = min(y + height, obj.shape[0]), min(x + width, obj.shape[1])
+    if bottom <= top or right <= left:
+        raise ScanError(
+            "the start lies elsewhere: no pixel of it is under a frame of this scan; is it a "
+            "result of another scan, or of other positions?"
+        )
+    inside = slice(top - y, bottom - y), slice(left - x, right - x)
+    place = obj[top:bottom, left:right]
+    place[known[inside]] = start.object[inside][known[inside]]
+
+
+def _carry(
+    state: State, start: Reconstruction, rows: np.ndarray, config: RefineConfig, factor: float
+) -> None:
+    """Intensities, weights and background of a start that has them."""
+    places = {int(frame): k for k, frame in enumerate(start.frame_indices)}
+    both = [(k, places[int(row)]) for k, row in enumerate(rows) if int(row) in places]
+    mine, theirs = np.array(both, np.int64).reshape(-1, 2).T
+    if start.frame_factors is not None:
+        state.factors[mine] = start.frame_factors[theirs]
+    if start.probe_weights is not None:
+        V = min(state.shares.shape[1], start.probe_weights.shape[1])
+        state.shares[mine, :V] = start.probe_weights[theirs, :V]
+    if start.background is not None:
+        state.background = (start.background * factor**2).astype(np.float32)
+        if config.background != "none":  # a zero would stay one
+            state.background = np.maximum(state.background, 0.01 * FAINT_BACKGROUND)

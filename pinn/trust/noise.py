@@ -1,0 +1,63 @@
+"""What counting noise alone would do: expected deviance, and frames that are worse than others."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import gammaln, xlogy
+
+_LOW, _HIGH, _POINTS = 1e-6, 100.0, 600
+_MOST_COUNTS = 400  # a rate of 100 never counts as many
+_OUTLIER_MADS = 6.0
+_OUTLIER_RATIO = 2.0
+
+
+def deviance(counts: np.ndarray, rate: np.ndarray) -> np.ndarray:
+    """Poisson deviance of every pixel in float64, `2 (rate - k + k log(k / rate))`."""
+    k, r = np.asarray(counts, np.float64), np.maximum(np.asarray(rate, np.float64), 1e-12)
+    return np.maximum(2.0 * (r - k + xlogy(k, k / r)), 0.0)
+
+
+def expected_deviance(rate: np.ndarray) -> np.ndarray:
+    """Mean deviance of Poisson counts from their own rate: the noise floor of a pixel.
+
+    Towards 1 for many counts, and towards 0 for few; the exact sum over all counts up to a rate of
+    100, interpolated, and `1 + 1 / (6 rate)` beyond.
+
+    Args:
+        rate: counts, any shape.
+    """
+    rate = np.asarray(rate, np.float64)
+    few = np.interp(np.log(np.maximum(rate, _LOW)), _TABLE[0], _TABLE[1])
+    few = few * np.minimum(rate / _LOW, 1.0)
+    return np.where(rate > _HIGH, 1.0 + 1.0 / (6.0 * np.maximum(rate, _HIGH)), few)
+
+
+def outliers(values: np.ndarray) -> np.ndarray:
+    """Numbers of the frames whose deviance is out of line.
+
+    Those above the median of the logarithms by six times their median distance from it (times
+    1.4826, the standard deviation where they are normally distributed), and above twice the
+    median: in a scan whose frames are all alike, a small difference is no fault.
+
+    Args:
+        values: `(M,)` deviance; what is not finite or zero is left out.
+    """
+    known = np.isfinite(values) & (values > 0)
+    if np.count_nonzero(known) < 8:
+        return np.zeros(0, np.int64)
+    logs = np.log(np.where(known, values, 1.0))
+    middle = np.median(logs[known])
+    spread = 1.4826 * np.median(np.abs(logs[known] - middle))
+    limit = middle + max(_OUTLIER_MADS * spread, np.log(_OUTLIER_RATIO))
+    return np.flatnonzero(known & (logs > limit))
+
+
+def _table() -> tuple[np.ndarray, np.ndarray]:
+    logs = np.linspace(np.log(_LOW), np.log(_HIGH), _POINTS)
+    k = np.arange(_MOST_COUNTS)
+    rate = np.exp(logs)[:, None]
+    probability = np.exp(k * logs[:, None] - rate - gammaln(k + 1.0))
+    return logs, np.sum(probability * deviance(k[None], rate), axis=1)
+
+
+_TABLE = _table()
