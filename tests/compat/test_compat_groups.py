@@ -245,3 +245,17 @@ def test_what_cannot_be_simulated_is_refused(dictionary):
     dictionary["gridsize"] = 2
     with pytest.raises(ConfigError, match="gridsize is 2"):
         RawData.from_simulation([20.0], [20.0], probe, obj)
+
+
+def test_where_ptychodus_puts_the_middle_of_a_result(caplog):
+    """At the centre of the object, positions being those of index (N - 1)/2 (1.6 and later)."""
+    from ptycho._middle import middle_for_ptychodus
+
+    places = np.array([[10.0, 10.0], [30.0, 50.0]])
+    assert np.array_equal(middle_for_ptychodus((61, 80), places), [30.0, 39.5])
+    assert np.array_equal(middle_for_ptychodus((2, 61, 80), places), [30.0, 39.5])
+    assert middle_for_ptychodus((0, 0), places) is None
+    assert middle_for_ptychodus((61,), places) is None
+    assert caplog.text == ""
+    assert middle_for_ptychodus((61, 80), places + [0, 5000]) is None
+    assert "lies 4990 pixels from the centre of the object" in caplog.text

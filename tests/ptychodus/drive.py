@@ -111,8 +111,9 @@ def simulate(folder, n, side, step, photons, seed, modes, bad, centre_m):
     patterns = rng.poisson(noise_free.get_patterns() * factor).astype(np.int32)
     mask = np.zeros((n, n), bool)
     if bad:
-        rows, columns = rng.integers(n // 2 - n // 8, n // 2 + n // 8, (2, bad))
-        mask[rows, columns] = True
+        side = n // 4  # in the middle, each another one
+        rows, columns = np.divmod(rng.choice(side**2, bad, replace=False), side)
+        mask[rows + n // 2 - n // 8, columns + n // 2 - n // 8] = True
         patterns[:, mask] = np.iinfo(np.int32).max // 4  # hot
     probe = probe * np.sqrt(photons / np.sum(np.abs(probe) ** 2))
     data = AssembledDiffractionData(

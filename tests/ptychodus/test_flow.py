@@ -5,22 +5,21 @@ algorithms of `pinn.interop.ptychodus`. The object must match the truth, and wha
 makes of the same frames.
 """
 
-import importlib.util
-import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
+import compare
 import pytest
+from compare import correlation, with_object_elsewhere
 
 import pinn
 from pinn.metrics import evaluate
 
 HERE = Path(__file__).parent
-BACKENDS = [name for name in ("jax", "torch", "tensorflow") if importlib.util.find_spec(name)]
+BACKENDS = ("jax", "torch", "tensorflow")
 STAR = HERE.parent / "goldens" / "siemens_star_part.npz"
+EPOCHS = 10
 
 # What of the settings both engines have, by their own names.
 ENGINES = {
@@ -29,35 +28,23 @@ ENGINES = {
 }
 
 
-def drive(step, *paths, backend=None, **options):
-    """Run a step of `drive.py`; returns what it says."""
-    command = [sys.executable, "-P", str(HERE / "drive.py"), step, *map(str, paths)]
-    for name, value in options.items():
-        for one in value if isinstance(value, list) else [value]:
-            command += [f"--{name.replace('_', '-')}", str(one)]
-    variables = {**os.environ, **({"KERAS_BACKEND": backend} if backend else {})}
-    done = subprocess.run(command, capture_output=True, text=True, env=variables, check=False)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1]), done.stdout
+def drive(step, *paths, **options):
+    return compare.drive(HERE / "drive.py", step, *paths, **options)
 
 
-def through(folder, out, engine, mode, epochs, gridsize=2, backend=None):
+def settings_of(engine, epochs, gridsize=2):
+    return [f"{n}={v}" for n, v in zip(ENGINES[engine], (epochs, gridsize), strict=True)]
+
+
+def through(folder, out, engine, mode, epochs, backend=None, exported=False):
     """Export, train and, in a fresh process, reconstruct; returns the product as a result."""
-    names = ENGINES[engine]
-    settings = [f"{name}={value}" for name, value in zip(names, (epochs, gridsize), strict=True)]
-    how = {"engine": engine, "mode": mode, "set": settings, "backend": backend}
-    drive("export", folder, **how)
-    drive("train", folder, out, **how)
-    told = drive("reconstruct", folder, out, **how)[0]
+    how = {"engine": engine, "mode": mode, "set": settings_of(engine, epochs), "backend": backend}
+    if not exported:
+        drive("export", folder, **how)
+    told, text = drive("train", folder, out, **how)
+    assert f"epoch {epochs} of {epochs}: loss" in text
+    told |= drive("reconstruct", folder, out, **how)[0]
     return pinn.load_reconstruction(out / "product.h5"), told
-
-
-def correlation(recon, truth):
-    """Of complex images on the area of the scan, aligned, their means taken off; 0 if flat."""
-    found = evaluate(recon, truth)
-    a, b = found.recon[found.valid], found.truth[found.valid]
-    a, b = a - a.mean(), b - b.mean()
-    return abs(np.vdot(a, b)) / (np.linalg.norm(a) * np.linalg.norm(b))
 
 
 def alone(folder, epochs, gridsize=2):
@@ -69,9 +56,10 @@ def alone(folder, epochs, gridsize=2):
 
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory):
-    """196 positions, 32 x 32 pixels, 1e6 photons, counts by ptychodus' own simulator."""
+    """256 positions, 32 x 32 pixels, 1e6 photons, counts by ptychodus' own simulator; exported."""
     folder = tmp_path_factory.mktemp("simulated")
-    drive("simulate", folder, n=32, side=14, step_px=3)
+    drive("simulate", folder, n=32, side=16, step_px=3)
+    drive("export", folder)
     return folder
 
 
@@ -82,48 +70,85 @@ def truth(simulated):
 
 @pytest.fixture(scope="session")
 def ours(simulated):
-    return alone(simulated, 20)
+    return alone(simulated, EPOCHS)
 
 
-def report(record, what, with_truth, with_ours=None):
-    """Into the report of the tests; both figures are the prize of this folder."""
-    record(f"correlation {what}", f"truth {with_truth:.3f}, pinn alone {with_ours}")
+@pytest.fixture(scope="session")
+def by_engine(simulated, tmp_path_factory):
+    """Trained and reconstructed by the engine for PtychoPINN on a backend, once: folder, result."""
+    made = {}
+
+    def on(backend):
+        if backend not in made:
+            out = tmp_path_factory.mktemp(backend)
+            found, _ = through(
+                simulated, out, "ptychopinn", "PINN", EPOCHS, backend=backend, exported=True
+            )
+            made[backend] = out, found
+        return made[backend]
+
+    return on
+
+
+def report(what, with_truth, with_ours=float("nan")):
+    """For `pytest -rP`; both figures are the prize of this folder."""
+    print(f"correlation, {what}: truth {with_truth:.3f}, pinn alone {with_ours:.3f}")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_pinn_through_the_engine_for_ptychopinn(
-    simulated, truth, ours, tmp_path, backend, record_property
-):
-    found, _ = through(simulated, tmp_path, "ptychopinn", "PINN", 20, backend=backend)
+def test_pinn_through_the_engine_for_ptychopinn(by_engine, truth, ours, backend):
+    _, found = by_engine(backend)
     with_truth, with_ours = correlation(found, truth), correlation(found, ours)
-    report(record_property, backend, with_truth, with_ours)
-    assert with_truth >= 0.8 and with_ours >= 0.8
+    report(backend, with_truth, with_ours)
+    assert with_truth >= 0.8  # the figure asked for on 400 positions, 64 x 64
+    # other groups are drawn, of the same scan: two seeds of `pinn` differ as much
+    assert with_ours >= 0.9
 
 
-def test_supervised_through_the_engine_for_ptychopinn(simulated, truth, tmp_path, record_property):
+def test_an_object_with_another_centre_and_groups_of_another_size(simulated, by_engine, tmp_path):
+    """The result lies where it lay, and the gridsize of the model counts, not that set."""
+    trained, found = by_engine("jax")
+    folder, out = with_object_elsewhere(simulated, tmp_path / "in"), tmp_path / "out"
+    out.mkdir()
+    (out / "model.zip").symlink_to(trained / "model.zip")
+    _, text = drive("reconstruct", folder, out, set=settings_of("ptychopinn", EPOCHS, 1))
+    assert "trained with gridsize 2" in text
+    moved = pinn.load_reconstruction(out / "product.h5")
+    here = correlation(moved, found, (0, 0))
+    assert here >= 0.95
+    for wrong in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        assert correlation(moved, found, wrong) < here
+
+
+def test_supervised_through_the_engine_for_ptychopinn(simulated, truth, tmp_path):
     """Learns from a known object, which here is the one it then infers."""
     folder = tmp_path / "in"
     folder.mkdir()
     (folder / "diffraction.h5").symlink_to(simulated / "diffraction.h5")
     (folder / "product.h5").symlink_to(simulated / "truth.h5")
-    found, _ = through(folder, tmp_path / "out", "ptychopinn", "Supervised", 20)
+    found, _ = through(folder, tmp_path / "out", "ptychopinn", "Supervised", EPOCHS)
     with_truth = correlation(found, truth)
-    report(record_property, "supervised", with_truth)
+    report("supervised", with_truth)
     assert with_truth >= 0.8
 
 
-@pytest.mark.parametrize("mode", ["PINN", "Fit"])
-def test_the_better_door(simulated, truth, ours, tmp_path, mode, record_property):
-    if mode == "PINN":
-        found, told = through(simulated, tmp_path, "pinn", mode, 20)
-    else:
-        settings = ["Pinn.NumEpochs=20", "Pinn.GridSize=2", "Pinn.PictureEvery=10"]
-        told, _ = drive("reconstruct", simulated, tmp_path, engine="pinn", mode=mode, set=settings)
-        found = pinn.load_reconstruction(tmp_path / "product.h5")
+def test_the_better_door(simulated, truth, ours, tmp_path):
+    found, told = through(simulated, tmp_path, "pinn", "PINN", EPOCHS, exported=True)
     with_truth, with_ours = correlation(found, truth), correlation(found, ours)
-    report(record_property, f"adapter {mode}", with_truth, with_ours)
+    report("adapter", with_truth, with_ours)
+    assert told["losses"] == EPOCHS and told["progress"][1] == EPOCHS
+    assert with_truth >= 0.8 and with_ours >= 0.9
+
+
+@pytest.mark.full
+def test_the_better_door_without_training_data(simulated, truth, ours, tmp_path):
+    settings = [*settings_of("pinn", 20), "Pinn.PictureEvery=10"]
+    told, _ = drive("reconstruct", simulated, tmp_path, engine="pinn", mode="Fit", set=settings)
+    found = pinn.load_reconstruction(tmp_path / "product.h5")
+    with_truth, with_ours = correlation(found, truth), correlation(found, ours)
+    report("adapter, fit", with_truth, with_ours)
     assert told["losses"] == 20
-    assert with_truth >= 0.8 and with_ours >= 0.8
+    assert with_truth >= 0.8 and with_ours >= 0.9
 
 
 def test_the_object_lies_where_the_truth_lies(simulated, truth, ours):
@@ -159,22 +184,33 @@ def test_batch_mode(tmp_path):
     assert found[1].probe.shape == (2, 16, 16)
 
 
+@pytest.fixture(scope="session")
+def of_the_issue(tmp_path_factory):
+    """400 positions, 64 x 64 pixels, 1e6 photons; exported."""
+    folder = tmp_path_factory.mktemp("issue")
+    drive("simulate", folder)
+    drive("export", folder)
+    return folder
+
+
 @pytest.mark.full
-@pytest.mark.parametrize("engine", ["ptychopinn", "pinn"])
-def test_the_scan_of_the_issue(tmp_path, engine, record_property):
-    """400 positions, 64 x 64 pixels, 1e6 photons."""
-    drive("simulate", tmp_path)
-    found, _ = through(tmp_path, tmp_path / engine, engine, "PINN", 40)
-    with_truth = correlation(found, pinn.load_reconstruction(tmp_path / "truth.h5"))
-    report(record_property, f"400 positions, {engine}", with_truth)
+@pytest.mark.parametrize(
+    ("engine", "backend"), [*(("ptychopinn", name) for name in BACKENDS), ("pinn", "jax")]
+)
+def test_the_scan_of_the_issue(of_the_issue, tmp_path, engine, backend):
+    folder = of_the_issue
+    found, _ = through(folder, tmp_path, engine, "PINN", 40, backend=backend, exported=True)
+    with_truth = correlation(found, pinn.load_reconstruction(folder / "truth.h5"))
+    report(f"400 positions, {engine}, {backend}", with_truth)
     assert with_truth >= 0.8
 
 
 @pytest.mark.full
-def test_a_measured_scan(tmp_path, record_property):
-    """A part of the Siemens star: no truth; compared with `pinn` alone."""
+@pytest.mark.parametrize("engine", ["ptychopinn", "pinn"])
+def test_a_measured_scan(tmp_path, engine):
+    """A part of the Siemens star: no truth; compared with `pinn` alone, placed, not aligned."""
     drive("scan", STAR, tmp_path)
-    found, _ = through(tmp_path, tmp_path / "out", "ptychopinn", "PINN", 20)
-    with_ours = correlation(found, alone(tmp_path, 20))
-    report(record_property, "Siemens star", float("nan"), with_ours)
-    assert with_ours >= 0.8
+    found, _ = through(tmp_path, tmp_path / "out", engine, "PINN", 20)
+    ours = alone(tmp_path, 20)
+    report(f"Siemens star, {engine}", float("nan"), correlation(found, ours))
+    assert correlation(found, ours, (0, 0)) >= 0.9
