@@ -33,9 +33,10 @@ class RefineConfig(Config):
         "Poisson likelihood of the counts (unbiased where counts are few).",
     )
     polish: int = Field(
-        0,
+        60,
         ge=0,
-        description="Iterations of L-BFGS on the object at the end, on the whole likelihood.",
+        description="Iterations of L-BFGS at the end, at most, on object, probe and positions "
+        "together and over all frames at once. Not where tv or object_limit is set.",
     )
     held_out: float = Field(
         0.02,
@@ -45,7 +46,10 @@ class RefineConfig(Config):
         "their likelihood says when to stop. 0: the fitted ones say it.",
     )
     patience: int = Field(
-        5, ge=1, description="Stop after so many epochs without an improvement by tolerance."
+        5,
+        ge=1,
+        description="Stop after so many epochs (twice as many iterations of L-BFGS) without an "
+        "improvement by tolerance.",
     )
     tolerance: float = Field(
         1e-3, ge=0, description="Smallest relative improvement of the likelihood that counts."
@@ -89,6 +93,15 @@ class RefineConfig(Config):
     )
     position_step_px: float = Field(
         0.5, gt=0, description="Longest move of a position in an epoch, in pixels."
+    )
+    position_momentum: float = Field(
+        0.8, ge=0, lt=1, description="Share of a position's last move that is made again."
+    )
+    position_search_px: float = Field(
+        3.0,
+        ge=0,
+        description="How far around them other positions are tried, now and then, for the tenth "
+        "of the frames that is explained worst; 0: not. Only where positions are free.",
     )
     position_limit_px: float = Field(
         10.0, gt=0, description="Longest move of a position in all, in pixels."
@@ -137,9 +150,12 @@ class RefineConfig(Config):
             raise ValueError("nothing is refined: every update is switched off")
         if self.variations > 1 and not self.update_probe:
             raise ValueError("variations of the probe need update_probe")
-        if self.polish and not self.update_object:
-            raise ValueError("polish changes the object and needs update_object")
         return self
+
+    @property
+    def restricts_object(self) -> bool:
+        """The object is held by more than its frames, which polishing knows nothing of."""
+        return bool(self.tv) or self.object_limit is not None
 
     @property
     def position_parts(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from pinn.refinement.tiles import Tile, tile_scan
 
 _TILE_BATCHES = 8  # pixels of a tile, in patches of a batch
 _TILE_PIXELS = 1 << 18  # and no fewer than these
+_PLANES = ("pull_re", "pull_im", "light")
 
 BeforeBatch = Callable[[int], None]
 
@@ -57,6 +58,30 @@ class Pass:
         return np.asarray(deviance / np.maximum(pixels, 1.0))
 
 
+@dataclass(frozen=True, eq=False)
+class Slope:
+    """The likelihood over all frames as a function of what is refined.
+
+    Attributes:
+        value: deviance over fitted pixels (for amplitudes `4 sum (sqrt(rate) - sqrt(k))^2`).
+        seen: of each frame.
+        object: its gradient by real and imaginary part `(H, W)` complex64.
+        probe: likewise `(V, P, N, N)`, or None where it stays.
+        positions: gradient `(M, 2)` per pixel, or None where they stay.
+        light, probe_light, curves: `(H, W)`, `(V, 1, N, N)`, `(M, 2)`: 8 counts per unit times
+            these are about the second derivatives.
+    """
+
+    value: float
+    seen: Pass
+    object: np.ndarray
+    light: np.ndarray
+    probe: np.ndarray | None
+    probe_light: np.ndarray | None
+    positions: np.ndarray | None
+    curves: np.ndarray | None
+
+
 class Engine:
     """Compiled passes of one refinement.
 
@@ -74,7 +99,8 @@ class Engine:
         self.frames, self.config, self.N = frames, config, frames.N
         self.counts_per_unit = counts_per_unit
         self.size = min(config.batch_size, max(len(frames), 1))
-        margin = int(np.ceil(config.position_limit_px)) if config.update_positions else 0
+        # one more for the common shift, which is free
+        margin = int(np.ceil(config.position_limit_px)) + 1 if config.update_positions else 0
         self.tiles, self.shape = tile_scan(
             state.positions - state.origin,
             self.N,
@@ -100,8 +126,10 @@ class Engine:
         )
         self._update = backend.compile_function(Step(self.static).update)
         self._accelerate = backend.compile_function(accelerate)
-        whole = Static(self.N, counts_per_unit, self.static.poisson, poisson_limit=float("inf"))
+        whole = replace(self.static, held_out=0.0, poisson_limit=float("inf"))
         self._judge = backend.compile_function(Step(whole).judge)
+        exact = replace(self.static, poisson_limit=float("inf"))
+        self._slope = backend.compile_function(Step(exact).slope)
 
     def epoch(
         self, state: State, lengths: dict[str, float], momentum: float, before: BeforeBatch
@@ -190,18 +218,47 @@ class Engine:
                 outputs.append((some, out))
         return self._gather(outputs)
 
-    def slope(self, state: State, before: BeforeBatch | None = None) -> tuple[float, np.ndarray]:
-        """The whole likelihood and its slope with respect to the object.
-
-        Returns:
-            Deviance over all pixels (for amplitudes `4 sum (sqrt(rate) - sqrt(k))^2`), and its
-            gradient by real and imaginary part `(H, W)` complex64.
-        """
-        found, planes = self.judge(state, before)
-        loss = found.others["distance"] if self.config.likelihood == "amplitude" else found.deviance
+    def slope(self, state: State, before: BeforeBatch | None = None) -> Slope:
+        """The likelihood of the fitted pixels of all frames, and its slope."""
+        static, shape = self.static, state.object.shape
+        pull, light = np.zeros(shape, np.complex64), np.zeros(shape, np.float32)
+        shared = {}
+        if static.probe:
+            nothing = np.zeros(state.probe.shape, np.float32)
+            shared = {"probe_re": nothing, "probe_im": nothing, "probe_light": nothing[:, :1]}
+        outputs, done = [], 0
+        for tile in self.tiles:
+            held = self._held(state, tile)
+            planes = {name: np.zeros(self.shape, np.float32) for name in _PLANES}
+            sums: dict[str, Any] = {**planes, **shared}
+            for first in range(0, len(tile.rows), self.size):
+                if before is not None:
+                    before(done)
+                rows = tile.rows[first : first + self.size]
+                sums, out = self._slope(sums, held, self._batch(state, tile, rows))
+                outputs.append((rows, out))
+                done += len(rows)
+            place = self._slices(tile)
+            found = {name: ops.convert_to_numpy(sums[name]) for name in _PLANES}
+            pull[place] += found["pull_re"] + 1j * found["pull_im"]
+            light[place] += found["light"]
+            shared = {name: sums[name] for name in shared}
+        seen = self._gather(outputs)
+        loss = seen.others["distance"] if self.config.likelihood == "amplitude" else seen.deviance
         # d/dO* of 4 (R - A)^2 is -4 conj(P) chi, by parts twice that; of the deviance,
         # 2 rate (1 - k / rate), with chi half of its ratio, the same
-        return float(np.nansum(loss)), -8.0 * self.counts_per_unit * planes["pull"]
+        unit = -8.0 * self.counts_per_unit
+        parts = {name: ops.convert_to_numpy(value) for name, value in shared.items()}
+        return Slope(
+            value=float(np.nansum(loss)),
+            seen=seen,
+            object=unit * pull,
+            light=light,
+            probe=unit * (parts["probe_re"] + 1j * parts["probe_im"]) if parts else None,
+            probe_light=parts.get("probe_light"),
+            positions=unit * seen.others["pulls"] if static.positions else None,
+            curves=seen.others.get("curves"),
+        )
 
     # -- between host and device ---------------------------------------------------------
 

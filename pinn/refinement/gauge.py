@@ -1,7 +1,7 @@
 """What refinement cannot know is fixed by rules, after every epoch.
 
 - Object and probe: the probe keeps the energy it began with, the object takes the factor.
-- Positions: their mean stays; a common shift is the object's.
+- Positions: their mean stays; a common shift is the object's, whose origin takes it.
 - Intensities: their mean is 1, the probe takes the factor.
 - Probe modes: orthogonal, the strongest first.
 - Variations: weights of the first are 1; those of the others have mean zero, and the others are
@@ -87,6 +87,7 @@ def move_positions(
     parts: tuple[str, ...],
     step_px: float,
     limit_px: float,
+    momentum: float = 0.0,
 ) -> None:
     """Move positions, within their limits and as a model of the errors allows.
 
@@ -95,15 +96,35 @@ def move_positions(
         start: `(M, 2)` positions before refinement.
         parts: `scale`, `rotation`, `shear`; empty: each position by itself.
         step_px, limit_px: longest move now, and in all.
+        momentum: share of the last move that is made again; the object follows the positions, so
+            what many neighbours have in common changes slowly without.
     """
-    length = np.linalg.norm(moves, axis=1, keepdims=True)
-    moves = moves * np.minimum(1.0, step_px / np.maximum(length, 1e-12))
-    shift = state.positions + moves - start
-    if parts:
-        shift = model_of(shift, start, parts)
-    shift = shift - shift.mean(0)
-    length = np.linalg.norm(shift, axis=1, keepdims=True)
-    state.positions = start + shift * np.minimum(1.0, limit_px / np.maximum(length, 1e-12))
+    state.drift = _no_longer(momentum * state.drift + moves, step_px)
+    shift = state.positions + state.drift - start
+    common = shift.mean(0)
+    shift = model_of(shift, start, parts) if parts else shift - common
+    for _ in range(8):  # what is cut off at the limit has a mean again
+        shift = _no_longer(shift, limit_px)
+        more = shift.mean(0)
+        shift, common = shift - more, common + more
+    state.positions = start + _no_longer(shift, limit_px)
+    state.origin = state.origin - common
+
+
+def fix_shift(state: State, start: np.ndarray) -> None:
+    """Bring the mean of all moves to zero, and the object to the same place under the frames.
+
+    The object moves with its pixels: the same values, its origin elsewhere. Held on pixels that
+    lie across its details it could not explain the frames as well.
+    """
+    common = (state.positions - start).mean(0)
+    state.positions = state.positions - common
+    state.origin = state.origin - common
+
+
+def _no_longer(vectors: np.ndarray, limit: float) -> np.ndarray:
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors * np.minimum(1.0, limit / np.maximum(length, 1e-12)))
 
 
 _GENERATORS = {
@@ -125,10 +146,15 @@ def model_of(shift: np.ndarray, places: np.ndarray, parts: tuple[str, ...]) -> n
     Returns:
         `(M, 2)`, mean zero.
     """
+    design = design_of(places, parts)
+    found, *_ = np.linalg.lstsq(design, (shift - shift.mean(0)).ravel(), rcond=None)
+    return (design @ found).reshape(shift.shape)
+
+
+def design_of(places: np.ndarray, parts: tuple[str, ...]) -> np.ndarray:
+    """Displacements by one unit of each kind `(2 M, K)`, see `model_of`."""
     centred = places - places.mean(0)
     columns = [
         (centred @ np.array(matrix).T).ravel() for part in parts for matrix in _GENERATORS[part]
     ]
-    design = np.stack(columns, axis=1)
-    found, *_ = np.linalg.lstsq(design, (shift - shift.mean(0)).ravel(), rcond=None)
-    return (design @ found).reshape(shift.shape)
+    return np.stack(columns, axis=1)

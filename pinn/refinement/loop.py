@@ -21,6 +21,8 @@ from pinn.refinement.state import State
 GROWTH = 1.2  # an epoch whose likelihood is worse than the best by this factor is taken back
 MOST_REJECTED = 6
 OVER, STOPPED = "the time is over", "stopped on request"
+_SEARCH_EVERY, _SEARCH_FROM = 10, 15  # epochs after positions began to move
+_SEARCH_SHARE, _SEARCH_TRIES = 0.1, 16
 _DAMPED = 0.7  # share of a least-squares change of intensities and weights that is made
 
 
@@ -185,6 +187,7 @@ class Loop:
         history = before.history
         self.state = back.copy()
         self.state.velocity[...] = 0.0
+        self.state.drift[...] = 0.0
         self.state.length = before.length * 0.5
         self.state.epoch, self.state.history = before.epoch, [dict(row) for row in history]
         what = "values that are not finite" if not math.isfinite(watched) else "a worse likelihood"
@@ -202,8 +205,18 @@ class Loop:
         if c.update_positions and number >= c.positions_epoch:
             moves = np.nan_to_num(found.others["moves"])
             gauge.move_positions(
-                state, moves, self.start, c.position_parts, c.position_step_px, c.position_limit_px
+                state,
+                moves,
+                self.start,
+                c.position_parts,
+                c.position_step_px,
+                c.position_limit_px,
+                c.position_momentum,
             )
+            since = number - c.positions_epoch
+            free = c.position_search_px and not c.position_parts
+            if free and since >= _SEARCH_FROM and since % _SEARCH_EVERY == 0:
+                self._search(found)
         if c.update_factors and number >= c.factors_epoch:
             gains = np.nan_to_num(found.others["gains"], nan=1.0)
             state.factors *= np.clip(gains, 0.25, 4.0) ** _DAMPED
@@ -222,6 +235,30 @@ class Loop:
         if c.object_limit is not None:
             over = np.maximum(np.abs(state.object) / c.object_limit, 1.0)
             state.object = (state.object / over).astype(np.complex64)
+
+    def _search(self, found: Pass) -> None:
+        """Try positions at random around those of the frames explained worst; the best ones stay.
+
+        Where a frame is further off than the features under it are wide, no slope leads back
+        (annealing: Maiden et al., Ultramicroscopy 120, 64, 2012).
+        """
+        state, c = self.state, self.config
+        rng = np.random.default_rng([c.seed, state.epoch, 1])
+        count = int(np.ceil(_SEARCH_SHARE * len(found.per_frame)))
+        rows = np.sort(np.argsort(-np.nan_to_num(found.per_frame), kind="stable")[:count])
+        trial, here = state.copy(), state.positions[rows].copy()
+        best = self.engine.look(state, rows).per_frame[rows]
+        for _ in range(_SEARCH_TRIES):
+            angle = rng.uniform(0.0, 2.0 * np.pi, count)
+            far = c.position_search_px * np.sqrt(rng.uniform(0.0, 1.0, count))
+            places = here + far[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=1)
+            inside = np.linalg.norm(places - self.start[rows], axis=1) <= c.position_limit_px
+            trial.positions[rows] = np.where(inside[:, None], places, here)
+            value = self.engine.look(trial, rows).per_frame[rows]
+            better = value < best
+            best = np.where(better, value, best)
+            state.positions[rows[better]] = trial.positions[rows[better]]
+            state.drift[rows[better]] = 0.0
 
     def _background(self) -> np.ndarray:
         """The background that explains its part of the counts best, never negative.

@@ -69,6 +69,7 @@ def assemble(
         "seconds": {"total": time.perf_counter() - began},
         "refinement": {
             "epochs": state.epoch,
+            "polish_iterations": sum("polish_iteration" in row for row in state.history),
             "ended": ended,
             "rejected_epochs": loop.rejected,
             "started_from": "a flat object" if start is None else "a reconstruction",

@@ -19,7 +19,7 @@ from pinn.refinement import checkpoint
 from pinn.refinement.engine import Engine
 from pinn.refinement.frames import Frames
 from pinn.refinement.loop import OVER, STOPPED, Clock, Loop, OutOfTime
-from pinn.refinement.polish import polish
+from pinn.refinement.polish import Polish
 from pinn.refinement.result import FLOOR, assemble
 from pinn.refinement.start import begin
 from pinn.refinement.state import State
@@ -81,18 +81,24 @@ def refine(
     def made(state: State, judge: bool, ended: str, halves: Any = None) -> Reconstruction:
         return assemble(scan, rows, first, loop, state, config, start, judge, ended, began, halves)
 
+    def shown(state: State) -> None:
+        if watch is not None:
+            watch(made(state, judge=False, ended="in progress"))
+
     def after_epoch(loop: Loop) -> None:
         if kept is not None:
             kept.save(loop)
-        if watch is not None:
-            watch(made(loop.state, judge=False, ended="in progress"))
+        shown(loop.state)
 
     loop.run(progress, after_epoch)
     ended, best, halves = loop.ended, loop.best, None
     cut = ended in (OVER, STOPPED)
     try:
-        if config.polish and not cut:
-            best = polish(engine, best, config, clock, progress)
+        if config.polish and not cut and not config.restricts_object:
+            polish = Polish(engine, best, first, config, clock)
+            polish.run(progress, shown)
+            best, ended = polish.best, polish.ended or ended
+            cut = polish.ended is not None
         if config.split_half and config.update_object and not cut:
             halves = _halves(scan, rows, best, config, clock, progress)
     except OutOfTime:
@@ -115,7 +121,7 @@ def _halves(
     side, pictures = interleaved(best.positions), []
     alone = config.replace(
         update_positions=False, position_model="free", update_factors=False, background="none",
-        polish=0, split_half=False, seconds=None,
+        split_half=False, seconds=None,
     )  # fmt: skip
     for half in (0, 1):
         chosen = np.flatnonzero(side == half)
@@ -133,12 +139,17 @@ def _halves(
         set_scale(engine, state, fixed_object=False)
         loop = Loop(engine, state, state.positions.copy(), alone, clock, f"half {half + 1}")
         loop.run(progress)
-        if loop.ended == OVER:
+        found, ended = loop.best, loop.ended
+        if alone.polish and ended not in (OVER, STOPPED) and not alone.restricts_object:
+            polish = Polish(engine, found, found.positions, alone, clock)
+            polish.run(progress)
+            found, ended = polish.best, polish.ended or ended
+        if ended == OVER:
             raise OutOfTime
-        if loop.ended == STOPPED:
+        if ended == STOPPED:
             raise StopRequested
-        _, planes = engine.judge(loop.best)
-        pictures.append((loop.best.object, planes["light"]))
+        _, planes = engine.judge(found)
+        pictures.append((found.object, planes["light"]))
     (one, light), (other, other_light) = pictures
     both = (light > FLOOR * light.max()) & (other_light > FLOOR * other_light.max())
     return correlate(one, aligned(other, one, both), both)

@@ -59,6 +59,7 @@ def begin(
         shares=np.concatenate([np.ones((count, 1)), np.zeros((count, V - 1))], axis=1),
         factors=np.ones(count),
         positions=positions,
+        drift=np.zeros_like(positions),
         background=np.full((N, N), faint, np.float32),
     )
     if scan.probe_weights is not None and (start is None or start.probe is None):

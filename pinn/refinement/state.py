@@ -20,6 +20,7 @@ class State:
         shares: `(M, V)` float64, weight of each variation in each frame; the first is 1.
         factors: `(M,)` float64, relative intensities, mean 1.
         positions: `(M, 2)` float64 in pixels.
+        drift: `(M, 2)` float64, of the momentum of positions.
         background: `(N, N)` float32, normalised intensity.
         epoch: epochs done.
         length: what the lengths of steps are multiplied with; below 1 after a rejected epoch.
@@ -33,6 +34,7 @@ class State:
     shares: np.ndarray
     factors: np.ndarray
     positions: np.ndarray
+    drift: np.ndarray
     background: np.ndarray
     epoch: int = 0
     length: float = 1.0

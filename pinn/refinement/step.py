@@ -240,29 +240,48 @@ class Step:
     def step_probe(self, state: State, batch: Batch, w: Waves, length: Tensor) -> State:
         """The probe's modes and variations after a step."""
         s = self.static
+        re, im, light = self.probe_sums(state, batch, w)
+        peak = ops.max(light, axis=(-2, -1), keepdims=True)
+        factor = length / ((1.0 - s.probe_damping) * light + s.probe_damping * peak + _TINY)
+        return {
+            "probe_re": state["probe_re"] + factor * re,
+            "probe_im": state["probe_im"] + factor * im,
+        }
+
+    def probe_sums(self, state: State, batch: Batch, w: Waves) -> tuple[Tensor, Tensor, Tensor]:
+        """`sum conj(O) chi` (two parts `(V, P, N, N)`) and `sum |O|^2` `(V, 1, N, N)`."""
         patches = w.patches[0][:, None], w.patches[1][:, None]
         pull = pairs.multiply(pairs.conj(patches), w.chi)  # (B, P, N, N)
         shares = batch["shares"] * (ops.sqrt(batch["factors"]) * batch["weight"])[:, None]
         V, P, N = state["probe_re"].shape[:3]
-        size = P * N * N
         seen = ops.reshape(pairs.abs2(w.patches), (-1, N * N))
         light = ops.reshape(ops.matmul(ops.transpose(shares * shares), seen), (V, 1, N, N))
-        peak = ops.max(light, axis=(-2, -1), keepdims=True)
-        below = (1.0 - s.probe_damping) * light + s.probe_damping * peak + _TINY
-        out = {}
-        for name, part in zip(("probe_re", "probe_im"), pull, strict=True):
-            summed = ops.matmul(ops.transpose(shares), ops.reshape(part, (-1, size)))
-            out[name] = state[name] + length * ops.reshape(summed, (V, P, N, N)) / below
-        return out
+
+        def summed(part: Tensor) -> Tensor:
+            flat = ops.matmul(ops.transpose(shares), ops.reshape(part, (-1, P * N * N)))
+            return ops.reshape(flat, (V, P, N, N))
+
+        return summed(pull[0]), summed(pull[1]), light
 
     def moves(self, batch: Batch, w: Waves) -> Tensor:
         """Least-squares move of each position `(B, 2)` in pixels."""
+        yy, xx, yx, y, x = self.position_sums(batch, w)
+        # a hundredth more on the diagonal: where an object varies along one direction only, the
+        # other is left alone
+        damp = 0.01 * 0.5 * (yy + xx) + _TINY
+        yy, xx = yy + damp, xx + damp
+        det = yy * xx - yx * yx
+        return ops.stack([(xx * y - yx * x) / det, (yy * x - yx * y) / det], axis=1)
+
+    def position_sums(self, batch: Batch, w: Waves) -> tuple[Tensor, ...]:
+        """Products `(B,)` of what the exit waves change by along y and x with themselves (yy, xx,
+        yx) and with `chi` (y, x)."""
         along = []
         slopes = [windows.sample_slopes(part, batch["fractions"]) for part in w.windows]
         for axis in (0, 1):
             slope = slopes[0][axis][:, None], slopes[1][axis][:, None]
             along.append(pairs.multiply(slope, w.probe))
-        yy, xx, yx, y, x = (
+        return tuple(
             _inner(a, b)
             for a, b in (
                 (along[0], along[0]),
@@ -272,12 +291,6 @@ class Step:
                 (along[1], w.chi),
             )
         )
-        # a hundredth more on the diagonal: where an object varies along one direction only, the
-        # other is left alone
-        damp = 0.01 * 0.5 * (yy + xx) + _TINY
-        yy, xx = yy + damp, xx + damp
-        det = yy * xx - yx * yx
-        return ops.stack([(xx * y - yx * x) / det, (yy * x - yx * y) / det], axis=1)
 
     def gains(self, state: State, w: Waves) -> Tensor:
         """What the intensity of each frame should be multiplied with `(B,)`."""
@@ -306,9 +319,8 @@ class Step:
         frames of `conj(P) chi`, `|P|^2`, `|chi|^2`.
 
         Returns:
-            The new sums, and of each frame what `report` says, `measured_root`, `root_root`
-            and `distance` (`sum A R`, `sum R^2` and `4 sum (A - R)^2` over fitted pixels, the
-            latter in counts) besides.
+            The new sums, and of each frame what `report` says, and `measured_root`, `root_root`
+            (`sum A R` and `sum R^2` over fitted pixels) besides.
         """
         w = self.waves(state, batch)
         re, im, light = self.object_sums(state, batch, w)
@@ -324,10 +336,33 @@ class Step:
         }
         out = self.report(w)
         out["measured_root"] = ops.sum(w.fitted * w.measured * w.root, axis=(1, 2))
-        off = w.measured - w.root
-        out["distance"] = 4.0 * self.static.counts_per_unit * ops.sum(w.fitted * off * off, (1, 2))
         out["root_root"] = ops.sum(w.fitted * w.rate, axis=(1, 2))
         return new, out
+
+    def slope(self, sums: State, state: State, batch: Batch) -> Any:
+        """Add a batch to the sums that make the slope of the likelihood, and changes nothing.
+
+        `sums` has the planes `pull_re`, `pull_im`, `light` of `judge`, and where the probe changes
+        `probe_re`, `probe_im` `(V, P, N, N)`, `probe_light` `(V, 1, N, N)` likewise.
+
+        Returns:
+            The new sums, and of each frame what `report` says, `distance` (`4 sum (A - R)^2` over
+            fitted pixels, in counts) and, where positions change, `pulls` and `curves` `(B, 2)`.
+        """
+        s, w = self.static, self.waves(state, batch)
+        found = dict(
+            zip(("pull_re", "pull_im", "light"), self.object_sums(state, batch, w), strict=True)
+        )
+        if s.probe:
+            names = ("probe_re", "probe_im", "probe_light")
+            found |= dict(zip(names, self.probe_sums(state, batch, w), strict=True))
+        out = self.report(w)
+        off = w.measured - w.root
+        out["distance"] = 4.0 * s.counts_per_unit * ops.sum(w.fitted * off * off, axis=(1, 2))
+        if s.positions:
+            yy, xx, _, y, x = self.position_sums(batch, w)
+            out["pulls"], out["curves"] = ops.stack([y, x], axis=1), ops.stack([yy, xx], axis=1)
+        return {name: sums[name] + value for name, value in found.items()}, out
 
 
 def accelerate(state: State, momentum: Tensor) -> State:

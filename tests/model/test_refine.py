@@ -1,5 +1,7 @@
 """Refinement: what each part does, that it ends well, and that it can be interrupted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from small import same, small_scan
@@ -16,7 +18,7 @@ from pinn.refinement.start import begin
 from pinn.simulate import SimulateConfig, simulate_arrays
 from pinn.simulate.forward import diffract, extract_patches
 
-QUICK = {"batch_size": 16, "split_half": False, "epochs": 6}
+QUICK = {"batch_size": 16, "split_half": False, "epochs": 6, "polish": 0}
 
 
 def arrays_of(**options):
@@ -62,10 +64,9 @@ def built(scan, **options):
     return Engine(frames, config, counts_per_unit(frames.factor)[1], state), state, frames
 
 
-def rates(state, frames, obj=None):
+def rates(state, frames):
     """Expected counts in float64, by the simulation's own forward model."""
-    obj = state.object if obj is None else obj
-    patches = extract_patches(obj, state.positions - state.origin, frames.N)
+    patches = extract_patches(state.object, state.positions - state.origin, frames.N)
     return diffract(patches, state.probe[0].astype(complex) / frames.factor)
 
 
@@ -89,28 +90,34 @@ def test_going_on_from_a_result_begins_where_it_ended(scan, plain):
     assert on.statistics["refinement"]["started_from"] == "a reconstruction"
 
 
+@pytest.mark.parametrize("what", ["object", "probe", "positions"])
 @pytest.mark.parametrize("likelihood", ["amplitude", "poisson"])
-def test_the_slope_is_that_of_the_likelihood(scan, likelihood):
-    engine, state, frames = built(scan, likelihood=likelihood, held_out=0.0)
+def test_the_slope_is_that_of_the_likelihood(scan, likelihood, what):
+    engine, state, frames = built(scan, likelihood=likelihood, held_out=0.0, update_positions=True)
     rng = np.random.default_rng(0)
     state.object *= (1 + 0.1 * rng.normal(size=state.object.shape)).astype("complex64")
+    state.positions = np.floor(state.positions) + rng.uniform(0.1, 0.9, state.positions.shape)
     counts = scan.read(np.arange(len(scan)))[0].astype(float) ** 2
 
-    def loss(obj):
-        rate = rates(state, frames, obj)
+    def loss(value):
+        rate = rates(replace(state, **{what: value}), frames)
         if likelihood == "amplitude":
             return 4.0 * np.sum((np.sqrt(rate) - np.sqrt(counts)) ** 2)
         return 2.0 * np.sum(rate - counts * np.log(rate))
 
-    value, slope = engine.slope(state)
-    way = rng.normal(size=slope.shape) + 1j * rng.normal(size=slope.shape)
-    obj, h = state.object.astype(complex), 1e-5
-    numerical = (loss(obj + h * way) - loss(obj - h * way)) / (2 * h)
-    found = np.sum(slope.real * way.real + slope.imag * way.imag)
+    found = engine.slope(state)
+    slope = getattr(found, what)
+    here, h = getattr(state, what), 1e-5
+    here = here.astype(complex if np.iscomplexobj(here) else float)
+    way = rng.normal(size=slope.shape)
+    if np.iscomplexobj(here):
+        way = np.abs(here) * (way + 1j * rng.normal(size=slope.shape))
+    numerical = (loss(here + h * way) - loss(here - h * way)) / (2 * h)
+    along = np.sum(slope.real * way.real + slope.imag * way.imag)
     # float32 sums over 15 000 pixels, in which large terms cancel
-    assert found == pytest.approx(numerical, rel=2e-3)
+    assert along == pytest.approx(numerical, rel=2e-3)
     if likelihood == "amplitude":
-        assert value == pytest.approx(loss(obj), rel=1e-4)
+        assert found.value == pytest.approx(loss(here), rel=1e-4)
 
 
 def test_tiles_change_nothing_but_the_order(scan, monkeypatch):
@@ -153,9 +160,69 @@ def test_option_changes_the_object(scan, plain, option):
         assert other.amplitude.max() <= 0.7 + 1e-5
 
 
-def test_polish_lowers_the_likelihood(scan, plain):
-    more = pinn.refine(scan, update_probe=False, polish=5, **QUICK)
+def test_polish_lowers_the_likelihood_until_it_improves_no_more(scan, plain):
+    more = pinn.refine(scan, update_probe=False, **{**QUICK, "polish": 200, "patience": 2})
     assert np.mean(more.frame_likelihood) < 0.98 * np.mean(plain.frame_likelihood)
+    rows = [row for row in more.statistics["history"] if "polish_iteration" in row]
+    held = [row["held_deviance"] for row in rows]
+    assert held == sorted(held, reverse=True)
+    assert 0 < more.statistics["refinement"]["polish_iterations"] < 150
+
+
+def test_polish_changes_all_that_is_refined_within_its_limits(arrays):
+    rng = np.random.default_rng(7)
+    off = rng.uniform(-0.5, 0.5, arrays["positions_px"].shape)
+    scan = scan_of(arrays, positions_px=arrays["positions_px"] + off)
+    options = {
+        **QUICK, "update_positions": True, "positions_epoch": 1, "probe_epoch": 1, "patience": 40,
+        "position_search_px": 0.0, "position_limit_px": 1.0, "probe_support": 6.0,
+    }  # fmt: skip
+    before = pinn.refine(scan, **options)
+    after = pinn.refine(scan, **{**options, "polish": 40})
+    apart = [
+        np.sqrt(np.mean((r.positions_px - arrays["positions_px"] - off.mean(0)) ** 2))
+        for r in (before, after)
+    ]
+    assert apart[1] < 0.7 * apart[0]
+    assert np.abs(after.probe - before.probe).max() > 1e-3 * np.abs(before.probe).max()
+    moved = after.positions_px - after.positions_start_px
+    np.testing.assert_allclose(moved.mean(0), 0.0, atol=1e-9)
+    assert np.abs(moved).max() <= 1.2  # a square about the limit, before the mean is taken off
+    assert not np.abs(after.probe[:, 0, 0]).any()
+    # all modes together keep their photons
+    energies = [np.sum(np.abs(r.probe) ** 2) for r in (before, after)]
+    assert energies[1] == pytest.approx(energies[0], rel=1e-4)
+
+
+def test_polish_keeps_to_a_model_of_positions(arrays):
+    centred = arrays["positions_px"] - arrays["positions_px"].mean(0)
+    scan = scan_of(arrays, positions_px=arrays["positions_px"] + 0.03 * centred)
+    recon = pinn.refine(
+        scan, update_positions=True, position_model="scale", update_probe=False,
+        **{**QUICK, "epochs": 4, "polish": 40, "positions_epoch": 4},
+    )  # fmt: skip
+    moved = recon.positions_px - recon.positions_start_px
+    kept = gauge.model_of(moved, scan.positions_px, ("scale",))
+    np.testing.assert_allclose(moved, kept, atol=1e-6)
+    left = recon.positions_px - arrays["positions_px"]
+    left -= left.mean(0)
+    assert np.sqrt(np.mean(left**2)) < 0.5 * np.sqrt(np.mean((0.03 * centred) ** 2))
+
+
+def test_a_stopped_polish_keeps_what_it_has(scan, plain):
+    shown = []
+
+    def stop(progress):
+        if progress.stage == "polish" and progress.epoch == 4:
+            raise pinn.StopRequested
+
+    recon = pinn.refine(
+        scan, update_probe=False, progress=stop, watch=shown.append, **{**QUICK, "polish": 30}
+    )
+    assert recon.statistics["stopped"]
+    assert 0 < recon.statistics["refinement"]["polish_iterations"] <= 3
+    assert np.mean(recon.frame_likelihood) < np.mean(plain.frame_likelihood)
+    assert len(shown) == len(recon.losses)
 
 
 # ------------------------------------------------------------------------------- the pixels
@@ -229,6 +296,52 @@ def test_a_model_of_positions_keeps_to_its_kind(part):
         sum(kinds.values()),
         atol=1e-9,
     )
+
+
+def test_a_common_shift_changes_no_rate(scan):
+    _, state, frames = built(scan)
+    start, before = state.positions.copy(), rates(state, frames)
+    state.positions = state.positions + [0.3, -0.7]
+    moved = rates(state, frames)
+    gauge.fix_shift(state, start)
+    np.testing.assert_allclose(rates(state, frames), moved, rtol=1e-9)
+    np.testing.assert_allclose(state.positions, start, atol=1e-12)
+    assert np.abs(moved - before).max() > 0 or np.ptp(np.abs(state.object)) == 0
+
+
+def far_off(arrays, **options):
+    """Distance in pixels of ten frames from where they belong, 4 px off at first."""
+    positions = arrays["positions_px"].copy()
+    rows = np.arange(7, 147, 14)
+    positions[rows] += 4.0 * np.random.default_rng(8).permutation(
+        [[1, 0], [-1, 0], [0, 1], [0, -1], [0.7, 0.7]] * 2
+    )
+    recon = pinn.refine(
+        scan_of(arrays, positions_px=positions), update_probe=False, update_positions=True,
+        **{**QUICK, "epochs": 25, "patience": 25, "positions_epoch": 2, **options},
+    )  # fmt: skip
+    left = recon.positions_px - arrays["positions_px"]
+    return np.linalg.norm(left - np.median(left, axis=0), axis=1)[rows]
+
+
+def test_frames_far_off_are_searched_for(arrays):
+    slope, search = far_off(arrays, position_search_px=0.0), far_off(arrays, position_search_px=5.0)
+    assert np.sum(search > 1.0) < np.sum(slope > 1.0)
+    assert not np.array_equal(search, far_off(arrays, position_search_px=5.0, seed=1))
+
+
+def test_momentum_of_positions_brings_them_back_sooner(arrays):
+    off = np.random.default_rng(4).uniform(-1.0, 1.0, arrays["positions_px"].shape)
+    scan = scan_of(arrays, positions_px=arrays["positions_px"] + off)
+    errors = []
+    for momentum in (0.0, 0.6):
+        recon = pinn.refine(
+            scan, update_positions=True, update_probe=False, position_momentum=momentum,
+            positions_epoch=2, **{**QUICK, "epochs": 12, "patience": 12},
+        )  # fmt: skip
+        left = recon.positions_px - arrays["positions_px"]
+        errors.append(np.median(np.abs(left - np.median(left, axis=0))))
+    assert errors[1] < errors[0]
 
 
 def test_limits_of_positions_hold(scan):
