@@ -465,6 +465,22 @@ def test_halves_give_a_resolution(scan):
     assert "independent halves" in recon.verdict
 
 
+def test_watching_shows_every_epoch_and_changes_nothing(scan):
+    options = {**QUICK, "epochs": 3}
+    shown = []
+    watched = pinn.refine(scan, watch=shown.append, **options)
+    assert [len(one.losses) for one in shown] == [1, 2, 3]
+    assert not np.array_equal(shown[0].object, shown[2].object)
+    assert all(one.frame_likelihood is None for one in shown)  # that would take a pass
+    same(watched.object, pinn.refine(scan, **options).object)
+
+    def stop(recon):
+        raise pinn.StopRequested
+
+    cut = pinn.refine(scan, watch=stop, **options)
+    assert len(cut.losses) == 1 and "stopped" in cut.verdict
+
+
 def test_resumed_equals_uninterrupted(scan, tmp_path):
     options = {**QUICK, "epochs": 4}
     whole = pinn.refine(scan, **options)

@@ -218,7 +218,7 @@ def reconstruct(options):
     """Open the saved model, reconstruct, save the product."""
     options.output.mkdir(parents=True, exist_ok=True)
     with Driven(options) as driven:
-        if options.mode.casefold() != "fit":
+        if options.mode.casefold() not in ("fit", "refine"):
             driven.api.load_model_from_file(options.output / f"model{driven.extension}")
         result = driven.product.reconstruct_local(algorithm=driven.algorithm, block=True)
         driven.core.run_tasks()  # the result is put into the product in the foreground

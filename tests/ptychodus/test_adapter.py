@@ -9,6 +9,7 @@ import pytest
 from conftest import apart, far_field, parts
 from drive import product_of
 from ptychodus.api.object import Object, ObjectCenter
+from ptychodus.api.probe import ProbeSequence
 from ptychodus.api.probe_positions import ProbePosition, ProbePositionSequence
 from ptychodus.api.reconstruct import (
     ReconstructInput,
@@ -165,12 +166,12 @@ def test_a_folder_with_nothing_in_it(tmp_path):
 
 def test_ptychodus_lists_the_algorithms_and_reads_their_settings(core, tmp_path):
     names = set(core.workflow_api.available_reconstructors())
-    assert {"pinn_pinn", "pinn_supervised", "pinn_fit"} <= names
+    assert {"pinn_pinn", "pinn_supervised", "pinn_fit", "pinn_refine"} <= names
     assert issubclass(PinnReconstructorLibrary, ReconstructorLibrary)
     file = tmp_path / "settings.ini"
     file.write_text(
         "[Processing]\nAlgorithm = pinn_fit\n[Pinn]\nNumEpochs = 7\nOptions = n_groups = 9; "
-        'loss = "poisson + 0.1 mae"\n'
+        'loss = "poisson + 0.1 mae"\nRefineOptions = update_positions = true; epochs = 9\n'
     )
     core.settings_registry.open_settings(file)
     assert core.processing_core.algorithm_parameter.get_current_reconstructor().name == "Fit"
@@ -178,6 +179,9 @@ def test_ptychodus_lists_the_algorithms_and_reads_their_settings(core, tmp_path)
     found = core.pinn_settings.training()
     assert found["epochs"] == 7 and found["n_groups"] == 9
     assert found["loss"] == "poisson + 0.1 mae"
+    refined = core.pinn_settings.refinement()
+    assert refined.update_positions and refined.epochs == 9 and not refined.split_half
+    assert parts(core, "refine").get_progress_goal() == 9
 
 
 def test_training_tells_both_losses_and_its_progress(core, given, tmp_path):
@@ -241,13 +245,7 @@ def test_supervised_learns_from_the_object_of_the_product(core, given, tmp_path)
     algorithm.export_training_data(tmp_path / "train_data.h5", given)
     told = list(algorithm.train(tmp_path, tmp_path / "out"))
     assert told[-1].training_loss[-1].value < told[-1].training_loss[0].value
-    flat = np.ones_like(given.product.object_.get_array())
-    old = given.product.object_
-    product = dataclasses.replace(
-        given.product, object_=Object(flat, old.get_pixel_geometry(), old.get_center())
-    )
-    empty = dataclasses.replace(given, product=product)
-    algorithm.export_training_data(tmp_path / "train_data.h5", empty)
+    algorithm.export_training_data(tmp_path / "train_data.h5", flat(given))
     with pytest.raises(InputError):
         list(algorithm.train(tmp_path, tmp_path / "out"))
 
@@ -263,6 +261,134 @@ def test_fit_shows_pictures_and_losses_on_the_way(core, given):
     assert [len(picture.product.losses) for picture in pictures] == [2, 4]
     first, last = (picture.product.object_.get_layer(0) for picture in pictures)
     assert not np.array_equal(first, last)
+
+
+def with_object(given, array):
+    """The same with another object in the same place."""
+    old = given.product.object_
+    new = Object(array, old.get_pixel_geometry(), old.get_center())
+    return dataclasses.replace(given, product=dataclasses.replace(given.product, object_=new))
+
+
+def flat(given):
+    return with_object(given, np.ones_like(given.product.object_.get_array()))
+
+
+def refined(core, given, start="object", options="", epochs=8, every=100):
+    """All products that Refine yields, and their progress."""
+    settings = core.pinn_settings
+    settings.epochs.set_value(epochs)
+    settings.picture_every.set_value(every)
+    settings.refine_start.set_value(start)
+    settings.refine_options.set_value(f"batch_size = 12; {options}".rstrip("; "))
+    algorithm = parts(core, "refine")
+    assert not isinstance(algorithm, TrainableReconstructor)
+    outputs = list(algorithm.reconstruct(given))
+    return [output.product for output in outputs], [output.progress for output in outputs]
+
+
+def seen(product, given):
+    """What `ptychodus` simulates from a product against the frames, on the good pixels."""
+    good = ~given.bad_pixels
+    found = generate_diffraction_data(product).get_patterns()[:, good]
+    return apart(np.sqrt(found), np.sqrt(given.diffraction_patterns[:, good]))
+
+
+def test_refine_explains_the_frames_and_shows_pictures_and_losses_on_the_way(core, given):
+    """From a flat object; ptychodus' own forward model says how well, both probe modes included."""
+    given = whole_pixels(given)
+    products, progress = refined(core, flat(given), epochs=24, every=10)
+    assert progress == [10, 20, 24]
+    assert [[loss.epoch for loss in one.losses] for one in products] == [
+        list(range(1, n + 1)) for n in progress
+    ]
+    losses = [loss.value for loss in products[-1].losses]
+    assert losses[-1] < 0.2 * losses[0]
+    last = products[-1]
+    assert seen(last, given) < 0.1 < seen(flat(given).product, given)
+    assert last.probes.get_array().shape == (1, 2, 16, 16)
+    assert not np.array_equal(last.probes.get_array(), given.product.probes.get_array())
+    assert last.probe_positions is given.product.probe_positions  # they were not refined
+    assert last.object_.get_array().shape == given.product.object_.get_array().shape
+
+
+def test_refine_begins_where_it_is_told(core, given, tmp_path):
+    """The object of `given` is the truth; a second run goes on from the first."""
+    first = {}
+    for start in ("object", "flat"):
+        [product], _ = refined(core, given, start, "update_probe = false", epochs=1)
+        first[start] = product
+    losses = {start: product.losses[0].value for start, product in first.items()}
+    assert losses["object"] < 0.2 * losses["flat"]
+    on = dataclasses.replace(given, product=first["flat"])
+    [again], _ = refined(core, on, "object", "update_probe = false", epochs=1)
+    assert again.losses[0].value < 0.8 * losses["flat"]
+
+    with pytest.raises(ConfigError, match="no network to begin with; train one or open one"):
+        refined(core, given, "network")
+    core.pinn_settings.epochs.set_value(2)
+    algorithm = parts(core, "pinn")
+    algorithm.export_training_data(tmp_path / "train_data.h5", given)
+    list(algorithm.train(tmp_path, tmp_path / "out"))
+    [pictured], _ = refined(core, given, "network", "update_probe = false", epochs=1)
+    assert pictured.losses[0].value not in losses.values()
+
+
+def test_refine_returns_corrected_positions(core, given):
+    """Known errors of 0.6 pixels rms, in metres of the product; object and probe are known."""
+    given = whole_pixels(given)
+    true, pixel = given.product.probe_positions, given.product.object_.get_pixel_geometry().width_m
+    errors = np.random.default_rng(3).normal(0, 0.4, (len(true), 2))
+    errors -= errors.mean(0)
+    wrong = [
+        dataclasses.replace(
+            place, x_m=place.x_m + x * pixel, y_m=place.y_m + y * pixel, probe_photon_count=7.0
+        )
+        for place, (y, x) in zip(true, errors, strict=True)
+    ]
+    product = dataclasses.replace(given.product, probe_positions=ProbePositionSequence(wrong))
+    moved = dataclasses.replace(given, product=product)
+    options = "update_positions = true; update_object = false; update_probe = false"
+    [found], _ = refined(core, moved, "object", options, epochs=20)
+
+    def error_px(places):
+        """Of nine in ten: one or two patches show nothing that would tell where they lie."""
+        y = places.get_coordinates_y_m() - true.get_coordinates_y_m()
+        x = places.get_coordinates_x_m() - true.get_coordinates_x_m()
+        return np.quantile(np.hypot(y - y.mean(), x - x.mean()) / pixel, 0.9)
+
+    assert error_px(found.probe_positions) < 0.15 * error_px(product.probe_positions)
+    assert np.array_equal(found.probe_positions.get_indexes(), true.get_indexes())
+    assert np.all(found.probe_positions.get_probe_photon_counts() == 7.0)
+
+
+def test_refine_returns_more_modes_and_variations_of_the_probe(core, given):
+    [found], _ = refined(core, given, options="probe_modes = 3; variations = 2", epochs=5)
+    assert found.probes.get_array().shape == (2, 3, 16, 16)
+    assert found.probes.get_opr_weights().shape == (36, 2)
+
+
+def test_refine_does_not_see_bad_pixels(core, given):
+    other = np.where(given.bad_pixels, 3, given.diffraction_patterns)
+    arrays = [
+        refined(core, one, "flat", epochs=3)[0][-1].object_.get_array()
+        for one in (given, dataclasses.replace(given, diffraction_patterns=other))
+    ]
+    assert np.array_equal(*arrays)
+
+
+def test_refine_with_halves_counts_its_own_epochs(core, given):
+    products, progress = refined(core, given, options="split_half = true", epochs=2, every=1)
+    assert progress == [1, 2] and len(products[-1].losses) == 2
+
+
+def test_who_stops_listening_stops_the_refinement(core, given):
+    core.pinn_settings.epochs.set_value(5000)
+    core.pinn_settings.refine_options.set_value("patience = 5000")
+    pictures = parts(core, "refine").reconstruct(given)
+    assert next(pictures).progress == 1
+    pictures.close()
+    assert pinn_threads() == []
 
 
 def pinn_threads():
@@ -284,15 +410,17 @@ def test_who_stops_listening_stops_the_training_and_keeps_its_model(core, given,
     assert list(algorithm.reconstruct(given))
 
 
-def test_the_stop_button_of_ptychodus(core, small, tmp_path):
+@pytest.mark.parametrize("name", ["fit", "refine"])
+def test_the_stop_button_of_ptychodus(core, small, name):
     """Through its task manager: the run ends long before its last epoch, without an error."""
     core.pinn_settings.epochs.set_value(5000)
+    core.pinn_settings.refine_options.set_value("patience = 5000")
     workflow = core.workflow_api
     data = workflow.load_assembled_diffraction_data(small / "diffraction.h5")
     product = workflow.load_product(small / "product.h5", diffraction=data)
     monitor = core.processing_core.processing_api.task_monitor
     before = monitor.get_completed_runs()
-    result = product.reconstruct_local(algorithm="pinn_fit")
+    result = product.reconstruct_local(algorithm=f"pinn_{name}")
     until = time.monotonic() + 120
     while monitor.get_progress() < 2 and time.monotonic() < until:
         time.sleep(0.05)
@@ -321,8 +449,23 @@ def test_errors_are_sentences(core, given, tmp_path):
         list(algorithm.train(tmp_path, tmp_path / "out"))
     assert pinn_threads() == []
     odd = ReconstructInput(given.diffraction_patterns[:, :-1], given.bad_pixels[:-1], given.product)
-    with pytest.raises(ScanError):
-        list(parts(core, "fit").reconstruct(odd))
+    for name in ("fit", "refine"):
+        with pytest.raises(ScanError):
+            list(parts(core, name).reconstruct(odd))
+
+
+def test_errors_of_refine_are_sentences(core, given):
+    with pytest.raises(ConfigError, match=r"RefineStart of .* is 'round'; known: object, flat, "):
+        refined(core, given, "round")
+    with pytest.raises(ConfigError, match=r"Pinn\.RefineOptions of the ptychodus settings"):
+        refined(core, given, options="epochs 4")
+    with pytest.raises(ConfigError, match="unknown option 'no_such'"):
+        refined(core, given, options="no_such = 4")
+    pixel = given.product.probes.get_pixel_geometry()
+    none = dataclasses.replace(given.product, probes=ProbeSequence(None, None, pixel))
+    with pytest.raises(ScanError, match="has no probe"):
+        refined(core, dataclasses.replace(given, product=none))
+    assert pinn_threads() == []
 
 
 def test_all_coherent_variations_but_the_first_are_left_out_and_it_is_said(given):

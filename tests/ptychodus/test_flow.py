@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import compare
+import numpy as np
 import pytest
 from compare import correlation, with_object_elsewhere
 
@@ -151,6 +152,25 @@ def test_the_better_door_without_training_data(simulated, truth, ours, tmp_path)
     assert with_truth >= 0.8 and with_ours >= 0.9
 
 
+def refined(folder, out, *settings):
+    """By Refine, from the flat object of the product."""
+    told, _ = drive("reconstruct", folder, out, engine="pinn", mode="Refine", set=list(settings))
+    found = pinn.load_reconstruction(out / "product.h5")
+    assert told["losses"] == len(found.losses) > 1
+    assert found.losses[-1] < found.losses[0]
+    return found
+
+
+def test_refinement(simulated, truth, tmp_path):
+    """Positions, which are right, are refined too: they come back in the product, hardly moved."""
+    found = refined(simulated, tmp_path, "Pinn.RefineOptions=update_positions = true")
+    with_truth = correlation(found, truth)
+    report("refined", with_truth)
+    assert with_truth >= 0.9
+    moved = found.positions_px - pinn.load_reconstruction(simulated / "product.h5").positions_px
+    assert 0 < np.sqrt(np.mean(np.sum(moved**2, axis=1))) < 0.3
+
+
 def test_the_object_lies_where_the_truth_lies(simulated, truth, ours):
     """Not only after alignment: half a pixel costs more than a tenth of the correlation."""
     found = evaluate(ours, truth, register=False)
@@ -203,6 +223,14 @@ def test_the_scan_of_the_issue(of_the_issue, tmp_path, engine, backend):
     with_truth = correlation(found, pinn.load_reconstruction(folder / "truth.h5"))
     report(f"400 positions, {engine}, {backend}", with_truth)
     assert with_truth >= 0.8
+
+
+@pytest.mark.full
+def test_refinement_of_the_scan_of_the_issue(of_the_issue, tmp_path):
+    found = refined(of_the_issue, tmp_path)
+    with_truth = correlation(found, pinn.load_reconstruction(of_the_issue / "truth.h5"))
+    report("400 positions, refined", with_truth)
+    assert with_truth >= 0.9
 
 
 @pytest.mark.full

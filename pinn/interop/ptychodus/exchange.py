@@ -7,6 +7,7 @@ index `(N - 1)/2` of a patch lies, `pinn` where index `N/2` does: half a pixel f
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from ptychodus.api.io import save_ptychopinn_training_data, save_training_data
 from ptychodus.api.object import Object, ObjectCenter
 from ptychodus.api.probe import ProbeSequence
+from ptychodus.api.probe_positions import ProbePositionSequence
 from ptychodus.api.product import LossValue, Product
 from ptychodus.api.reconstruct import ReconstructInput
 
@@ -71,6 +73,25 @@ def scan_of(given: ReconstructInput, units: str = "counts") -> Scan:
     )
 
 
+def start_of(scan: Scan) -> Reconstruction | None:
+    """The object of the product, with its probe, as a start; None where it is flat.
+
+    Args:
+        scan: made by `scan_of`, which has them.
+    """
+    if scan.truth is None:
+        return None
+    return Reconstruction(
+        object=scan.truth,
+        origin_px=np.asarray(scan.truth_origin_px),
+        coverage=np.ones(scan.truth.shape),
+        valid_mask=np.ones(scan.truth.shape, bool),
+        positions_px=scan.positions_px,
+        frame_indices=np.arange(len(scan)),
+        probe=scan.probe,
+    )
+
+
 def export(path: Path, given: ReconstructInput) -> None:
     """Write a training file: ptychodus' own HDF5 format, or the NPZ of PtychoPINN."""
     write: Any = save_ptychopinn_training_data if path.suffix == ".npz" else save_training_data
@@ -121,10 +142,11 @@ def losses_of(history: Sequence[dict[str, Any]], column: str) -> list[LossValue]
 def product_of(
     result: Reconstruction, given: ReconstructInput, history: Sequence[dict[str, Any]]
 ) -> Product:
-    """The product with object, probe modes (square root of counts) and losses of a result.
+    """The product with object, probe (square root of counts), positions and losses of a result.
 
     The object lies on the pixels of the given one, and covers it and the result; pixels no patch
-    has reached are 1.
+    has reached are 1. The probe has all its modes, and its variations where they were refined;
+    positions are the given ones where they were not.
     """
     product = given.product
     old = product.object_.get_geometry()
@@ -143,11 +165,33 @@ def product_of(
     probes = product.probes
     if result.probe is not None:
         pixel = probes.get_pixel_geometry() if probes.get_array().size else None
-        probes = ProbeSequence(result.probe[None], None, pixel or old.get_pixel_geometry())
+        modes, weights = result.probe[None], None
+        if result.probe_variations is not None and result.probe_weights is not None:
+            modes = result.probe_variations
+            weights = np.eye(1, len(modes)).repeat(len(given.diffraction_patterns), axis=0)
+            weights[result.frame_indices] = result.probe_weights
+        probes = ProbeSequence(modes, weights, pixel or old.get_pixel_geometry())
     return Product(
         metadata=product.metadata,
-        probe_positions=product.probe_positions,
+        probe_positions=_positions(result, product),
         probes=probes,
         object_=Object(array, old.get_pixel_geometry(), centre),
         losses=losses_of(history, "loss"),
+    )
+
+
+def _positions(result: Reconstruction, product: Product) -> ProbePositionSequence:
+    """Those of the product, moved as the result has corrected them."""
+    places = product.probe_positions
+    if result.positions_start_px is None:
+        return places
+    pixel = product.object_.get_pixel_geometry()
+    moves = np.zeros((len(places), 2))  # frames without light stay
+    moves[result.frame_indices] = result.positions_px - result.positions_start_px
+    moves *= [pixel.height_m, pixel.width_m]
+    return ProbePositionSequence(
+        [
+            replace(place, x_m=place.x_m + float(x), y_m=place.y_m + float(y))
+            for place, (y, x) in zip(places, moves, strict=True)
+        ]
     )

@@ -17,7 +17,7 @@ from pinn.interop.ptychodus.settings import PinnSettings
 
 
 class PinnReconstructorLibrary(ReconstructorLibrary):
-    """`pinn_pinn`, `pinn_supervised` and `pinn_fit`; built as the libraries of ptychodus are."""
+    """`pinn_pinn`, `pinn_supervised`, `pinn_fit` and `pinn_refine`; built as those of ptychodus."""
 
     def __init__(
         self, settings_registry: SettingsRegistry, is_developer_mode_enabled: bool = False

@@ -1,6 +1,7 @@
-"""The algorithms: a network that is trained and then infers, and one fitted to a single scan.
+"""The algorithms: a network that is trained and then infers, one fitted to a single scan, and
+refinement of what there is.
 
-Training and inference run in a thread of the process of ptychodus, data and model in memory.
+All run in a thread of the process of ptychodus, data and model in memory.
 """
 
 from __future__ import annotations
@@ -54,6 +55,11 @@ class PinnReconstructor(TrainableReconstructor):
         return self._settings.epochs.get_value() if self._goal is None else self._goal
 
     # ------------------------------------------------------------------------ model
+
+    @property
+    def model(self) -> Any:
+        """The trained `pinn.Model` in memory, or None."""
+        return self._model
 
     def is_model_loaded(self) -> bool:
         return self._model is not None
@@ -223,6 +229,81 @@ class PinnFit(Reconstructor):
         yield from stream
 
 
+class PinnRefine(Reconstructor):
+    """Refine object, probe and positions by descent through the forward model.
+
+    Args:
+        name: as ptychodus shows it.
+        settings: read when a run begins.
+        networks: the first of them that has a model gives the picture of the start `network`.
+    """
+
+    def __init__(
+        self, name: str, settings: PinnSettings, networks: Sequence[PinnReconstructor]
+    ) -> None:
+        super().__init__()
+        self._name, self._settings, self._networks = name, settings, networks
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def get_progress_goal(self) -> int:
+        """Epochs, at most: it ends where the frames say no more."""
+        return self._settings.refinement().epochs
+
+    def reconstruct(self, parameters: ReconstructInput) -> Iterator[ReconstructOutput]:
+        """Refine from the product's object, from a network's picture or from nothing.
+
+        Yields:
+            Object, probe, positions and losses every `PictureEvery` epochs, and the best at last.
+        """
+        self._settings.select_backend()
+        import pinn
+
+        config, start = self._settings.refinement(), self._settings.start()
+        asked = self._settings.reconstruction()
+        every = self._settings.picture_every.get_value()
+        model = self._network() if start == "network" else None
+        scan = exchange.scan_of(parameters, self._settings.units.get_value())
+        history: list[dict[str, Any]] = []
+
+        def work(tell: Callable[[ReconstructOutput], None]) -> None:
+            def progress(report: Progress) -> None:
+                stream.check()
+                if report.stage == "refine":  # not of the two halves
+                    note(report, history)
+
+            def picture(result: Reconstruction) -> None:
+                product = exchange.product_of(result, parameters, history)
+                tell(ReconstructOutput(product, progress=len(history)))
+
+            def watch(result: Reconstruction) -> None:
+                if len(history) % every == 0 and len(history) < config.epochs:
+                    picture(result)
+
+            begin = exchange.start_of(scan) if start == "object" else None
+            if model is not None:
+                how = {"likelihood": False, "consistency": False, **asked}
+                begin = pinn.reconstruct(scan, model, progress=progress, **how)
+            result = pinn.refine(scan, begin, config, progress=progress, watch=watch)
+            for line in (result.statistics["refinement"]["ended"], result.verdict, *result.notes):
+                logger.info(line)
+            picture(result)
+
+        stream: Stream[ReconstructOutput, None] = Stream(work)
+        yield from stream
+
+    def _network(self) -> Any:
+        for network in self._networks:
+            if network.is_model_loaded():
+                return network.model
+        raise ConfigError(
+            "there is no network to begin with; train one or open one from a file, as "
+            f"{' or '.join(network.name for network in self._networks)}, or set another start"
+        )
+
+
 def note(report: Progress, history: list[dict[str, Any]]) -> None:
     """Log what a report of training says, and add the losses at the end of an epoch."""
     if report.message:
@@ -240,8 +321,8 @@ def note(report: Progress, history: list[dict[str, Any]]) -> None:
 
 def algorithms(settings: PinnSettings) -> Sequence[Reconstructor]:
     """All of them, in the order in which ptychodus lists them."""
-    return [
+    networks = [
         PinnReconstructor("PINN", "pinn", settings),
         PinnReconstructor("Supervised", "supervised", settings),
-        PinnFit("Fit", settings),
     ]
+    return [*networks, PinnFit("Fit", settings), PinnRefine("Refine", settings, networks)]

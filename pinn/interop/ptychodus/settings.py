@@ -8,18 +8,19 @@ from typing import Any
 from ptychodus.api.observer import Observable, Observer
 from ptychodus.api.settings import SettingsRegistry
 
-from pinn.config import ModelConfig, TrainConfig
+from pinn.config import ModelConfig, RefineConfig, TrainConfig
 from pinn.errors import ConfigError
 
 GROUP = "Pinn"
+STARTS = ("object", "flat", "network")
 
 
 class PinnSettings(Observable, Observer):
     """The group `Pinn` of the settings.
 
-    The usual options have parameters of their own. `Options` and `ReconstructOptions` hold any
-    others of `pinn train` and `pinn reconstruct`, as TOML with semicolons between them:
-    `n_groups = 2000; loss = "poisson + 0.1 mae"`.
+    The usual options have parameters of their own. `Options`, `ReconstructOptions` and
+    `RefineOptions` hold any others of `pinn train`, `pinn reconstruct` and `pinn refine`, as TOML
+    with semicolons between them: `n_groups = 2000; loss = "poisson + 0.1 mae"`.
     """
 
     def __init__(self, registry: SettingsRegistry) -> None:
@@ -40,6 +41,8 @@ class PinnSettings(Observable, Observer):
         self.backend = group.create_string_parameter("Backend", "")
         self.options = group.create_string_parameter("Options", "")
         self.reconstruct_options = group.create_string_parameter("ReconstructOptions", "")
+        self.refine_start = group.create_string_parameter("RefineStart", STARTS[0])
+        self.refine_options = group.create_string_parameter("RefineOptions", "")
 
     def training(self) -> dict[str, Any]:
         """Keywords of `pinn.train`, those of `Options` last.
@@ -64,6 +67,30 @@ class PinnSettings(Observable, Observer):
             ConfigError: `ReconstructOptions` is no TOML.
         """
         return _parsed("ReconstructOptions", self.reconstruct_options.get_value())
+
+    def refinement(self) -> RefineConfig:
+        """Of `pinn.refine`, without the two halves unless `RefineOptions` asks for them.
+
+        Raises:
+            ConfigError: `RefineOptions` is no TOML, or has an option that cannot be.
+        """
+        given = _parsed("RefineOptions", self.refine_options.get_value())
+        own = {"epochs": self.epochs.get_value(), "seed": self.seed.get_value()}
+        return RefineConfig().replace(**{**own, "split_half": False, **given})
+
+    def start(self) -> str:
+        """Where a refinement begins: one of `STARTS`.
+
+        Raises:
+            ConfigError: another one is set.
+        """
+        name = self.refine_start.get_value()
+        if name not in STARTS:
+            raise ConfigError(
+                f"{GROUP}.RefineStart of the ptychodus settings is {name!r}; known: "
+                f"{', '.join(STARTS)}"
+            )
+        return name
 
     def select_backend(self) -> None:
         """Take the backend that is set, where one is.
