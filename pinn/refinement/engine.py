@@ -250,7 +250,7 @@ class Engine:
         unit = -8.0 * self.counts_per_unit
         parts = {name: ops.convert_to_numpy(value) for name, value in shared.items()}
         return Slope(
-            value=float(np.nansum(loss)),
+            value=float(np.sum(loss)),
             seen=seen,
             object=unit * pull,
             light=light,

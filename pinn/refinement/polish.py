@@ -23,7 +23,9 @@ from pinn.refinement.loop import OVER, STOPPED, Clock, OutOfTime
 from pinn.refinement.start import support
 from pinn.refinement.state import State
 
-_MEMORY = 10  # pairs of vectors that L-BFGS keeps
+_MEMORY, _LEAST_MEMORY = 10, 3  # pairs of vectors that L-BFGS keeps, in double precision
+_FAR = 1e300
+_NUMBERS = 1 << 27  # in all of them together: one gigabyte
 _SOFT = 0.05  # of the largest (positions: the median) curvature is added, or less where damping is
 
 
@@ -134,6 +136,7 @@ class Polish:
     Attributes:
         best: the state whose likelihood was best.
         iterations: that were made.
+        notes: sentences about what happened.
         ended: `OVER` or `STOPPED` where that is why it ended, else None.
     """
 
@@ -143,6 +146,7 @@ class Polish:
         self.engine, self.config, self.clock, self.start = engine, config, clock, start
         self.energy = gauge.energy(state.probe)
         self.best, self.iterations = state, 0
+        self.notes: list[str] = []
         self.ended: str | None = None
 
     def run(
@@ -163,11 +167,13 @@ class Polish:
                 progress(Progress("polish", work, c.polish * total, rate, number, c.polish))
 
         last: list[tuple[np.ndarray, Slope]] = []
-        marks = {"value": np.inf, "least": np.inf, "at": 0}
+        marks = {"value": np.inf, "least": np.inf, "at": 0, "time": since}
 
         def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
             slope = self.engine.slope(variables.place(x), before)
             last[:] = [(x.copy(), slope)]
+            if not np.isfinite(slope.value):  # the line search goes back from here
+                return _FAR, np.zeros_like(x)
             return slope.value, variables.pull(slope)
 
         def accepted(x: np.ndarray) -> None:
@@ -176,8 +182,9 @@ class Polish:
             watched = slope.seen.per_pixel(held=c.held_out > 0)
             better = np.array_equal(at, x) and np.isfinite(watched) and watched < marks["value"]
             if better:
-                self._keep(variables.place(x), slope, time.perf_counter() - since)
-                marks["value"] = watched
+                now = time.perf_counter()
+                self._keep(variables.place(x), slope, now - marks["time"])
+                marks["value"], marks["time"] = watched, now
                 if after is not None:
                     after(self.best)
             if better and watched < marks["least"] * (1.0 - c.tolerance):
@@ -190,6 +197,12 @@ class Polish:
             variables = Variables.around(first, self.start, c, slope)
             if not variables.size:
                 return
+            memory = min(_NUMBERS // (2 * variables.size), _MEMORY)
+            if memory < _LEAST_MEMORY:
+                self.notes.append(
+                    f"not polished by L-BFGS: {variables.size} numbers are too many for its memory"
+                )
+                return
             marks["value"] = marks["least"] = slope.seen.per_pixel(held=c.held_out > 0)
             minimize(
                 loss,
@@ -198,7 +211,7 @@ class Polish:
                 method="L-BFGS-B",
                 bounds=variables.bounds(),
                 callback=accepted,
-                options={"maxiter": c.polish, "maxcor": _MEMORY},
+                options={"maxiter": c.polish, "maxcor": memory},
             )
         except OutOfTime:
             self.ended = OVER

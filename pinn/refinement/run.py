@@ -97,6 +97,7 @@ def refine(
         if config.polish and not cut and not config.restricts_object:
             polish = Polish(engine, best, first, config, clock)
             polish.run(progress, shown)
+            loop.notes.extend(polish.notes)
             best, ended = polish.best, polish.ended or ended
             cut = polish.ended is not None
         if config.split_half and config.update_object and not cut:

@@ -11,6 +11,7 @@ from pinn.config import RefineConfig
 from pinn.errors import ArchiveError, ConfigError, ScanError
 from pinn.refinement import engine as engines
 from pinn.refinement import gauge, tiles
+from pinn.refinement import polish as polishing
 from pinn.refinement.engine import Engine
 from pinn.refinement.frames import Frames
 from pinn.refinement.run import counts_per_unit
@@ -207,6 +208,13 @@ def test_polish_keeps_to_a_model_of_positions(arrays):
     left = recon.positions_px - arrays["positions_px"]
     left -= left.mean(0)
     assert np.sqrt(np.mean(left**2)) < 0.5 * np.sqrt(np.mean((0.03 * centred) ** 2))
+
+
+def test_a_canvas_too_large_is_not_polished_and_it_is_said(scan, plain, monkeypatch):
+    monkeypatch.setattr(polishing, "_NUMBERS", 1000)
+    recon = pinn.refine(scan, update_probe=False, **{**QUICK, "polish": 5})
+    same(recon.object, plain.object)
+    assert any("not polished" in note for note in recon.notes)
 
 
 def test_a_stopped_polish_keeps_what_it_has(scan, plain):
