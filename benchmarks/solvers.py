@@ -61,6 +61,10 @@ SOLVERS: dict[str, dict[str, Any]] = {
     "pty-chi DM": {"engine": "dm"},
     "pinn, flat start": {"engine": "pinn"},
     "pinn, network start": {"engine": "pinn", "network": True},
+    # with more frames seen by the network than the default; in the end all
+    "pinn, network start, cover 2": {"engine": "pinn", "network": True, "start_cover": 2},
+    "pinn, network start, cover 4": {"engine": "pinn", "network": True, "start_cover": 4},
+    "pinn, network start, all frames": {"engine": "pinn", "network": True, "start_cover": 1000},
 }
 SHOWN = (1, 2, 5, 10, 20, 30, 40, 60, 100)  # epochs in the table
 REFERENCE = "pty-chi LSQML"
@@ -188,7 +192,7 @@ def run_one(options: argparse.Namespace) -> None:
         report({"kind": "versions", **versions(), "load": os.getloadavg()})
         if how.pop("engine") == "pinn":
             model = model_of(options, options.scans[0]) if how.get("network") else None
-            more = json.loads(options.options)
+            more = {k: v for k, v in how.items() if k != "network"} | json.loads(options.options)
             adapters.run_pinn(case, options.epochs, watch, clock, report, model, more)
         else:
             adapters.run_ptychi(case, options.epochs, watch, clock, report, **SOLVERS[options.one])
@@ -227,6 +231,7 @@ def result(curves: dict[int | None, Path], scan: str) -> dict[str, Any]:
         "network_cpu_s": start.get("cpu_s"),
         "network_first_call_cpu_s": start.get("first_call_cpu_s"),
         "network": kinds.get("network"),
+        "network_frames": start.get("frames"),
         "epoch_cpu_s": round(usual, 3),
         "epochs": found,
         "load": [kinds["versions"]["load"], kinds["end"]["load"]],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,6 @@ from pinn.data.grouping import groups_for_inference
 from pinn.data.masks import encode
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
-from pinn.predictor import compile_predictor
 from pinn.progress import Progress, StopRequested
 from pinn.results import Reconstruction
 from pinn.stitching import Canvas
@@ -58,7 +57,7 @@ class GroupStitcher:
         alone = getattr(model.network.network, "frame_by_frame", False)
         self._alone = alone and contrast is None and self.members > 1 and not self._whole_group
         backend.full_precision()
-        self._predict = compile_predictor(model.network, probe, config, contrast)
+        self._predict = model.predictor(probe, config, contrast)
         self.half: Canvas | None = None
         self._in_half = np.zeros(0, bool)
         self.dark = 0  # groups whose own frame holds no light: their patch of it is left out
@@ -180,6 +179,47 @@ def _fitting(groups: np.ndarray, frames: int) -> np.ndarray:
     return groups[: int(np.searchsorted(seen, frames, side="right"))]
 
 
+@dataclass(frozen=True, eq=False)
+class Light:
+    """What lights the patches of a scan.
+
+    Attributes:
+        probe: `(P, N, N)` complex in the gauge.
+        probe_counts: the same in square root of counts.
+        contrast: `(2,)`, see `compile_predictor`, or None.
+        trained: the model was trained on this very scan, and this is what training made of it.
+    """
+
+    probe: np.ndarray
+    probe_counts: np.ndarray
+    contrast: np.ndarray | None
+    trained: bool
+
+
+def light_of(scan: Scan, model: Model, factor: float) -> Light:
+    """Probe and contrast for a scan: as training left them, else the scan's own, else the model's.
+
+    Args:
+        factor: exposure factor that normalises the frames.
+
+    Raises:
+        ScanError: frames of another size than the model's.
+    """
+    N = model.config.N
+    if scan.N != N:
+        raise ScanError(
+            f"scan {scan.name} has frames of {scan.N} x {scan.N}, but the model was trained on "
+            f"{N} x {N}; train a model of that size or crop the frames"
+        )
+    number = model.scan_number(digest(scan))
+    if number is not None:
+        ratio = scan.statistics().exposure_factor / factor
+        probe = model.probe(number)
+        return Light(probe, model.probe_counts(number) * ratio, model.contrast(number), True)
+    probe = scan.probe_gauge() if scan.probe is not None else model.probe()
+    return Light(probe, probe / factor, None, False)
+
+
 def reconstruct(
     scan: Scan,
     model: Model,
@@ -207,23 +247,11 @@ def reconstruct(
         ScanError: frame size or content does not fit the model.
     """
     config = (config or ReconstructConfig()).replace(**options)
-    N = model.config.N
-    if scan.N != N:
-        raise ScanError(
-            f"scan {scan.name} has frames of {scan.N} x {scan.N}, but the model was trained on "
-            f"{N} x {N}; train a model of that size or crop the frames"
-        )
     statistics = scan.statistics()
     own = statistics.exposure_factor
     factor = own if config.exposure == "scan" else model.exposure_factor
-    trained = model.scan_number(digest(scan))
-    contrast = None
-    if trained is not None:  # probe, scale and contrast as training left them
-        probe, contrast = model.probe(trained), model.contrast(trained)
-        in_counts = model.probe_counts(trained) * (own / factor)
-    else:
-        probe = scan.probe_gauge() if scan.probe is not None else model.probe()
-        in_counts = probe / factor
+    light = light_of(scan, model, factor)
+    probe, contrast, in_counts = light.probe, light.contrast, light.probe_counts
     groups = groups_for_inference(
         scan.positions_px, model.config.gridsize, scan.scan_index
     ).indices.astype(np.int32)

@@ -15,6 +15,8 @@ from pinn.model import PtychoModel
 from pinn.ops import pairs, translate
 from pinn.ops.contrast import scale_deviation
 
+Predictor = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
 
 class _Placement(keras.Model):
     """Frames `(B, N, N, C)` and places `(B, K, 3)` to `(B, K, N+1, N+1, 3)`.
@@ -83,7 +85,7 @@ def compile_predictor(
     probe: np.ndarray,
     config: ReconstructConfig,
     contrast: np.ndarray | None = None,
-) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+) -> Predictor:
     """Compiled `(frames (B, N, N, C), places (B, K, 3)) -> (B, K, N+1, N+1, 3)` on NumPy.
 
     Args:

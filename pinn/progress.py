@@ -10,7 +10,8 @@ class Progress:
     """One report. A callback that raises `StopRequested` ends the work after the present step.
 
     Attributes:
-        stage: `train`, `reconstruct`, `simulate` or `convert`.
+        stage: `train`, `reconstruct`, `simulate`, `convert`, `start` (the network's part of a
+            refinement), `refine` or `polish`.
         done, total: groups (or frames) of the whole job.
         rate: groups (or frames) per second.
         epoch, epochs: in training, counted from 1.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pinn.synchronise import phase_correction
+from pinn.synchronise import TOLERANCE, phase_correction
 
 
 class Canvas:
@@ -108,12 +108,13 @@ class Canvas:
         return other
 
     def result(
-        self, floor: float = 1e-2, synchronise: bool = False
+        self, floor: float = 1e-2, synchronise: bool = False, tolerance: float = TOLERANCE
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The object so far.
 
         Args:
             synchronise: restore the long-range phase (`pinn.synchronise.phase_correction`).
+            tolerance: of that phase.
             floor: pixels whose weight is below this share of the largest are left at zero: they
                 were lit by next to nothing.
 
@@ -133,7 +134,7 @@ class Canvas:
         coverage = np.where(covered, weight, 0.0).astype(np.float32)
         if synchronise:
             grad_y, grad_x = self._gradient[:, y0:y1, x0:x1]
-            obj *= np.exp(1j * phase_correction(obj, grad_y, grad_x))
+            obj *= np.exp(1j * phase_correction(obj, grad_y, grad_x, tolerance=tolerance))
         return obj, coverage, self._low.astype(np.float64) + self.anchor
 
     def disagreement(self) -> np.ndarray:

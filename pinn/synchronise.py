@@ -18,13 +18,17 @@ from scipy.fft import dctn, idctn
 from scipy.ndimage import map_coordinates
 from scipy.sparse.linalg import LinearOperator, cg
 
-_TOLERANCE = 1e-8  # so that order of arrival shows in no digit that is written
+TOLERANCE = 1e-8  # so that order of arrival shows in no digit that is written
 _MOST_STEPS = 1000
 _MOST_BLOCKS = 512
 
 
 def phase_correction(
-    obj: np.ndarray, grad_y: np.ndarray, grad_x: np.ndarray, block: int = 4
+    obj: np.ndarray,
+    grad_y: np.ndarray,
+    grad_x: np.ndarray,
+    block: int = 4,
+    tolerance: float = TOLERANCE,
 ) -> np.ndarray:
     """Phase to be added to a stitched object so that its gradient is that of its groups.
 
@@ -35,6 +39,7 @@ def phase_correction(
         block: side in pixels of the cells in which the correction is constant; enlarged for
             canvases of more than 512 cells a side. The correction varies over the size of a
             probe, so a few pixels lose nothing.
+        tolerance: relative residual of the integral at which it ends.
 
     Returns:
         `(H, W)` float32 radians, mean zero over the cells that carry light; zero if nothing does.
@@ -50,7 +55,7 @@ def phase_correction(
     step_y, step_x = cells_y[:-1] + cells_y[1:], cells_x[:, :-1] + cells_x[:, 1:]
     slopes = np.angle(step_y) * block, np.angle(step_x) * block
     weights = _weights(step_y, step_x)
-    field = _integrate(slopes, weights, cells_y.shape)
+    field = _integrate(slopes, weights, cells_y.shape, tolerance)
     light = np.abs(cells_y) + np.abs(cells_x)
     field -= np.sum(light * field) / np.sum(light)
     rows = (np.arange(height) + 0.5) / block - 0.5
@@ -80,6 +85,7 @@ def _integrate(
     slopes: tuple[np.ndarray, np.ndarray],
     weights: tuple[np.ndarray, np.ndarray],
     shape: tuple[int, int],
+    tolerance: float,
 ) -> np.ndarray:
     """Least squares `min sum w (difference of field - slope)^2`, conjugate gradients
     preconditioned with the cosine-transform solution of the unweighted problem."""
@@ -114,7 +120,7 @@ def _integrate(
         LinearOperator((size, size), laplacian, dtype=float),
         right,
         M=LinearOperator((size, size), precondition, dtype=float),
-        rtol=_TOLERANCE,
+        rtol=tolerance,
         maxiter=_MOST_STEPS,
     )
     return solution.reshape(shape)

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from pinn import backend
-from pinn.config import ModelConfig
+from pinn.config import ModelConfig, ReconstructConfig
 from pinn.data.fingerprint import same
 from pinn.data.probe_modes import orthogonal_modes
 from pinn.data.statistics import TrainingStatistics
 from pinn.errors import ArchiveError, ConfigError, PinnError
 from pinn.io.archive import Archive, archive_digest, archive_path, read_archive, write_archive
 from pinn.model import PtychoModel
+from pinn.predictor import Predictor, compile_predictor
 
 _MOVED = {"loss": "poisson"}  # once of the model, now of the training run; what it usually was
 
@@ -47,6 +48,18 @@ class Model:
         self.provenance = provenance or {}
         self.optimizer_arrays = optimizer_arrays
         self.archive_sha256 = archive_sha256
+        self._predictor: tuple[tuple[Any, ...], Predictor] | None = None
+
+    def predictor(
+        self, probe: np.ndarray, config: ReconstructConfig, contrast: np.ndarray | None = None
+    ) -> Predictor:
+        """The compiled predictor (see `compile_predictor`); the last one is kept, for compilation
+        takes longer than a few hundred frames."""
+        known = None if contrast is None else contrast.tobytes()
+        key = probe.shape, probe.tobytes(), known, config.weighting, config.crop
+        if self._predictor is None or self._predictor[0] != key:
+            self._predictor = key, compile_predictor(self.network, probe, config, contrast)
+        return self._predictor[1]
 
     @property
     def exposure_factor(self) -> float:

@@ -13,6 +13,7 @@ _UNITS = {
     "train": "group",
     "reconstruct": "frame",
     "convert": "frame",
+    "start": "group",
     "refine": "frame",
     "polish": "frame",
 }

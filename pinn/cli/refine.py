@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -34,7 +35,8 @@ from pinn.progress import Progress
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
-    help="Network whose reconstruction is the start: an archive, or its folder.",
+    help="Network that makes the start from a few frames (--start-cover): an archive, or its "
+    "folder.",
 )
 @click.option(
     "--output",
@@ -57,7 +59,7 @@ def command(
 ) -> None:
     """Refine object, probe, positions and scale by descent through the forward model.
 
-    Begins with a network's reconstruction (--model), a result (--start) or nothing, and ends by
+    Begins with a network's rough picture (--model), a result (--start) or nothing, and ends by
     itself. Ctrl-C ends it after the step; what is best by then is written.
     """
     from pinn.cli.outputs import table_text, write_results
@@ -70,7 +72,7 @@ def command(
     if check:
         stop_at_errors(common, (loaded,), resolved.build(ScanConfig))
     config = resolved.build(RefineConfig)
-    begin = None
+    begin: Any = None
     if start is not None:
         from pinn.io.product import load_reconstruction
 
@@ -87,10 +89,7 @@ def command(
             stop(progress)
 
         if model is not None:
-            trained = pinn.load_model(model)
-            begin = pinn.reconstruct(
-                loaded, trained, likelihood=False, consistency=False, progress=report
-            )
+            begin = pinn.load_model(model)
         recon = pinn.refine(loaded, begin, config, output=output, resume=resume, progress=watch)
     history = recon.statistics["history"]
     if history:

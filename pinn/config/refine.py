@@ -60,6 +60,13 @@ class RefineConfig(Config):
         "by Fourier ring correlation; takes as long again.",
     )
     seed: int = Field(0, ge=0, description="Seed of the order of the frames.")
+    start_cover: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description="Where a network makes the start: it is shown as few frames as light each "
+        "pixel this often, or as often as all of them do. 1 is the cheapest.",
+    )
     update_object: bool = Field(True, description="Refine the object.")
     update_probe: bool = Field(True, description="Refine the probe.")
     probe_epoch: int = Field(2, ge=1, description="First epoch that changes the probe.")

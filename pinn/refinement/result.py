@@ -72,13 +72,15 @@ def assemble(
             "polish_iterations": sum("polish_iteration" in row for row in state.history),
             "ended": ended,
             "rejected_epochs": loop.rejected,
-            "started_from": "a flat object" if start is None else "a reconstruction",
+            "started_from": _beginning(start),
             "held_out_pixels": config.held_out,
             "position_shift_rms_px": float(np.sqrt(np.mean(np.sum(moved**2, axis=1)))),
         },
         "history": state.history,
         **numbers,
     }
+    if start is not None and "network_start" in start.statistics:
+        statistics["refinement"]["network_start"] = start.statistics["network_start"]
     if ended.startswith("stopped"):
         statistics["stopped"] = True
     if halves is not None:
@@ -121,6 +123,15 @@ def assemble(
     return Reconstruction(
         **{**values, "verdict": verdict(facts_of(recon, independent=halves is not None))}
     )
+
+
+def _beginning(start: Reconstruction | None) -> str:
+    if start is None:
+        return "a flat object"
+    network = start.statistics.get("network_start")
+    if network is None:
+        return "a reconstruction"
+    return f"a network's picture from {network['frames']} of {network['of_frames']} frames"
 
 
 def disagreement(planes: dict[str, np.ndarray]) -> np.ndarray:

@@ -12,18 +12,20 @@ from keras import ops
 
 from pinn.config.refine import RefineConfig
 from pinn.data.scan import Scan
-from pinn.errors import ScanError
+from pinn.errors import ConfigError, ScanError
 from pinn.ops import likelihood
 from pinn.progress import Progress, StopRequested
 from pinn.refinement import checkpoint
 from pinn.refinement.engine import Engine
 from pinn.refinement.frames import Frames
 from pinn.refinement.loop import OVER, STOPPED, Clock, Loop, OutOfTime
+from pinn.refinement.picture import picture
 from pinn.refinement.polish import Polish
 from pinn.refinement.result import FLOOR, assemble
 from pinn.refinement.start import begin
 from pinn.refinement.state import State
 from pinn.results import Reconstruction
+from pinn.trained import Model
 from pinn.trust.halves import correlate, interleaved
 
 _SCALE_FRAMES = 512  # whose amplitudes set the scale of the start
@@ -31,7 +33,7 @@ _SCALE_FRAMES = 512  # whose amplitudes set the scale of the start
 
 def refine(
     scan: Scan,
-    start: Reconstruction | None = None,
+    start: Reconstruction | Model | None = None,
     config: RefineConfig | None = None,
     *,
     output: str | Path | None = None,
@@ -44,7 +46,8 @@ def refine(
 
     Args:
         scan: the measurement; its probe is used where the start has none.
-        start: a network's reconstruction, an earlier result, or None for a flat object.
+        start: an earlier result; a trained model, whose picture of a few frames (`start_cover`)
+            is the beginning; or None for a flat object.
         config: see `RefineConfig`; `options` override its fields.
         output: folder that gets a checkpoint after every epoch.
         resume: go on from the checkpoint in `output`.
@@ -55,6 +58,7 @@ def refine(
 
     Raises:
         ScanError: no probe, or a start that does not fit.
+        ConfigError: options that contradict each other or the kind of start.
         ArchiveError: a checkpoint that is damaged or of another refinement.
         DivergedError: no step gives finite values.
     """
@@ -66,11 +70,12 @@ def refine(
     if not len(rows):
         raise ScanError(f"scan {scan.name} has no frame with light")
     frames = Frames(scan, rows)
-    state = begin(scan, config, start, rows, frames.factor)
+    begun, cut_short = _beginning(scan, start, rows, config, clock, progress)
+    state = begin(scan, config, begun, rows, frames.factor)
     _, unit = counts_per_unit(frames.factor)
     engine = Engine(frames, config, unit, state)
     first = scan.positions_px[rows]
-    kept = None if output is None else checkpoint.Keeper(Path(output), scan, config, start)
+    kept = None if output is None else checkpoint.Keeper(Path(output), scan, config, begun)
     known = kept.load(state) if kept is not None and resume else None
     if known is None:
         set_scale(engine, state, fixed_object=not config.update_object)
@@ -79,7 +84,7 @@ def refine(
         loop.best, loop.energy, loop.rejected = known.best, known.energy, known.rejected
 
     def made(state: State, judge: bool, ended: str, halves: Any = None) -> Reconstruction:
-        return assemble(scan, rows, first, loop, state, config, start, judge, ended, began, halves)
+        return assemble(scan, rows, first, loop, state, config, begun, judge, ended, began, halves)
 
     def shown(state: State) -> None:
         if watch is not None:
@@ -90,7 +95,10 @@ def refine(
             kept.save(loop)
         shown(loop.state)
 
-    loop.run(progress, after_epoch)
+    if cut_short is None:
+        loop.run(progress, after_epoch)
+    else:
+        loop.ended = cut_short
     ended, best, halves = loop.ended, loop.best, None
     cut = ended in (OVER, STOPPED)
     try:
@@ -107,6 +115,30 @@ def refine(
     except StopRequested:
         ended = STOPPED
     return made(best, judge=True, ended=ended, halves=halves)
+
+
+def _beginning(
+    scan: Scan,
+    start: Reconstruction | Model | None,
+    rows: np.ndarray,
+    config: RefineConfig,
+    clock: Clock,
+    progress: Callable[[Progress], None] | None,
+) -> tuple[Reconstruction | None, str | None]:
+    """The result to begin with, and why making it was cut short, or None."""
+    if isinstance(start, Model):
+        return picture(scan, start, rows, config.start_cover, clock, progress)
+    if start is not None and not isinstance(start, Reconstruction):
+        raise ConfigError(
+            f"start is a {type(start).__name__}, but a Reconstruction, a trained Model or None is "
+            "required; load files with pinn.load_reconstruction or pinn.load_model"
+        )
+    if config.start_cover != RefineConfig().start_cover:
+        raise ConfigError(
+            f"start_cover {config.start_cover} has no effect without a network to start from; give "
+            "a model, or leave it out"
+        )
+    return start, None
 
 
 def _halves(
