@@ -15,7 +15,8 @@ from pinn.data.grouping import groups_for_inference
 from pinn.data.masks import encode
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
-from pinn.inference import GroupStitcher, light_of
+from pinn.inference import GroupStitcher
+from pinn.lighting import light_of
 from pinn.progress import Progress, StopRequested
 from pinn.refinement.loop import OVER, STOPPED, Clock, OutOfTime
 from pinn.results import Reconstruction
