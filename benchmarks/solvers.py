@@ -253,6 +253,8 @@ def halves(files: list[Path], scan: str) -> dict[str, float]:
     if not all(file.exists() for file in files):
         return {}
     one, other = (np.load(file) for file in files)
+    if not all(np.isfinite(half["object"]).all() for half in (one, other)):
+        return {}  # a solver that has lost itself
     places = pinn.load(split(scan)[0]).positions_px
     low, high = places.min(0) + 16, places.max(0) - 16
     curve = evaluate(
