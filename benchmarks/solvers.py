@@ -180,9 +180,9 @@ def run_one(options: argparse.Namespace) -> None:
         def watch(epoch: int, snap: adapters.Snapshot) -> None:
             row = {"kind": "epoch", "epoch": epoch, "cpu_s": clock.total}
             every = case.scan.truth is not None
-            if every or epoch in SHOWN or epoch == options.epochs:
+            if every or epoch in SHOWN or epoch >= options.epochs:
                 row |= adapters.measure(snap, case)
-            if not every and (epoch in SHOWN or epoch == options.epochs):
+            if not every and (epoch in SHOWN or epoch >= options.epochs):
                 np.savez(
                     options.curve.with_suffix(f".{epoch}.npz"),
                     object=snap.object,
