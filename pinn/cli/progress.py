@@ -16,6 +16,8 @@ _UNITS = {
     "start": "group",
     "refine": "frame",
     "polish": "frame",
+    "polish half 1": "frame",
+    "polish half 2": "frame",
 }
 
 

@@ -100,7 +100,14 @@ def command(
         columns = {"deviance": "loss", "held_deviance": "val_loss"}
         write_loss(
             output / "loss.png",
-            [{columns.get(k, k): v for k, v in row.items() if v is not None} for row in rows],
+            [
+                {
+                    columns.get(k, k): v
+                    for k, v in row.items()
+                    if v is not None and k != "polish_iteration"
+                }
+                for row in rows
+            ],
         )
         if recon.probe is not None:
             write_probe(output / "probe.png", recon.probe, recon.pixel_size_m)
@@ -127,7 +134,8 @@ def command(
     )
     done = recon.statistics["refinement"]
     common.say(
-        f"wrote {output}: {done['epochs']} epochs from {done['started_from']} in "
+        f"wrote {output}: {done['epochs']} epochs and {done['polish_iterations']} iterations of "
+        f"L-BFGS from {done['started_from']} in "
         f"{metrics['seconds']['total']:.1f} s; {done['ended']}"
     )
     common.say(recon.verdict)

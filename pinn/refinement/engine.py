@@ -12,6 +12,7 @@ from keras import ops
 from pinn import backend
 from pinn.config.refine import RefineConfig
 from pinn.refinement.frames import Frames
+from pinn.refinement.gauge import MOST_SHIFT
 from pinn.refinement.state import State
 from pinn.refinement.step import Static, Step, accelerate
 from pinn.refinement.tiles import Tile, tile_scan
@@ -99,8 +100,9 @@ class Engine:
         self.frames, self.config, self.N = frames, config, frames.N
         self.counts_per_unit = counts_per_unit
         self.size = min(config.batch_size, max(len(frames), 1))
-        # one more for the common shift, which is free
-        margin = int(np.ceil(config.position_limit_px)) + 1 if config.update_positions else 0
+        room = config.position_limit_px + MOST_SHIFT
+        margin = int(np.ceil(room)) if config.update_positions else 0
+        self.origin = state.origin.copy()
         self.tiles, self.shape = tile_scan(
             state.positions - state.origin,
             self.N,
@@ -130,6 +132,7 @@ class Engine:
         self._judge = backend.compile_function(Step(whole).judge)
         exact = replace(self.static, poisson_limit=float("inf"))
         self._slope = backend.compile_function(Step(exact).slope)
+        self._fitted = backend.compile_function(Step(exact).judge)
 
     def epoch(
         self, state: State, lengths: dict[str, float], momentum: float, before: BeforeBatch
@@ -204,8 +207,9 @@ class Engine:
             total["missing"][place] += found["missing"]
         return self._gather(outputs), total
 
-    def look(self, state: State, numbers: np.ndarray) -> Pass:
-        """`judge` of some frames only, without planes."""
+    def look(self, state: State, numbers: np.ndarray, fitted: bool = False) -> Pass:
+        """`judge` of some frames only, without planes; of fitted pixels, or of all."""
+        seen = self._fitted if fitted else self._judge
         outputs = []
         for tile in self.tiles:
             rows = np.intersect1d(tile.rows, numbers)
@@ -214,7 +218,7 @@ class Engine:
             held = self._held(state, tile)
             for first in range(0, len(rows), self.size):
                 some = rows[first : first + self.size]
-                _, out = self._judge(self._nothing(), held, self._batch(state, tile, some))
+                _, out = seen(self._nothing(), held, self._batch(state, tile, some))
                 outputs.append((some, out))
         return self._gather(outputs)
 

@@ -14,6 +14,8 @@ import numpy as np
 
 from pinn.refinement.state import State
 
+MOST_SHIFT = 1.0  # of the object as a whole, in pixels: canvases have room for no more
+
 
 def energy(probe: np.ndarray) -> float:
     """Of the first variation of `(V, P, N, N)`, all modes."""
@@ -88,6 +90,7 @@ def move_positions(
     step_px: float,
     limit_px: float,
     momentum: float = 0.0,
+    anchor: np.ndarray | None = None,
 ) -> None:
     """Move positions, within their limits and as a model of the errors allows.
 
@@ -98,28 +101,38 @@ def move_positions(
         step_px, limit_px: longest move now, and in all.
         momentum: share of the last move that is made again; the object follows the positions, so
             what many neighbours have in common changes slowly without.
+        anchor: see `within_limits`.
     """
     state.drift = _no_longer(momentum * state.drift + moves, step_px)
     shift = state.positions + state.drift - start
-    common = shift.mean(0)
-    shift = model_of(shift, start, parts) if parts else shift - common
-    for _ in range(8):  # what is cut off at the limit has a mean again
-        shift = _no_longer(shift, limit_px)
-        more = shift.mean(0)
-        shift, common = shift - more, common + more
-    state.positions = start + _no_longer(shift, limit_px)
-    state.origin = state.origin - common
+    if parts:
+        shift = model_of(shift, start, parts) + shift.mean(0)
+    state.positions = start + shift
+    within_limits(state, start, limit_px, anchor)
 
 
-def fix_shift(state: State, start: np.ndarray) -> None:
-    """Bring the mean of all moves to zero, and the object to the same place under the frames.
+def within_limits(
+    state: State, start: np.ndarray, limit_px: float, anchor: np.ndarray | None = None
+) -> None:
+    """Bring the mean of all moves to zero, and each of them within its limit.
 
-    The object moves with its pixels: the same values, its origin elsewhere. Held on pixels that
-    lie across its details it could not explain the frames as well.
+    The object stays in its place under the frames and moves with its pixels: the same values, its
+    origin elsewhere. Held on pixels that lie across its details it could not explain the frames
+    as well.
+
+    Args:
+        start: `(M, 2)` positions before refinement.
+        limit_px: longest move from there.
+        anchor: `(2,)` origin that the object's stays within `MOST_SHIFT` of, where given.
     """
-    common = (state.positions - start).mean(0)
-    state.positions = state.positions - common
-    state.origin = state.origin - common
+    shift, common = state.positions - start, np.zeros(2)
+    for _ in range(8):  # what is cut off at the limit has a mean again
+        mean = shift.mean(0)
+        shift, common = _no_longer(shift - mean, limit_px), common + mean
+    origin = state.origin - common
+    if anchor is not None:
+        origin = np.clip(origin, anchor - MOST_SHIFT, anchor + MOST_SHIFT)
+    state.positions, state.origin = start + shift, origin
 
 
 def _no_longer(vectors: np.ndarray, limit: float) -> np.ndarray:

@@ -21,7 +21,7 @@ from pinn.refinement.state import State
 GROWTH = 1.2  # an epoch whose likelihood is worse than the best by this factor is taken back
 MOST_REJECTED = 6
 OVER, STOPPED = "the time is over", "stopped on request"
-_SEARCH_EVERY, _SEARCH_FROM = 10, 15  # epochs after positions began to move
+_SEARCH_EVERY, _SEARCH_FROM = 10, 20  # epochs after positions began to move
 _SEARCH_SHARE, _SEARCH_TRIES = 0.1, 16
 _DAMPED = 0.7  # share of a least-squares change of intensities and weights that is made
 
@@ -154,7 +154,7 @@ class Loop:
         if c.update_positions:
             moved = state.positions - self.start
             row["position_shift_rms_px"] = float(np.sqrt(np.mean(np.sum(moved**2, axis=1))))
-        improved = watched < self._best_value()
+        improved = watched < min(self._best_value(), self._value_of(self.best))
         state.history.append(row)
         if improved or not self._begun(number):
             self.best = state.copy()
@@ -176,7 +176,8 @@ class Loop:
         """What a cut epoch has changed is kept where it is finite and there is nothing better."""
         self.state.epoch = before.epoch
         if self.state.finite and not before.history:
-            gauge.fix_energy(self.state, self.energy)
+            if self.config.update_object:
+                gauge.fix_energy(self.state, self.energy)
             self.best = self.state.copy()
         else:
             self.state = before
@@ -212,6 +213,7 @@ class Loop:
                 c.position_step_px,
                 c.position_limit_px,
                 c.position_momentum,
+                self.engine.origin,
             )
             since = number - c.positions_epoch
             free = c.position_search_px and not c.position_parts
@@ -231,7 +233,8 @@ class Loop:
             if c.probe_support is not None:
                 state.probe = state.probe * support(self.engine.N, c.probe_support)
             gauge.orthogonalise(state)
-            gauge.fix_energy(state, self.energy)
+            if c.update_object:
+                gauge.fix_energy(state, self.energy)
         if c.object_limit is not None:
             over = np.maximum(np.abs(state.object) / c.object_limit, 1.0)
             state.object = (state.object / over).astype(np.complex64)
@@ -247,18 +250,24 @@ class Loop:
         count = int(np.ceil(_SEARCH_SHARE * len(found.per_frame)))
         rows = np.sort(np.argsort(-np.nan_to_num(found.per_frame), kind="stable")[:count])
         trial, here = state.copy(), state.positions[rows].copy()
-        best = self.engine.look(state, rows).per_frame[rows]
+        best = self._fits(state, rows)
         for _ in range(_SEARCH_TRIES):
             angle = rng.uniform(0.0, 2.0 * np.pi, count)
             far = c.position_search_px * np.sqrt(rng.uniform(0.0, 1.0, count))
             places = here + far[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=1)
             inside = np.linalg.norm(places - self.start[rows], axis=1) <= c.position_limit_px
             trial.positions[rows] = np.where(inside[:, None], places, here)
-            value = self.engine.look(trial, rows).per_frame[rows]
+            value = self._fits(trial, rows)
             better = value < best
             best = np.where(better, value, best)
             state.positions[rows[better]] = trial.positions[rows[better]]
             state.drift[rows[better]] = 0.0
+        gauge.within_limits(state, self.start, c.position_limit_px, self.engine.origin)
+
+    def _fits(self, state: State, rows: np.ndarray) -> np.ndarray:
+        """Deviance per fitted pixel of some frames: what is held out must not choose."""
+        found = self.engine.look(state, rows, fitted=True)
+        return np.asarray(found.deviance[rows] / np.maximum(found.pixels[rows], 1.0))
 
     def _background(self) -> np.ndarray:
         """The background that explains its part of the counts best, never negative.
@@ -277,6 +286,12 @@ class Loop:
     def _watched(self) -> list[float]:
         name = "held_deviance" if self.config.held_out else "deviance"
         return [float(row[name]) for row in self.state.history]
+
+    def _value_of(self, state: State) -> float:
+        """Of a state that was polished before an interruption; others are in the history."""
+        name = "held_deviance" if self.config.held_out else "deviance"
+        rows = [row for row in state.history if "polish_iteration" in row]
+        return float(rows[-1][name]) if rows else math.inf
 
     def _best_value(self) -> float:
         return min(self._watched(), default=math.inf)

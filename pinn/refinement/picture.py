@@ -19,6 +19,7 @@ from pinn.inference import GroupStitcher
 from pinn.lighting import light_of
 from pinn.progress import Progress, StopRequested
 from pinn.refinement.loop import OVER, STOPPED, Clock, OutOfTime
+from pinn.refinement.start import refuse_too_wide
 from pinn.results import Reconstruction
 from pinn.trained import Model
 
@@ -69,6 +70,7 @@ def picture(
     if not model.config.object_big:  # one patch for the group
         places = places.mean(1, keepdims=True)
     intensity = np.sum(np.abs(light.probe) ** 2, axis=0)
+    refuse_too_wide(scan, *(np.ceil(np.ptp(positions[rows], axis=0)).astype(int) + scan.N).tolist())
     chosen = groups[covering(places, intensity >= LIT * intensity.max(), cover)]
     stitcher.canvas.reserve(positions[chosen])
     ended = None

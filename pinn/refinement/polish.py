@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize
@@ -72,6 +72,8 @@ class Variables:
                 kinds = np.hstack([gauge.design_of(start, config.position_parts), common])
                 curves = np.sum(kinds**2 * curves.reshape(-1, 1), axis=0)
             roots["positions"] = np.sqrt(curves + _SOFT * np.median(curves))
+        # what no frame tells anything of does not change
+        roots = {name: np.where(root > 0, root, np.inf) for name, root in roots.items()}
         return cls(state, start, config, roots, kinds)
 
     @property
@@ -80,17 +82,19 @@ class Variables:
         return sum(r.size * (1 if name == "positions" else 2) for name, r in self.roots.items())
 
     def place(self, x: np.ndarray) -> State:
-        """The state at a vector."""
-        new, at = self.state.copy(), 0
+        """The state at a vector; what does not change is shared with the first."""
+        found: dict[str, np.ndarray] = {}
+        at = 0
         for name, root in self.roots.items():
             count = root.size * (1 if name == "positions" else 2)
             part, at = x[at : at + count], at + count
             if name == "positions":
-                new.positions = self.state.positions + self._shift(part.reshape(root.shape) / root)
+                moves = self._shift(part.reshape(root.shape) / root)
+                found[name] = self.state.positions + moves
                 continue
             re, im = part.reshape(2, *root.shape) / root
-            setattr(new, name, (getattr(new, name) + (re + 1j * im)).astype(np.complex64))
-        return new
+            found[name] = (getattr(self.state, name) + (re + 1j * im)).astype(np.complex64)
+        return replace(self.state, **found)  # type: ignore[arg-type]
 
     def _shift(self, values: np.ndarray) -> np.ndarray:
         if self.kinds is not None:
@@ -111,12 +115,23 @@ class Variables:
             found.append((values / root).ravel())
         return np.concatenate(found).astype(np.float64)
 
+    def beyond(self, state: State, anchor: np.ndarray) -> bool:
+        """Positions would have to be cut off: they, or the object as a whole, go too far."""
+        if "positions" not in self.roots:
+            return False
+        moves = state.positions - self.start
+        common = moves.mean(0)
+        far = np.linalg.norm(moves - common, axis=1).max() > self.config.position_limit_px
+        shift = np.abs(state.origin - common - anchor).max()
+        return bool(far and self.kinds is not None) or bool(shift > gauge.MOST_SHIFT)
+
     def bounds(self) -> list[tuple[float | None, float | None]] | None:
-        """Free positions stay within a square about their limit; there are no other bounds."""
+        """Free positions stay in a square within their limit; there are no other bounds."""
         if "positions" not in self.roots or self.kinds is not None:
             return None
-        root, limit = self.roots["positions"], self.config.position_limit_px
+        root, limit = self.roots["positions"], self.config.position_limit_px / np.sqrt(2.0)
         moved = self.state.positions - self.start
+        root = np.where(np.isfinite(root), root, 1.0)
         low = np.minimum((-limit - moved) * root, 0.0).ravel()
         high = np.maximum((limit - moved) * root, 0.0).ravel()
         rest: list[tuple[float | None, float | None]] = [(None, None)] * (self.size - low.size)
@@ -132,6 +147,7 @@ class Polish:
         start: `(M, 2)` positions before any refinement.
         config: of the refinement.
         clock: says when time is over.
+        stage: for progress reports.
 
     Attributes:
         best: the state whose likelihood was best.
@@ -141,8 +157,15 @@ class Polish:
     """
 
     def __init__(
-        self, engine: Engine, state: State, start: np.ndarray, config: RefineConfig, clock: Clock
+        self,
+        engine: Engine,
+        state: State,
+        start: np.ndarray,
+        config: RefineConfig,
+        clock: Clock,
+        stage: str = "polish",
     ) -> None:
+        self.stage = stage
         self.engine, self.config, self.clock, self.start = engine, config, clock, start
         self.energy = gauge.energy(state.probe)
         self.best, self.iterations = state, 0
@@ -160,19 +183,37 @@ class Polish:
 
         def before(done: int) -> None:
             self.clock.check()
-            if progress is not None:
-                work = self.iterations * total + done
-                rate = work / max(time.perf_counter() - since, 1e-9)
-                number = min(self.iterations + 1, c.polish)
-                progress(Progress("polish", work, c.polish * total, rate, number, c.polish))
+            # a line search may look at all frames several times
+            marks["work"] = max(marks["work"], self.iterations * total + done)
+            tell(min(self.iterations + 1, c.polish))
+
+        def tell(number: int, slope: Slope | None = None) -> None:
+            if progress is None:
+                return
+            seen = None if slope is None else slope.seen
+            progress(
+                Progress(
+                    self.stage,
+                    int(marks["work"]),
+                    c.polish * total,
+                    marks["work"] / max(time.perf_counter() - since, 1e-9),
+                    number,
+                    c.polish,
+                    None if seen is None else seen.per_pixel(),
+                    None if seen is None or not c.held_out else seen.per_pixel(held=True),
+                )
+            )
 
         last: list[tuple[np.ndarray, Slope]] = []
-        marks = {"value": np.inf, "least": np.inf, "at": 0, "time": since}
+        marks = {"value": np.inf, "least": np.inf, "at": 0, "time": since, "work": 0}
 
         def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
-            slope = self.engine.slope(variables.place(x), before)
+            trial = variables.place(x)
+            if variables.beyond(trial, self.engine.origin):  # the line search goes back from here
+                return _FAR, np.zeros_like(x)
+            slope = self.engine.slope(trial, before)
             last[:] = [(x.copy(), slope)]
-            if not np.isfinite(slope.value):  # the line search goes back from here
+            if not np.isfinite(slope.value):
                 return _FAR, np.zeros_like(x)
             return slope.value, variables.pull(slope)
 
@@ -187,6 +228,8 @@ class Polish:
                 marks["value"], marks["time"] = watched, now
                 if after is not None:
                     after(self.best)
+            marks["work"] = max(marks["work"], self.iterations * total)
+            tell(self.iterations, slope)
             if better and watched < marks["least"] * (1.0 - c.tolerance):
                 marks["least"], marks["at"] = watched, self.iterations
             if self.iterations - marks["at"] >= 2 * c.patience:
@@ -197,7 +240,7 @@ class Polish:
             variables = Variables.around(first, self.start, c, slope)
             if not variables.size:
                 return
-            memory = min(_NUMBERS // (2 * variables.size), _MEMORY)
+            memory = min((_NUMBERS // variables.size - 5) // 2, _MEMORY)
             if memory < _LEAST_MEMORY:
                 self.notes.append(
                     f"not polished by L-BFGS: {variables.size} numbers are too many for its memory"
@@ -222,11 +265,14 @@ class Polish:
         """Make a state the best one, in the declared gauge."""
         if not state.finite:
             return
-        if self.config.update_probe:
+        c, state = self.config, state.copy()
+        if c.update_probe:
+            gauge.fix_variations(state)
             gauge.orthogonalise(state)
-            gauge.fix_energy(state, self.energy)
-        if self.config.update_positions:
-            gauge.fix_shift(state, self.start)
+            if c.update_object:
+                gauge.fix_energy(state, self.energy)
+        if c.update_positions:
+            gauge.within_limits(state, self.start, c.position_limit_px, self.engine.origin)
         row = {
             "epoch": state.epoch + self.iterations,
             "polish_iteration": self.iterations,

@@ -107,7 +107,8 @@ def assemble(
         "frame_factors": state.factors if config.update_factors else None,
         "probe_variations": probe if varied else None,
         "probe_weights": state.shares if varied else None,
-        "positions_start_px": first if config.update_positions else None,
+        # also where an earlier refinement has moved them
+        "positions_start_px": first if config.update_positions or np.any(moved) else None,
         "config": {"refine": config.to_dict()},
         "statistics": statistics,
         "versions": backend.versions(),

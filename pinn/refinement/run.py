@@ -90,10 +90,14 @@ def refine(
         if watch is not None:
             watch(made(state, judge=False, ended="in progress"))
 
-    def after_epoch(loop: Loop) -> None:
+    def after_epoch(loop: Loop, state: State | None = None) -> None:
         if kept is not None:
             kept.save(loop)
-        shown(loop.state)
+        shown(loop.state if state is None else state)
+
+    def after_polish(state: State) -> None:
+        loop.best = state
+        after_epoch(loop, state)
 
     if cut_short is None:
         loop.run(progress, after_epoch)
@@ -104,7 +108,7 @@ def refine(
     try:
         if config.polish and not cut and not config.restricts_object:
             polish = Polish(engine, best, first, config, clock)
-            polish.run(progress, shown)
+            polish.run(progress, after_polish)
             loop.notes.extend(polish.notes)
             best, ended = polish.best, polish.ended or ended
             cut = polish.ended is not None
@@ -174,7 +178,7 @@ def _halves(
         loop.run(progress)
         found, ended = loop.best, loop.ended
         if alone.polish and ended not in (OVER, STOPPED) and not alone.restricts_object:
-            polish = Polish(engine, found, found.positions, alone, clock)
+            polish = Polish(engine, found, found.positions, alone, clock, f"polish half {half + 1}")
             polish.run(progress)
             found, ended = polish.best, polish.ended or ended
         if ended == OVER:

@@ -39,11 +39,7 @@ def begin(
     fraction = np.zeros(2) if start is None else start.origin_px - np.floor(start.origin_px)
     origin = np.floor(low) + fraction - (fraction > 0)
     height, width = (np.ceil(high - origin).astype(int) + 2).tolist()
-    if height * width > 1 << 30:
-        raise ScanError(
-            f"scan {scan.name} spans {height} x {width} pixels, more than a canvas can hold; look "
-            "for positions far from the others with pinn check"
-        )
+    refuse_too_wide(scan, height, width)
     obj = np.ones((height, width), np.complex64)
     if start is not None:
         _put(obj, origin, start)
@@ -68,6 +64,15 @@ def begin(
     if start is not None:
         _carry(state, start, rows, config, factor)
     return state
+
+
+def refuse_too_wide(scan: Scan, height: int, width: int) -> None:
+    """Raises ScanError where no canvas can hold a scan."""
+    if height * width > 1 << 30:
+        raise ScanError(
+            f"scan {scan.name} spans {height} x {width} pixels, more than a canvas can hold; look "
+            "for positions far from the others with pinn check"
+        )
 
 
 def support(N: int, radius: float) -> np.ndarray:

@@ -457,7 +457,7 @@ def test_a_common_shift_changes_no_rate(scan):
     start, before = state.positions.copy(), rates(state, frames)
     state.positions = state.positions + [0.3, -0.7]
     moved = rates(state, frames)
-    gauge.fix_shift(state, start)
+    gauge.within_limits(state, start, 10.0)
     np.testing.assert_allclose(rates(state, frames), moved, rtol=1e-9)
     np.testing.assert_allclose(state.positions, start, atol=1e-12)
     assert np.abs(moved - before).max() > 0 or np.ptp(np.abs(state.object)) == 0
@@ -700,3 +700,78 @@ def test_what_cannot_be_is_refused(scan, arrays):
     )  # fmt: skip
     with pytest.raises(ScanError, match="elsewhere"):
         pinn.refine(scan, away, **QUICK)
+
+
+def test_polish_keeps_to_the_limit_of_a_model_of_positions(arrays):
+    centred = arrays["positions_px"] - arrays["positions_px"].mean(0)
+    scan = scan_of(arrays, positions_px=arrays["positions_px"] + 0.1 * centred)
+    recon = pinn.refine(
+        scan, update_positions=True, position_model="scale", update_probe=False,
+        position_limit_px=0.5, **{**QUICK, "positions_epoch": 2, "polish": 20},
+    )  # fmt: skip
+    moved = np.linalg.norm(recon.positions_px - recon.positions_start_px, axis=1)
+    assert 0.3 < moved.max() <= 0.5 + 1e-9
+
+
+def test_polish_keeps_the_gauge_of_variations(scan):
+    recon = pinn.refine(
+        scan, variations=3, variations_epoch=2, **{**QUICK, "epochs": 8, "polish": 8}
+    )
+    assert recon.statistics["refinement"]["polish_iterations"] > 0
+    flat = recon.probe_variations.reshape(3, -1)
+    strength = np.linalg.norm(flat, axis=1)
+    np.testing.assert_allclose(strength, strength[0], rtol=1e-3)
+    assert abs(np.vdot(flat[1], flat[2]).real) < 1e-3 * strength[0] ** 2
+    np.testing.assert_allclose(recon.probe_weights[:, 1:].mean(0), 0.0, atol=1e-6)
+
+
+def test_what_no_frame_says_anything_of_is_left_by_polish(scan, plain, arrays):
+    # the weights of the variations are still zero
+    recon = pinn.refine(scan, variations=3, variations_epoch=50, **{**QUICK, "polish": 8})
+    assert recon.statistics["refinement"]["polish_iterations"] > 0
+    assert np.mean(recon.frame_likelihood) < np.mean(plain.frame_likelihood)
+    assert np.isfinite(recon.probe_variations).all()
+    one = pinn.refine(
+        scan_of(arrays, frames=arrays["counts"][:1], positions_px=arrays["positions_px"][:1]),
+        update_positions=True, position_model="scale+rotation+shear", update_probe=False,
+        **{**QUICK, "polish": 4},
+    )  # fmt: skip
+    assert np.isfinite(one.object).all() and np.isfinite(one.positions_px).all()
+
+
+def test_refined_positions_outlive_a_refinement_without(arrays):
+    off = np.random.default_rng(4).uniform(-1.0, 1.0, arrays["positions_px"].shape)
+    scan = scan_of(arrays, positions_px=arrays["positions_px"] + off)
+    options = {**QUICK, "update_probe": False}
+    moved = pinn.refine(scan, update_positions=True, **{**options, "epochs": 15})
+    once = pinn.refine(scan, moved, **options)
+    twice = pinn.refine(scan, once, **options)
+    for recon in (once, twice):
+        np.testing.assert_allclose(recon.positions_px, moved.positions_px)
+        assert np.array_equal(recon.positions_start_px, scan.positions_px)
+    assert twice.losses[0] < 1.2 * once.losses[-1]
+
+
+def test_an_object_that_stays_keeps_its_scale(scan, plain):
+    rough = replace(plain, probe=plain.probe * (np.hypot(*np.mgrid[-8:8, -8:8]) < 5))
+    recon = pinn.refine(scan, rough, update_object=False, **{**QUICK, "polish": 5})
+    inside = recon.valid_mask & (recon.coverage > 0.1)
+    corner = np.rint(recon.origin_px - plain.origin_px).astype(int)
+    rows, columns = np.nonzero(inside)
+    rows, columns = rows + corner[0], columns + corner[1]
+    kept = (rows >= 0) & (columns >= 0)
+    kept &= (rows < plain.object.shape[0]) & (columns < plain.object.shape[1])
+    same(recon.object[inside][kept], plain.object[rows[kept], columns[kept]])
+
+
+def test_a_polished_result_is_resumed_no_worse(scan, tmp_path):
+    whole = pinn.refine(scan, output=tmp_path, **{**QUICK, "polish": 10})
+    again = pinn.refine(scan, output=tmp_path, resume=True, seconds=1e-6, **{**QUICK, "polish": 10})
+    same(again.object, whole.object)
+
+
+def test_a_position_far_away_is_refused_with_a_network_as_well(arrays, network):
+    positions = arrays["positions_px"].copy()
+    positions[3] += 1e6
+    with pytest.raises(ScanError, match="more than a canvas can hold"):
+        pinn.refine(scan_of(arrays, positions_px=positions), network, **QUICK)

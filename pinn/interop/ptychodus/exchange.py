@@ -144,13 +144,15 @@ def product_of(
 ) -> Product:
     """The product with object, probe (square root of counts), positions and losses of a result.
 
-    The object lies on the pixels of the given one, and covers it and the result; pixels no patch
-    has reached are 1. The probe has all its modes, and its variations where they were refined;
-    positions are the given ones where they were not.
+    The object lies on the pixels of the given one, or a fraction of a pixel beside them where that
+    of the result does, and covers it and the result; pixels no patch has reached are 1. The probe
+    has all its modes, and its variations where they were refined; positions are the given ones
+    where they were not.
     """
     product = given.product
     old = product.object_.get_geometry()
     corner = np.rint(result.origin_px).astype(int)
+    beside = np.asarray(result.origin_px) - corner
     end = corner + result.object.shape
     low = np.minimum(corner, 0)
     high = np.maximum(end, [old.height_px, old.width_px])
@@ -159,8 +161,10 @@ def product_of(
     array[inside] = np.where(result.valid_mask, result.object, 1)
     rows, columns = array.shape
     centre = ObjectCenter(
-        x_m=old.center_x_m + (low[1] + (columns - old.width_px) / 2) * old.pixel_width_m,
-        y_m=old.center_y_m + (low[0] + (rows - old.height_px) / 2) * old.pixel_height_m,
+        x_m=old.center_x_m
+        + float(low[1] + beside[1] + (columns - old.width_px) / 2) * old.pixel_width_m,
+        y_m=old.center_y_m
+        + float(low[0] + beside[0] + (rows - old.height_px) / 2) * old.pixel_height_m,
     )
     probes = product.probes
     if result.probe is not None:

@@ -249,8 +249,9 @@ class PinnRefine(Reconstructor):
         return self._name
 
     def get_progress_goal(self) -> int:
-        """Epochs, at most: it ends where the frames say no more."""
-        return self._settings.refinement().epochs
+        """Epochs and iterations of polishing, at most: it ends where the frames say no more."""
+        config = self._settings.refinement()
+        return config.epochs + config.polish
 
     def reconstruct(self, parameters: ReconstructInput) -> Iterator[ReconstructOutput]:
         """Refine from the product's object, from a network's picture or from nothing.
@@ -262,30 +263,33 @@ class PinnRefine(Reconstructor):
         import pinn
 
         config, start = self._settings.refinement(), self._settings.start()
-        asked = self._settings.reconstruction()
         every = self._settings.picture_every.get_value()
         model = self._network() if start == "network" else None
         scan = exchange.scan_of(parameters, self._settings.units.get_value())
-        history: list[dict[str, Any]] = []
 
         def work(tell: Callable[[ReconstructOutput], None]) -> None:
+            seen = 0
+
             def progress(report: Progress) -> None:
                 stream.check()
-                if report.stage == "refine":  # not of the two halves
-                    note(report, history)
+                if report.stage in ("refine", "polish"):  # not of the two halves
+                    note(report, [])
 
             def picture(result: Reconstruction) -> None:
-                product = exchange.product_of(result, parameters, history)
-                tell(ReconstructOutput(product, progress=len(history)))
+                rows = [
+                    {"epoch": row["epoch"], "loss": row["deviance"]}
+                    for row in result.statistics["history"]
+                ]
+                product = exchange.product_of(result, parameters, rows)
+                tell(ReconstructOutput(product, progress=rows[-1]["epoch"] if rows else 0))
 
             def watch(result: Reconstruction) -> None:
-                if len(history) % every == 0 and len(history) < config.epochs:
+                nonlocal seen
+                seen += 1
+                if seen % every == 0:
                     picture(result)
 
-            begin = exchange.start_of(scan) if start == "object" else None
-            if model is not None:
-                how = {"likelihood": False, "consistency": False, **asked}
-                begin = pinn.reconstruct(scan, model, progress=progress, **how)
+            begin: Any = exchange.start_of(scan) if start == "object" else model
             result = pinn.refine(scan, begin, config, progress=progress, watch=watch)
             for line in (result.statistics["refinement"]["ended"], result.verdict, *result.notes):
                 logger.info(line)
