@@ -5,9 +5,9 @@
 
 Leaves under a defocused probe, 64 x 64 pixels, 400 frames, 1e6 photons, 80 percent linear
 overlap, if the scan says nothing else. Three rows for each case: the network alone, its picture
-refined, a flat object refined. The network `base` has learned from another object at other
-positions; those of other names went on from it, each on another scan of its own kind. No network
-has seen the object, the positions or the noise it is judged by.
+refined, a flat object refined. The network `base` has learned from eight scans of other objects at
+other positions under the same probe; those of other names went on from it, each on eight scans of
+its own kind. No network has seen the object, the positions or the noise it is judged by.
 
 One line of JSON for each row in FOLDER/rows.jsonl; rows that are there are not made again, nor are
 networks in FOLDER/networks. The object is compared by `pinn.evaluate`, the probe by `probe_error`.
@@ -27,8 +27,9 @@ from typing import Any
 import numpy as np
 
 BASE = {"N": 64, "n_frames": 400, "object": "leaves", "probe": "defocused", "overlap": 0.8}
-EPOCHS = {"base": 36}  # of training; other networks go on from `base` for so many:
-MORE_EPOCHS = 10
+SEEDS = range(1, 9)  # of the scans that networks learn from
+EPOCHS = {"base": 5}  # of training; other networks go on from `base` for so many:
+MORE_EPOCHS = 1
 FIXED = {"split_half": False, "update_probe": False}
 FREE = {"split_half": False}
 LONG = {**FREE, "epochs": 100}
@@ -263,11 +264,11 @@ def network(name: str, known: Known) -> tuple[Any, float]:
     if note.exists():
         return pinn.load_model(folder), json.loads(note.read_text())
     before = None if name == "base" else network("base", known)[0]
-    scan, _ = scan_of(KINDS[LEARNED_FROM[name]], seed=1)
+    scans = [scan_of(KINDS[LEARNED_FROM[name]], seed)[0] for seed in SEEDS]
     clock = time.process_time()
     options = {} if before is None else {"calibrate_start": True}
     model = pinn.train(
-        scan, before, epochs=EPOCHS.get(name, MORE_EPOCHS), output=folder, seed=0, **options
+        scans, before, epochs=EPOCHS.get(name, MORE_EPOCHS), output=folder, seed=0, **options
     )
     note.write_text(json.dumps(time.process_time() - clock))
     return model, json.loads(note.read_text())
@@ -372,8 +373,15 @@ def _distance(correlation: float) -> float:
 
 def tables(rows: list[dict[str, Any]]) -> str:
     """Objects, then probes, then the rest, as Markdown."""
-    order = {name: number for number, name in enumerate(KINDS)}
-    rows = sorted(rows, key=lambda row: order[row["scan"]])
+    order = [
+        (name, run, start)
+        for name, kind in KINDS.items()
+        for run, start in [
+            ("", STARTS[0]),
+            *((run, start) for run in kind.runs for start in STARTS[1:]),
+        ]
+    ]
+    rows = sorted(rows, key=lambda row: order.index(key_of(row)))
     lines = [
         "| scan | refined | start | nrmse | amplitude PSNR (dB) | phase MAE (rad) | fine FRC | "
         "deviance / noise | epochs | CPU-s |",
@@ -423,6 +431,7 @@ def tables(rows: list[dict[str, Any]]) -> str:
 def pictures(known: Known) -> None:
     """Amplitude and phase of the shown scans, each alone and all phases in one figure."""
     from matplotlib.figure import Figure
+    from PIL import Image
 
     import pinn
     from pinn.io.product import load_reconstruction
@@ -458,11 +467,14 @@ def pictures(known: Known) -> None:
         alone.savefig(known.output / "pictures" / f"{stem}.png", dpi=70)
         for axes, image, title in zip(line, views["phase"], titles, strict=True):
             axes.imshow(image, cmap=COLOURS["phase"], vmin=low, vmax=high)
-            axes.set_title(title if line is grid[0] else title.split("\n")[-1], fontsize=8)
+            axes.set_title(title if line[0] is grid[0, 0] else title.split("\n")[-1], fontsize=8)
             axes.set_xticks([])
             axes.set_yticks([])
         line[0].set_ylabel(name, fontsize=8)
-    whole.savefig(known.output / "pictures" / "refine_phases.png", dpi=75)
+    path = known.output / "pictures" / "refine_phases.png"
+    whole.savefig(path, dpi=60)
+    with Image.open(path) as image:
+        image.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 if __name__ == "__main__":
