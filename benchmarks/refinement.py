@@ -124,6 +124,12 @@ KINDS: dict[str, Kind] = {
         {
             "object": FIXED,
             "and positions": {**FIXED, "epochs": 100, "update_positions": True},
+            "and positions, poisson": {
+                **FIXED,
+                "epochs": 100,
+                "update_positions": True,
+                "likelihood": "poisson",
+            },
         },
     ),
 }
