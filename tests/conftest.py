@@ -45,6 +45,16 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
             _require_backend(f"tests/{module_path.relative_to(_HERE).as_posix()}")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked `alike` run on the backend that compiles nothing, unless all are asked for."""
+    if config.option.markexpr != "not full" or os.environ.get("KERAS_BACKEND") == "torch":
+        return
+    left_out = [item for item in items if item.get_closest_marker("alike")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """The same for tests elsewhere whose imports loaded Keras."""
     if "keras" in sys.modules:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -83,6 +84,12 @@ class Slope:
     curves: np.ndarray | None
 
 
+@functools.lru_cache(maxsize=16)
+def _compiled(static: Static | None, name: str) -> Callable[..., Any]:
+    """A function of a step, compiled once for all refinements alike: halves, and the next scan."""
+    return backend.compile_function(accelerate if static is None else getattr(Step(static), name))
+
+
 class Engine:
     """Compiled passes of one refinement.
 
@@ -126,13 +133,13 @@ class Engine:
             probe_damping=c.probe_damping,
             tv=c.tv,
         )
-        self._update = backend.compile_function(Step(self.static).update)
-        self._accelerate = backend.compile_function(accelerate)
+        self._update = _compiled(self.static, "update")
+        self._accelerate = _compiled(None, "accelerate")
         whole = replace(self.static, held_out=0.0, poisson_limit=float("inf"))
-        self._judge = backend.compile_function(Step(whole).judge)
+        self._judge = _compiled(whole, "judge")
         exact = replace(self.static, poisson_limit=float("inf"))
-        self._slope = backend.compile_function(Step(exact).slope)
-        self._fitted = backend.compile_function(Step(exact).judge)
+        self._slope = _compiled(exact, "slope")
+        self._fitted = _compiled(exact, "judge")
 
     def epoch(
         self, state: State, lengths: dict[str, float], momentum: float, before: BeforeBatch
