@@ -75,6 +75,7 @@ def test_a_step_never_reads_weights_it_has_changed():
         assert float(model.train_on_batch(x, x)) == pytest.approx(expected, rel=1e-4, abs=1e-3)
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize("gridsize", [1, 2, 3])
 @pytest.mark.parametrize("architecture", built_in())
 def test_networks_build_for_every_size(architecture, gridsize):
@@ -88,6 +89,7 @@ def test_the_default_sizes_of_spectral_networks_fit_every_side(architecture):
     assert build_network(ModelConfig(N=16, architecture=architecture)).count_params() > 0
 
 
+@pytest.mark.alike
 @pytest.mark.parametrize("architecture", built_in())
 def test_groups_stay_apart_and_rows_are_not_columns(architecture):
     network = build_network(ModelConfig(N=N, **options_of(architecture, gridsize=2)))
