@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from refining import QUICK, arrays_of, built, error, rates, scan_of
+from refining import QUICK, built, error, rates, scan_of
 from small import same, small_scan
 
 import pinn
@@ -12,21 +12,6 @@ from pinn.config import RefineConfig
 from pinn.errors import ArchiveError, ConfigError, ScanError
 from pinn.refinement import engine as engines
 from pinn.refinement import tiles
-
-
-@pytest.fixture(scope="module")
-def arrays():
-    return arrays_of()
-
-
-@pytest.fixture(scope="module")
-def scan(arrays):
-    return scan_of(arrays)
-
-
-@pytest.fixture(scope="module")
-def plain(scan):
-    return pinn.refine(scan, update_probe=False, **QUICK)
 
 
 def test_a_flat_start_becomes_the_object(plain, scan):

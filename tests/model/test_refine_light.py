@@ -12,21 +12,6 @@ from pinn.refinement import gauge
 from pinn.simulate.forward import diffract, extract_patches
 
 
-@pytest.fixture(scope="module")
-def arrays():
-    return arrays_of()
-
-
-@pytest.fixture(scope="module")
-def scan(arrays):
-    return scan_of(arrays)
-
-
-@pytest.fixture(scope="module")
-def plain(scan):
-    return pinn.refine(scan, update_probe=False, **QUICK)
-
-
 def test_intensities_come_back(arrays):
     rng = np.random.default_rng(6)
     true = rng.uniform(0.7, 1.3, len(arrays["counts"]))

@@ -2,27 +2,12 @@
 
 import numpy as np
 import pytest
-from refining import QUICK, arrays_of, scan_of
+from refining import QUICK, scan_of
 from small import same
 
 import pinn
 from pinn.refinement import gauge
 from pinn.refinement import polish as polishing
-
-
-@pytest.fixture(scope="module")
-def arrays():
-    return arrays_of()
-
-
-@pytest.fixture(scope="module")
-def scan(arrays):
-    return scan_of(arrays)
-
-
-@pytest.fixture(scope="module")
-def plain(scan):
-    return pinn.refine(scan, update_probe=False, **QUICK)
 
 
 def test_polish_lowers_the_likelihood_until_it_improves_no_more(scan, plain):

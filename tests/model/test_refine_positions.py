@@ -2,20 +2,10 @@
 
 import numpy as np
 import pytest
-from refining import QUICK, arrays_of, built, rates, scan_of
+from refining import QUICK, built, rates, scan_of
 
 import pinn
 from pinn.refinement import gauge
-
-
-@pytest.fixture(scope="module")
-def arrays():
-    return arrays_of()
-
-
-@pytest.fixture(scope="module")
-def scan(arrays):
-    return scan_of(arrays)
 
 
 def test_positions_come_back(arrays):

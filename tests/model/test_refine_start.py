@@ -14,21 +14,6 @@ from pinn.refinement.picture import LIT, picture
 
 
 @pytest.fixture(scope="module")
-def arrays():
-    return arrays_of()
-
-
-@pytest.fixture(scope="module")
-def scan(arrays):
-    return scan_of(arrays)
-
-
-@pytest.fixture(scope="module")
-def plain(scan):
-    return pinn.refine(scan, update_probe=False, **QUICK)
-
-
-@pytest.fixture(scope="module")
 def others(arrays):
     """Another object under the same probe, to train on."""
     return scan_of(arrays_of(seed=1))
