@@ -100,8 +100,8 @@ def cost(name: str, scale: int, options: argparse.Namespace) -> dict[str, Any]:
     """Parameters, operations per group, CPU milliseconds per group."""
     import pinn
     from pinn.config import ModelConfig
-    from pinn.initialise import initialise
     from pinn.networks.flops import TRAINING_FACTOR, flops
+    from pinn.networks.initialise import initialise
     from pinn.networks.registry import build_network
     from pinn.simulate import SimulateConfig, simulate_to_file
 
@@ -154,7 +154,7 @@ def least(call: Callable[[], Any], repeats: int = 8) -> float:
 def quality(name: str, scale: int, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """Train on the first scan, reconstruct the second by the network alone."""
     import pinn
-    from pinn.metrics.evaluate import evaluate
+    from pinn.quality.evaluate import evaluate
 
     train, test = (pinn.load(path) for path in options.scans)
     clock = time.process_time()

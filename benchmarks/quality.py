@@ -46,7 +46,7 @@ def main() -> None:
     import keras
 
     import pinn
-    from pinn.metrics.evaluate import evaluate
+    from pinn.quality.evaluate import evaluate
 
     given = {"n_filters_scale": options.filters, "epochs": options.epochs}
     given |= {"batch_size": options.batch, "learning_rate": options.rate}

@@ -24,7 +24,7 @@ MARGIN = 10  # the reference's canvas is this much wider than a patch, at gridsi
 def distances(archive: Path, expected) -> dict[str, float]:
     import keras
 
-    from pinn.trained import load_model
+    from pinn.networks.trained import load_model
 
     N = expected["input"].shape[1]
     model = load_model(archive, canvas=N + MARGIN)

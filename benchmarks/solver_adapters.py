@@ -2,7 +2,7 @@
 
 Every solver gets the same amplitudes (square root of counts), positions, start probe and object of
 ones, and hands back object, origin, probe modes and positions after every epoch. Metrics are made
-between epochs, outside the clock, by the functions of this file and `pinn.metrics` alone.
+between epochs, outside the clock, by the functions of this file and `pinn.quality` alone.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def lit(snap: Snapshot, case: Case) -> np.ndarray:
 
 def against_truth(snap: Snapshot, case: Case, valid: np.ndarray | None) -> dict[str, float | None]:
     """The metrics of `pinn evaluate` in the box of the positions less 16 pixels."""
-    from pinn.metrics import evaluate
+    from pinn.quality import evaluate
 
     result = evaluate(
         types.SimpleNamespace(object=snap.object, origin_px=snap.origin, valid_mask=valid),
@@ -320,8 +320,8 @@ def run_pinn(
     import pinn
     from pinn.config import RefineConfig
     from pinn.data.scan import Scan
+    from pinn.plots.refinement import picture
     from pinn.refinement.loop import Clock as Deadline
-    from pinn.refinement.picture import picture
 
     options = dict(options or {})
 

@@ -13,28 +13,28 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from pinn import check, remote, simulate
     from pinn.config import ModelConfig, ReconstructConfig, RefineConfig, ScanConfig, TrainConfig
+    from pinn.data.reconstruction import Reconstruction
     from pinn.data.scan import Scan
-    from pinn.inference import reconstruct
     from pinn.io.convert import convert
     from pinn.io.load import load
     from pinn.io.product import load_reconstruction
-    from pinn.live import Reconstructor
-    from pinn.metrics import evaluate
+    from pinn.networks.trained import Model, load_model
     from pinn.progress import Progress, StopRequested
+    from pinn.quality import evaluate
+    from pinn.reconstruction.inference import reconstruct
+    from pinn.reconstruction.streaming import Reconstructor
     from pinn.refinement.run import refine
-    from pinn.results import Reconstruction
     from pinn.simulate.config import SimulateConfig
     from pinn.studies import study
-    from pinn.trained import Model, load_model
     from pinn.training import train
 
 _HOMES = {
-    "Model": "pinn.trained",
+    "Model": "pinn.networks.trained",
     "ModelConfig": "pinn.config",
     "Progress": "pinn.progress",
     "ReconstructConfig": "pinn.config",
-    "Reconstruction": "pinn.results",
-    "Reconstructor": "pinn.live",
+    "Reconstruction": "pinn.data.reconstruction",
+    "Reconstructor": "pinn.reconstruction.streaming",
     "RefineConfig": "pinn.config",
     "Scan": "pinn.data.scan",
     "ScanConfig": "pinn.config",
@@ -42,17 +42,23 @@ _HOMES = {
     "StopRequested": "pinn.progress",
     "TrainConfig": "pinn.config",
     "convert": "pinn.io.convert",
-    "evaluate": "pinn.metrics",
+    "evaluate": "pinn.quality",
     "load": "pinn.io.load",
-    "load_model": "pinn.trained",
+    "load_model": "pinn.networks.trained",
     "load_reconstruction": "pinn.io.product",
-    "reconstruct": "pinn.inference",
+    "reconstruct": "pinn.reconstruction.inference",
     "refine": "pinn.refinement.run",
     "study": "pinn.studies",
     "train": "pinn.training",
 }
 _MODULES = {"check", "remote", "simulate"}
-_ON_KERAS = {"pinn.inference", "pinn.live", "pinn.refinement.run", "pinn.trained", "pinn.training"}
+_ON_KERAS = {
+    "pinn.networks.trained",
+    "pinn.reconstruction.inference",
+    "pinn.reconstruction.streaming",
+    "pinn.refinement.run",
+    "pinn.training",
+}
 
 __all__ = [
     "Model",

@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 
 BACKENDS = ("jax", "torch", "tensorflow")
-BACKEND_FOLDERS = ("ops", "layers", "model")
+BACKEND_FOLDERS = ("ops", "layers", "networks", "training", "reconstruction", "refinement")
 _HERE = Path(__file__).parent
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -17,7 +17,7 @@ from pinn.io.legacy import KEY_MAPPINGS, LEGACY, ModelConfig
 from ptycho._network import DiffractionToObject
 
 if TYPE_CHECKING:
-    from pinn.trained import Model
+    from pinn.networks.trained import Model
 
 ARCHIVE = "wts.h5.zip"
 MODEL_NAMES = ("autoencoder", "diffraction_to_obj")
@@ -148,7 +148,7 @@ def load_inference_bundle(
 
     backend.select()
     from pinn.io.convert_archive import archive_kind, convert_archive
-    from pinn.trained import load_model
+    from pinn.networks.trained import load_model
 
     with _unwrapped(path) as (archive, folder):
         try:

@@ -103,7 +103,7 @@ def backend_of(asked: str) -> tuple[str, bool]:
     Raises:
         BackendError: unknown, or not installed.
     """
-    from pinn import selection
+    from pinn.backend import selection
 
     if isinstance(asked, Unstated):
         return selection.select().backend, False

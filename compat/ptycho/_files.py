@@ -81,7 +81,7 @@ def save_outputs(
         atomic_write_csv(folder / "history.csv", rows)
     if amplitude is None or phase is None:
         return
-    from pinn.pictures import write_amplitude, write_phase
+    from pinn.plots.pictures import write_amplitude, write_phase
 
     obj = np.squeeze(amplitude) * np.exp(1j * np.squeeze(phase))
     write_arrays(folder / "reconstructed_object.npz", {"object": obj.astype(np.complex64)})

@@ -14,7 +14,7 @@ from ptycho._carried import Origin, origin_of
 from ptycho._patches import Context, Patches, group_patches
 
 if TYPE_CHECKING:
-    from pinn.trained import Model
+    from pinn.networks.trained import Model
 
 _log = logging.getLogger("ptycho")
 

@@ -98,7 +98,7 @@ def group_patches(
     Returns:
         `(B, N, N)` complex64 and their weights `(B, N, N)` float32.
     """
-    from pinn.stitching import bilinear_shift
+    from pinn.reconstruction.canvas import bilinear_shift
 
     B, C, N = patches.shape[:3]
     whole = np.floor(steps).astype(int)

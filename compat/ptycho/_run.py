@@ -22,7 +22,7 @@ from ptycho._stitch import reassemble_position
 
 if TYPE_CHECKING:
     from pinn.data.scan import Scan
-    from pinn.trained import Model
+    from pinn.networks.trained import Model
 
 _log = logging.getLogger("ptycho")
 
@@ -295,7 +295,7 @@ def _train(scan: Scan, watched: list[Scan], choice: Choice, recorded: bool) -> M
 
 
 def _loaded() -> str | None:
-    from pinn.selection import loaded_backend
+    from pinn.backend.selection import loaded_backend
 
     return loaded_backend()
 

@@ -55,7 +55,7 @@ def reassemble_position(
             f"M is {M}, but an even number from 2 to the side of a patch, {patches.shape[1]}, is "
             "required"
         )
-    from pinn.stitching import legacy_reassemble
+    from pinn.reconstruction.canvas import legacy_reassemble
 
     origin = origin_of(global_offsets)
     anchor = None if origin is None else origin.raw.anchor
@@ -63,8 +63,8 @@ def reassemble_position(
 
 
 def _stitched(known: Patches, patches: np.ndarray) -> np.ndarray:
-    from pinn.contrast import calibrate
-    from pinn.stitching import Canvas, bilinear_shift
+    from pinn.reconstruction.canvas import Canvas, bilinear_shift
+    from pinn.reconstruction.contrast import calibrate
 
     context = known.context
     assert context is not None

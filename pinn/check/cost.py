@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from scipy import fft
 
+from pinn.backend.machine import hardware
 from pinn.check.places import Layout
 from pinn.check.report import Fact, Finding
 from pinn.config import ModelConfig, TrainConfig
 from pinn.data.scan import Scan
-from pinn.machine import hardware
 
 TRAINING_GROUPS = 512  # unless the options say otherwise (`pinn.training`)
 

@@ -64,7 +64,7 @@ def _of_frames(scan: Scan, config: ScanConfig, seen: Look) -> list[Fact]:
 def _format(scan: Scan, config: ScanConfig) -> str:
     """Title of the format of the scan's file; empty if the file is gone."""
     from pinn.errors import InputError
-    from pinn.io.formats import recognise
+    from pinn.io.formats.registry import recognise
 
     assert scan.source is not None
     try:

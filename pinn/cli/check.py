@@ -94,9 +94,9 @@ def command(
 
 def _backend(common: Common, needed: bool) -> str:
     """The backend whose rates are told; a check itself computes with none, so none is required."""
+    from pinn.backend.selection import select
     from pinn.check.cost import MEASURED
     from pinn.errors import BackendError
-    from pinn.selection import select
 
     try:
         if needed or common.backend is not None:

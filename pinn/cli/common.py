@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from pinn.selection import BACKENDS, DEVICES
+from pinn.backend.selection import BACKENDS, DEVICES
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -31,7 +31,7 @@ class Common:
 
     def select_backend(self) -> None:
         """Decide the backend; quick, so that a wrong one is refused before any work."""
-        from pinn import selection
+        from pinn.backend import selection
 
         choice = selection.select(self.backend)
         self.reason = choice.reason

@@ -11,7 +11,7 @@ from pinn.cli.options import ConfigCommand, Resolved
 from pinn.cli.progress import Reporter
 from pinn.config import ScanConfig
 from pinn.errors import ConfigError
-from pinn.io.formats import names
+from pinn.io.formats.registry import names
 from pinn.io.old_archive import MERGES, ROLES
 
 

@@ -29,8 +29,8 @@ def measure(common: Common, scan: Scan) -> list[Fact]:
         return [Fact("measured", "nothing: the scan has no probe to train with")]
     common.start_device()
     import pinn
+    from pinn.backend.machine import peak_memory_mb
     from pinn.config import TrainConfig
-    from pinn.machine import peak_memory_mb
 
     middle = scan.positions_px.mean(0)
     nearest = np.argsort(((scan.positions_px - middle) ** 2).sum(1), kind="stable")

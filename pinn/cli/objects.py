@@ -10,9 +10,9 @@ from numpy.lib import format as npy
 
 from pinn.data.zipped import Member, load_member, read_members
 from pinn.errors import InputError
-from pinn.io.npz import positions_offset
+from pinn.io.formats.npz import positions_offset
 from pinn.io.product import RESULT_NAME, load_reconstruction
-from pinn.metrics.frames import Placed
+from pinn.quality.frames import Placed
 
 _OBJECTS = ("object", "objectGuess")
 

@@ -11,9 +11,9 @@ from pinn.errors import InputError
 from pinn.io.atomic import atomic_write_json
 
 if TYPE_CHECKING:
+    from pinn.data.reconstruction import Reconstruction
     from pinn.data.scan import Scan
-    from pinn.metrics import Evaluation
-    from pinn.results import Reconstruction
+    from pinn.quality import Evaluation
 
 # What a result says of itself, by its name in the statistics.
 _TRUST = ("likelihood", "consistency", "resolution", "unlike_training")
@@ -50,8 +50,8 @@ def write_results(folder: Path, recon: Reconstruction, scan: Scan, **facts: Any)
     Raises:
         OutputError: the folder cannot be written.
     """
-    from pinn.pictures import write_amplitude, write_phase
-    from pinn.trust.picture import write_trust
+    from pinn.plots.pictures import write_amplitude, write_phase
+    from pinn.plots.trust import write_trust
 
     recon.save(folder / "reconstruction.h5")
     write_amplitude(folder / "amplitude.png", recon)
@@ -92,7 +92,7 @@ def write_results(folder: Path, recon: Reconstruction, scan: Scan, **facts: Any)
 
 def evaluate_scan(recon: Reconstruction, scan: Scan) -> Evaluation:
     """Compare a reconstruction with the truth of its own scan."""
-    from pinn.metrics import evaluate
+    from pinn.quality import evaluate
 
     assert scan.truth is not None
     return evaluate(recon, scan.truth, truth_origin_px=scan.truth_origin_px)
@@ -100,7 +100,7 @@ def evaluate_scan(recon: Reconstruction, scan: Scan) -> Evaluation:
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> Evaluation:
     """Write `comparison.png` and, where there is a curve, `frc.png`."""
-    from pinn.comparison_pictures import write_comparison, write_frc
+    from pinn.plots.comparison import write_comparison, write_frc
 
     write_comparison(folder / "comparison.png", evaluation)
     if evaluation.frc is not None:

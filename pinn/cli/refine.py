@@ -93,7 +93,7 @@ def command(
         recon = pinn.refine(loaded, begin, config, output=output, resume=resume, progress=watch)
     history = recon.statistics["history"]
     if history:
-        from pinn.pictures import write_loss, write_probe
+        from pinn.plots.pictures import write_loss, write_probe
 
         rows = history_rows(history)
         atomic_write_csv(output / "history.csv", rows)

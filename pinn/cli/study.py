@@ -88,7 +88,7 @@ def command(
         return _run_alone(common, folder, keep_archives, pictures)
     need(ctx, ("file", "output"))
     common.select_backend()
-    from pinn import selection
+    from pinn.backend import selection
     from pinn.studies.execute import execute
     from pinn.studies.run import Study
 

@@ -9,7 +9,7 @@ from typing import Any
 from pinn.config import ScanConfig
 from pinn.data.scan import Scan
 from pinn.errors import OutputError
-from pinn.io.formats import Report, for_writing, recognise
+from pinn.io.formats.registry import Report, for_writing, recognise
 from pinn.io.load import load
 
 _INPUTS = ("probe", "diffraction", "bad_pixels")

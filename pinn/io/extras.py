@@ -10,7 +10,7 @@ from numpy.lib import format as npy
 
 from pinn.data.zipped import BROKEN, load_member, read_members
 from pinn.errors import ScanError
-from pinn.io.formats import read_head
+from pinn.io.formats.registry import read_head
 
 PROBE_KEYS = ("probeGuess", "probe")
 # A mask called `mask` may mean either; its name is believed where the polarity was named.

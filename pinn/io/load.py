@@ -12,7 +12,7 @@ from pinn.data.dose import Dose
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
-from pinn.io.formats import FORMATS, Format, recognise
+from pinn.io.formats.registry import FORMATS, Format, recognise
 from pinn.io.opened import collected
 from pinn.io.placement import scan_arguments
 from pinn.io.stages import FrameStages

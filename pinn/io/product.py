@@ -4,7 +4,7 @@ The root follows the product layout of ptychodus 1.7 (the attribute names of old
 written besides): x is the column, y the row, metres are pixels times the pixel size. ptychodus
 says where the middle of a patch lies, index `(N-1)/2`, and we where index `N/2` does: to put the
 same patches over the same pixels, `center_x_m` is that of `origin + W/2`, in both directions (for
-scans as well, see `pinn.io.ptychodus_scan`). Where the pixel size is not known, metres are pixels
+scans as well, see `formats.ptychodus_scan`). Where the pixel size is not known, metres are pixels
 times a nominal 1e-8 m, and `physical_units_known` in the group `pinn` is false. That group holds
 what a product has no place for, and the exact pixel coordinates, so that a result reopens as it
 was.
@@ -24,10 +24,10 @@ from typing import Any
 import h5py
 import numpy as np
 
+from pinn.data.reconstruction import Reconstruction
 from pinn.errors import ArchiveError, InputError
 from pinn.io.atomic import atomic_path
 from pinn.io.text import json_text
-from pinn.results import Reconstruction
 
 RESULT_NAME = "reconstruction.h5"
 NOMINAL_PIXEL_M = 1e-8

@@ -31,7 +31,7 @@ from pinn.data.prepare import (
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
 from pinn.io.extras import read_mask
-from pinn.io.formats import Format
+from pinn.io.formats.registry import Format
 from pinn.io.optics import resolve_optics
 
 _PIECE_BYTES = 16 << 20

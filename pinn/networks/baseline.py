@@ -73,5 +73,5 @@ def build(config: ModelConfig) -> keras.Model:
     patches = PolarPatches(name="single_patches")([RealHead(name="amplitude")(amplitude), phase])
     patches = ops.reshape(patches, (-1, C, N, N, 2))
     network = keras.Model(frames, ops.transpose(patches, (0, 2, 3, 1, 4)), name="network")
-    network.frame_by_frame = True  # see pinn/inference.py
+    network.frame_by_frame = True  # see pinn/reconstruction/inference.py
     return network

@@ -111,5 +111,5 @@ def build(config: ModelConfig) -> keras.Model:
     network = keras.Model(
         frames, patches_from(x[..., :patches], x[..., patches:], config), name="network"
     )
-    network.frame_by_frame = config.object_big  # for pinn.inference: no patch needs a group
+    network.frame_by_frame = config.object_big  # for inference: no patch needs a group
     return network

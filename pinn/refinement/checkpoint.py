@@ -12,11 +12,11 @@ import numpy as np
 
 from pinn.config.refine import RefineConfig
 from pinn.data.fingerprint import digest
+from pinn.data.reconstruction import Reconstruction
 from pinn.data.scan import Scan
 from pinn.errors import ArchiveError
 from pinn.io.atomic import atomic_path
 from pinn.refinement.state import State
-from pinn.results import Reconstruction
 
 if TYPE_CHECKING:
     from pinn.refinement.loop import Loop

@@ -9,12 +9,12 @@ import numpy as np
 
 from pinn import backend
 from pinn.config.refine import RefineConfig
+from pinn.data.reconstruction import Reconstruction
 from pinn.data.scan import Scan
+from pinn.quality import noise
+from pinn.quality.likelihood import frame_rates
+from pinn.quality.verdict import facts_of, verdict
 from pinn.refinement.state import State
-from pinn.results import Reconstruction
-from pinn.trust import noise
-from pinn.trust.likelihood import frame_rates
-from pinn.trust.verdict import facts_of, verdict
 
 if TYPE_CHECKING:
     from pinn.refinement.loop import Loop
@@ -43,7 +43,7 @@ def assemble(
         judge: make a pass for the likelihood of frames and the disagreement.
         ended: why the refinement ended.
         began: by `time.perf_counter`.
-        halves: what two independent halves say (`pinn.trust.halves.correlate`).
+        halves: what two independent halves say (`pinn.quality.halves.correlate`).
     """
     engine = loop.engine
     factor = engine.frames.factor

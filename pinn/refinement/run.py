@@ -11,22 +11,22 @@ import numpy as np
 from keras import ops
 
 from pinn.config.refine import RefineConfig
+from pinn.data.reconstruction import Reconstruction
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
+from pinn.networks.trained import Model
 from pinn.ops import likelihood
+from pinn.plots.refinement import picture
 from pinn.progress import Progress, StopRequested
+from pinn.quality.halves import correlate, interleaved
 from pinn.refinement import checkpoint
 from pinn.refinement.engine import Engine
 from pinn.refinement.frames import Frames
 from pinn.refinement.loop import OVER, STOPPED, Clock, Loop, OutOfTime
-from pinn.refinement.picture import picture
 from pinn.refinement.polish import Polish
 from pinn.refinement.result import FLOOR, assemble
 from pinn.refinement.start import begin
 from pinn.refinement.state import State
-from pinn.results import Reconstruction
-from pinn.trained import Model
-from pinn.trust.halves import correlate, interleaved
 
 _SCALE_FRAMES = 512  # whose amplitudes set the scale of the start
 

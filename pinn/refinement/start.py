@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from pinn.config.refine import RefineConfig
+from pinn.data.reconstruction import Reconstruction
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
 from pinn.refinement.state import State
-from pinn.results import Reconstruction
 
 WEAK = 0.05  # power of a probe mode that is added, relative to the one before
 FAINT_BACKGROUND = 1e-3  # of the mean intensity of a pixel, where a background begins

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from pinn import selection
+from pinn.backend import selection
 from pinn.config import ModelConfig, ReconstructConfig, TrainConfig
 from pinn.errors import BackendError, ConfigError, ScanError, WorkerError
 from pinn.io.archive import ARCHIVE_NAME
@@ -24,8 +24,8 @@ from pinn.remote.trained import Trained
 from pinn.remote.transfer import ScanLike
 
 if TYPE_CHECKING:
-    from pinn.results import Reconstruction
-    from pinn.trained import Model
+    from pinn.data.reconstruction import Reconstruction
+    from pinn.networks.trained import Model
 
     Source: TypeAlias = Model | Trained | str | Path
 
@@ -301,7 +301,7 @@ def _known(model: Source, place: Path) -> dict[str, Any]:
         return {"model": model.path, "unnamed": False, "sha256": None}
     if isinstance(model, str | Path):
         return {"model": model, "unnamed": False, "sha256": None}
-    trained = sys.modules.get("pinn.trained")  # not imported: that would load a backend
+    trained = sys.modules.get("pinn.networks.trained")  # not imported: that would load a backend
     if trained is None or not isinstance(model, trained.Model):
         raise ConfigError(
             f"a trained model is a {type(model).__name__}, but an archive's path, what "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pinn import selection
+from pinn.backend import selection
 from pinn.config import ModelConfig, ReconstructConfig, TrainConfig
 from pinn.remote.client import Worker
 from pinn.remote.process import Report
@@ -16,8 +16,8 @@ from pinn.remote.trained import Trained
 from pinn.remote.transfer import ScanLike
 
 if TYPE_CHECKING:
+    from pinn.data.reconstruction import Reconstruction
     from pinn.remote.client import Source
-    from pinn.results import Reconstruction
 
 
 def needs_worker(backend: str) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pinn import backend
 from pinn.errors import ScanError
-from pinn.model import PtychoModel
+from pinn.networks.model import PtychoModel
 from pinn.remote.tasks import model_at
 
 _compiled: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()

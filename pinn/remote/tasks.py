@@ -33,7 +33,7 @@ def model_at(path: str | Path) -> Any:
         ArchiveError: it cannot be read.
     """
     from pinn.io.archive import archive_path
-    from pinn.trained import load_model
+    from pinn.networks.trained import load_model
 
     file = archive_path(path)
     try:
@@ -61,7 +61,7 @@ def _scans(described: list[dict[str, Any]]) -> Iterator[list[Scan]]:
 
 
 def _train(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
-    from pinn.trained import load_model
+    from pinn.networks.trained import load_model
     from pinn.training import train
 
     model: Any = None
@@ -88,7 +88,7 @@ def _train(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
 
 
 def _reconstruct(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
-    from pinn.inference import reconstruct
+    from pinn.reconstruction.inference import reconstruct
 
     model = model_at(arguments["model"])
     named = model.archive_sha256

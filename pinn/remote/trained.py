@@ -16,8 +16,8 @@ from pinn.io.archive import archive_digest, archive_path, read_archive
 from pinn.io.atomic import atomic_path
 
 if TYPE_CHECKING:
-    from pinn.results import Reconstruction
-    from pinn.trained import Model
+    from pinn.data.reconstruction import Reconstruction
+    from pinn.networks.trained import Model
 
 
 class Trained:

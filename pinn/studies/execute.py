@@ -17,12 +17,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pinn.backend.machine import hardware, peak_memory_mb, versions
 from pinn.config import ReconstructConfig, ScanConfig, TrainConfig
 from pinn.errors import ArchiveError, OutputError, PinnError
 from pinn.io.archive import read_archive, write_archive
 from pinn.io.atomic import atomic_write_json, atomic_write_text
 from pinn.io.load import load
-from pinn.machine import hardware, peak_memory_mb, versions
 from pinn.progress import Progress, StopRequested
 from pinn.studies.records import (
     BROKEN,
@@ -190,7 +190,7 @@ def _tested(
     pictures: bool,
 ) -> dict[str, Any]:
     import pinn
-    from pinn.metrics import evaluate
+    from pinn.quality import evaluate
 
     scan = load(test["path"], ScanConfig(**test["scan"]))
     clock = time.process_time()
@@ -201,7 +201,7 @@ def _tested(
         recon.save(folder / "tests" / f"{id}.h5")
     found = evaluate(recon, scan.truth, truth_origin_px=scan.truth_origin_px, **test["evaluate"])
     if pictures:
-        from pinn.comparison_pictures import write_comparison
+        from pinn.plots.comparison import write_comparison
 
         write_comparison(folder / "tests" / f"{id}.png", found)
     return {

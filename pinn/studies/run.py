@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pinn import selection
+from pinn.backend import selection
 from pinn.errors import ConfigError
 from pinn.io.atomic import atomic_write_text, check_writable
 from pinn.progress import Progress
@@ -140,7 +140,7 @@ class Study:
         atomic_write_text(self.folder / "table.csv", content)
         atomic_write_text(self.folder / "cells.csv", table.raw_csv(found.rows))
         if figures:
-            from pinn.studies.figures import write_figures
+            from pinn.plots.study import write_figures
 
             write_figures(self.folder, self.plan, found.groups)
         return found

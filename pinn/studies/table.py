@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pinn.io.text import csv_text
-from pinn.metrics.evaluate import BORDER
+from pinn.quality.evaluate import BORDER
 from pinn.studies.cells import value_text
 from pinn.studies.measures import MEASURES
 from pinn.studies.plan import Plan

@@ -19,7 +19,7 @@ from pinn.errors import ArchiveError
 from pinn.io.archive import ARCHIVE_NAME, read_archive
 from pinn.io.atomic import atomic_path, remove_leftovers
 from pinn.io.text import csv_text, parse_csv
-from pinn.trained import Model, load_model
+from pinn.networks.trained import Model, load_model
 from pinn.training.monitor import best_epochs, judged
 from pinn.training.resume import LAST
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from pinn import backend
 from pinn.data.feed import Batches
-from pinn.model import PtychoModel
+from pinn.networks.model import PtychoModel
 from pinn.ops.likelihood import brightness
 
 FLAT = 0.1  # predicted spread over the least that the frames demand

@@ -19,7 +19,7 @@ from pinn.io.archive import (
     read_archive,
     write_archive,
 )
-from pinn.trained import Model
+from pinn.networks.trained import Model
 from pinn.training.checkpoints import Checkpoints
 from pinn.training.journal import Journal
 from pinn.training.loggers import TENSORBOARD, make_logger

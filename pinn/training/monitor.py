@@ -10,7 +10,7 @@ from typing import Any
 
 from pinn.config import TrainConfig
 from pinn.errors import ConfigError
-from pinn.optimisation.plateau import improvements
+from pinn.training.optimisation.plateau import improvements
 
 History = Sequence[Mapping[str, Any]]
 

@@ -16,7 +16,6 @@ from pinn.data.labels import Labels
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
 from pinn.ops.patches import canvas_size
-from pinn.staging import physics_weight
 from pinn.training.groups import (
     groups_of,
     labels_of,
@@ -25,6 +24,7 @@ from pinn.training.groups import (
     split,
     validation_groups_of,
 )
+from pinn.training.staging import physics_weight
 
 
 @dataclass(frozen=True)

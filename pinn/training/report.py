@@ -13,7 +13,7 @@ from pinn.config import ModelConfig, TrainConfig
 from pinn.data.feed import Batches
 from pinn.data.scan import Scan
 from pinn.io.atomic import atomic_write_json
-from pinn.trained import Model
+from pinn.networks.trained import Model
 from pinn.training.resume import CONFIG, read_config
 
 _PREVIEW_FRAMES = 400
@@ -55,7 +55,7 @@ def write_training_pictures(folder: Path, model: Model, feed: Batches) -> None:
     """`loss.png` and `samples.png` (frames and predicted patches of the first batch)."""
     from keras import ops
 
-    from pinn.pictures import write_loss, write_samples
+    from pinn.plots.pictures import write_loss, write_samples
 
     if model.history:
         write_loss(folder / "loss.png", model.history)
@@ -77,8 +77,15 @@ def write_preview(path: Path, model: Model, scan: Scan, epoch: int) -> None:
             cost is bounded.
         epoch: for the heading.
     """
-    from pinn.inference import reconstruct
-    from pinn.panels import AMPLITUDE_MAP, draw_image, new_figure, phase_colours, robust_range, save
+    from pinn.plots.panels import (
+        AMPLITUDE_MAP,
+        draw_image,
+        new_figure,
+        phase_colours,
+        robust_range,
+        save,
+    )
+    from pinn.reconstruction.inference import reconstruct
 
     rows = _middle(scan.positions_px, max(_PREVIEW_FRAMES, model.config.gridsize**2))
     # not scaled to the frames: the picture shows what the network says

@@ -14,7 +14,7 @@ from pinn.data.fingerprint import difference
 from pinn.data.scan import Scan
 from pinn.errors import ArchiveError, ConfigError
 from pinn.io.archive import ARCHIVE_NAME, read_archive
-from pinn.trained import Model, load_model
+from pinn.networks.trained import Model, load_model
 
 CONFIG = "config.json"
 LAST = "last.h5.zip"  # beside wts.h5.zip where that holds the weights of the best epoch

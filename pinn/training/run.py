@@ -15,7 +15,7 @@ from pinn.config import ModelConfig, TrainConfig
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
 from pinn.io.atomic import check_writable
-from pinn.trained import Model
+from pinn.networks.trained import Model
 from pinn.training.plan import plan_run
 from pinn.training.resume import archive_to_resume, begun, check_resumed
 from pinn.training.session import Session

@@ -13,9 +13,15 @@ import keras
 from pinn import backend
 from pinn.data.fingerprint import digest
 from pinn.data.statistics import training_statistics
-from pinn.model import PtychoModel
-from pinn.objective import Objective
-from pinn.optimisation import (
+from pinn.networks.model import PtychoModel
+from pinn.networks.objective import Objective
+from pinn.networks.trained import Model
+from pinn.training.collapse import Sentinel
+from pinn.training.feed import Feed
+from pinn.training.journal import Journal
+from pinn.training.keeper import Keeper
+from pinn.training.monitor import early_stop, judged, metric_of
+from pinn.training.optimisation import (
     AveragedWeights,
     arrays_of,
     assign,
@@ -26,13 +32,7 @@ from pinn.optimisation import (
     set_plateau_factor,
     swap,
 )
-from pinn.optimisation.schedules import Rate, changes_per_epoch
-from pinn.trained import Model
-from pinn.training.collapse import Sentinel
-from pinn.training.feed import Feed
-from pinn.training.journal import Journal
-from pinn.training.keeper import Keeper
-from pinn.training.monitor import early_stop, judged, metric_of
+from pinn.training.optimisation.schedules import Rate, changes_per_epoch
 from pinn.training.plan import Plan
 from pinn.training.resume import Unfinished
 from pinn.training.start import calibrate_start, needs_contrast, set_start

@@ -9,17 +9,18 @@ import keras
 import numpy as np
 from keras import ops
 
-from pinn import backend, varpro
+from pinn import backend
 from pinn.config import TrainConfig
 from pinn.data.feed import Batches
 from pinn.data.fingerprint import digest, matched, same
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
-from pinn.initialise import initialise
-from pinn.model import PtychoModel
+from pinn.networks.initialise import initialise
+from pinn.networks.model import PtychoModel
+from pinn.networks.trained import Model
 from pinn.ops import diffraction, illumination, pairs
 from pinn.ops.contrast import levelled
-from pinn.trained import Model
+from pinn.reconstruction import contrast_fit
 from pinn.training.groups import seed_of
 from pinn.training.plan import Plan
 
@@ -167,7 +168,7 @@ def calibrate_start(
 ) -> None:
     """Set count scale and contrast of every scan to what its frames say of the network as it is.
 
-    One pass over a sample of each scan's groups, then a fit in closed form (`pinn.varpro`). Where
+    One pass over a sample of each scan's groups, then a fit in closed form (`contrast_fit`). Where
     no plausible contrast explains the frames better, as for a network that has learned nothing
     and predicts the mean, the contrast stays and the scale is the best one with it.
 
@@ -190,7 +191,7 @@ def calibrate_start(
     scales = ops.convert_to_numpy(network.scale.log_scale).copy()
     factors = ops.convert_to_numpy(network.contrast).copy()
     for scan, name in enumerate(names):
-        found = varpro.fit(sums.gram[scan], sums.right[scan], sums.energy[scan])
+        found = contrast_fit.fit(sums.gram[scan], sums.right[scan], sums.energy[scan])
         if found is None:  # nothing of it is looked at
             continue
         if found.plausible:
@@ -199,14 +200,14 @@ def calibrate_start(
             _log.info("%s: start calibrated, contrast %.3g %.3g", name, *factors[scan])
         else:
             kept = float(factors[scan, 0]), float(factors[scan, 1])
-            base = varpro.best_scale(sums.gram[scan], sums.right[scan], kept)
+            base = contrast_fit.best_scale(sums.gram[scan], sums.right[scan], kept)
         scales[scan] = 2.0 * np.log(base) - 2.0 * np.log(sums.factor[scan])
     network.scale.log_scale.assign(scales)
     network.contrast.assign(factors)
 
 
 class _Features(keras.Model):
-    """A batch to the six features of `pinn.varpro`, `(B, 6, C, N, N)`, in the gauge."""
+    """A batch to the six features of `contrast_fit`, `(B, 6, C, N, N)`, in the gauge."""
 
     def __init__(self, model: PtychoModel) -> None:
         super().__init__(name="start")

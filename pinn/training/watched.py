@@ -17,7 +17,7 @@ from keras import ops
 
 from pinn import backend
 from pinn.data.feed import Batches
-from pinn.model import PtychoModel
+from pinn.networks.model import PtychoModel
 
 
 class _Light(keras.Model):

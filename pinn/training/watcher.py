@@ -12,18 +12,18 @@ import keras
 from pinn.config import TrainConfig
 from pinn.data.feed import Batches
 from pinn.errors import DivergedError
-from pinn.model import PtychoModel
-from pinn.optimisation import arrays_of, averaged
+from pinn.networks.model import PtychoModel
+from pinn.networks.trained import Model
 from pinn.progress import Progress, StopRequested
-from pinn.staging import columns_of_epoch
-from pinn.trained import Model
 from pinn.training.collapse import Sentinel
 from pinn.training.feed import Feed
 from pinn.training.journal import Journal
 from pinn.training.keeper import Keeper
 from pinn.training.monitor import early_stop
+from pinn.training.optimisation import arrays_of, averaged
 from pinn.training.pace import Pace
 from pinn.training.resume import Unfinished, metric_sums, set_metric_sums
+from pinn.training.staging import columns_of_epoch
 
 Report = Callable[[Progress], None]
 Watch = Callable[[Model], None]

@@ -8,8 +8,8 @@ from pinn.check.places import area_overlap, layout, position_findings, stray_pos
 from pinn.config import ScanConfig
 from pinn.data.geometry import object_pixel_m, photon_wavelength_m
 from pinn.data.scan import Scan
+from pinn.io.formats.npz import write_npz
 from pinn.io.load import load
-from pinn.io.npz import write_npz
 
 N = 32
 RNG = np.random.default_rng(8)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pinn import cli
+from pinn.io.formats.npz import write_npz
 from pinn.io.load import load
-from pinn.io.npz import write_npz
 
 M, N = 12, 16
 RNG = np.random.default_rng(0)

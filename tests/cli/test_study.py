@@ -13,13 +13,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tiny  # noqa: F401  (registers the network `test-tiny`)
 
 import pinn
 from pinn import cli
 from pinn.io.archive import read_archive
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
-import tiny  # noqa: F401  (registers the network `test-tiny`)
 
 TINY = {
     "name": "tiny",

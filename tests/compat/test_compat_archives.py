@@ -1,6 +1,5 @@
 """Archives of the original through the calls of its callers; labels of ptychodus's files."""
 
-import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -16,7 +15,6 @@ from ptycho.raw_data import RawData
 from ptycho.workflows.components import load_inference_bundle
 
 HERE = Path(__file__).parent
-sys.path.append(str(HERE.parent / "io"))
 
 from old_archives import (  # noqa: E402
     Shape,

@@ -1,7 +1,6 @@
 """Files as the frameworks themselves write them: what is read without them is what they hold."""
 
 import pickle
-import sys
 from collections import OrderedDict
 from pathlib import Path
 
@@ -16,10 +15,9 @@ from pinn.io.old_archive.members import ZipMembers
 from pinn.io.old_archive.torch_file import read_torch
 from pinn.io.unpickle import plain_data
 from pinn.io.unpickle_names import Vocabulary
-from pinn.trained import load_model
+from pinn.networks.trained import load_model
 
 HERE = Path(__file__).parent
-sys.path.append(str(HERE.parent / "io"))
 
 from old_archives import pickled, small_probe, zip_bytes  # noqa: E402
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-MODEL = Path(__file__).parent.parent / "model"
-sys.path.append(str(MODEL))
+HELPERS = Path(__file__).parent.parent / "helpers"
 
 import remote_parts  # noqa: E402
 from test_parity import BACKENDS  # noqa: E402
@@ -27,9 +26,9 @@ def results(tmp_path_factory):
         environment = {
             **os.environ,
             "KERAS_BACKEND": backend,
-            "PYTHONPATH": os.pathsep.join([str(MODEL), *sys.path]),
+            "PYTHONPATH": os.pathsep.join([*sys.path]),
         }
-        command = [sys.executable, MODEL / "remote_parts.py", folder]
+        command = [sys.executable, HELPERS / "remote_parts.py", folder]
         subprocess.run(command, env=environment, check=True)
         trained = pinn.remote.train(scan, backend=backend, imports="tiny", **remote_parts.OPTIONS)
         recon = trained.reconstruct(scan, imports=["tiny"])

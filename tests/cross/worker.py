@@ -14,7 +14,7 @@ N = 64
 
 def _model(folder: Path):
     from pinn.config import ModelConfig
-    from pinn.model import PtychoModel
+    from pinn.networks.model import PtychoModel
 
     model = PtychoModel(ModelConfig(N=N, gridsize=2, n_filters_scale=1), canvas=N + 12)
     with np.load(folder / "start.npz") as start:
@@ -25,8 +25,8 @@ def _model(folder: Path):
 def start(folder: Path) -> None:
     """Write initial weights and batches, once, for every backend."""
     from pinn.config import ModelConfig
-    from pinn.initialise import initialise
-    from pinn.model import PtychoModel
+    from pinn.networks.initialise import initialise
+    from pinn.networks.model import PtychoModel
 
     model = PtychoModel(ModelConfig(N=N, gridsize=2, n_filters_scale=1), canvas=N + 12)
     rng = np.random.default_rng(5)
@@ -72,7 +72,7 @@ def _steps(folder: Path, kind: str, count: str) -> None:
     import keras
 
     from pinn.config import TrainConfig
-    from pinn.optimisation import equip
+    from pinn.training.optimisation import equip
 
     model = _model(folder)
     if kind == "sgd":

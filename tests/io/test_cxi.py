@@ -8,7 +8,7 @@ import pytest
 from scan_files import DETECTOR, DISTANCE, ENERGY, PIXEL, M, N, counts, far_field, refusal, scene
 
 from pinn.config import ScanConfig
-from pinn.io.cxi import is_cxi, read_cxi
+from pinn.io.formats.cxi import is_cxi, read_cxi
 
 AUTO = ScanConfig()
 GOLDEN = Path(__file__).parents[1] / "goldens" / "ptychodus_1_7"

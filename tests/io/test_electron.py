@@ -11,7 +11,7 @@ import pytest
 from pinn.config import ScanConfig
 from pinn.data.geometry import electron_wavelength_m
 from pinn.errors import ScanError
-from pinn.io.electron import LazyFrames, is_electron, read_electron
+from pinn.io.formats.electron import LazyFrames, is_electron, read_electron
 
 NY, NX, H, W = 3, 5, 16, 18
 M = NY * NX
@@ -320,7 +320,7 @@ def test_without_the_library_the_sentence_says_what_to_install(tmp_path):
         "import sys; sys.modules['rsciio'] = None\n"
         "from pathlib import Path\n"
         "from pinn.config import ScanConfig\n"
-        "from pinn.io.electron import read_electron\n"
+        "from pinn.io.formats.electron import read_electron\n"
         f"read_electron(Path({str(path)!r}), ScanConfig())"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

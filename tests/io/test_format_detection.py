@@ -32,12 +32,12 @@ from pinn.config import ScanConfig
 from pinn.data.geometry import photon_wavelength_m
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
-from pinn.io.cxi_writer import write_cxi
-from pinn.io.formats import FORMATS, HEAD_BYTES, recognise
+from pinn.io.formats.cxi_writer import write_cxi
+from pinn.io.formats.npz_writer import write_scan_npz
+from pinn.io.formats.ptychodus_writer import write_ptychodus
+from pinn.io.formats.ptychovit_writer import write_ptychovit_pair
+from pinn.io.formats.registry import FORMATS, HEAD_BYTES, recognise
 from pinn.io.load import load
-from pinn.io.npz_writer import write_scan_npz
-from pinn.io.ptychodus_writer import write_ptychodus
-from pinn.io.ptychovit_writer import write_ptychovit_pair
 
 GOLDEN = Path(__file__).parents[1] / "goldens" / "ptychodus_1_7"
 # These take what no other has taken, so they claim files of others and are asked last.

@@ -15,7 +15,7 @@ from pinn.data import geometry, resample
 from pinn.data.masks import mask_rows
 from pinn.data.prepare import Bin, Crop, Flip, orient
 from pinn.errors import ConfigError, ScanError
-from pinn.io.formats import FORMATS
+from pinn.io.formats.registry import FORMATS
 from pinn.io.load import load
 
 BASE = contract()

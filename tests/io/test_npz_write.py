@@ -8,8 +8,8 @@ from npz_files import M, N, contract
 
 from pinn.data.frames import ArrayFrames
 from pinn.errors import OutputError, ScanError
+from pinn.io.formats.npz import NpzScanWriter, scan_arrays, write_npz
 from pinn.io.load import load
-from pinn.io.npz import NpzScanWriter, scan_arrays, write_npz
 
 BASE = contract()
 COUNTS = np.rint(BASE["diff3d"].astype(np.float64) ** 2).astype(np.uint16)

@@ -6,8 +6,8 @@ import pytest
 from scan_files import DETECTOR, DISTANCE, ENERGY, PIXEL, M, N, counts, refusal, scene
 
 from pinn.config import ScanConfig
-from pinn.io.cxi import is_cxi
-from pinn.io.nxcxi import is_nxcxi, read_nxcxi
+from pinn.io.formats.cxi import is_cxi
+from pinn.io.formats.nxcxi import is_nxcxi, read_nxcxi
 
 AUTO = ScanConfig()
 MOTORS = "sample_1/transformations/"

@@ -10,7 +10,7 @@ from foreign_files import BAD, COUNTS, PLACES, PROBE, H, M, W, frames_of, write_
 
 from pinn.config import ScanConfig
 from pinn.errors import ScanError
-from pinn.io.plain_hdf5 import is_plain_hdf5, read_plain_hdf5
+from pinn.io.formats.plain_hdf5 import is_plain_hdf5, read_plain_hdf5
 
 PARTS = {
     "entry/data": COUNTS,

@@ -12,7 +12,7 @@ import pytest
 from scan_files import far_field, refusal
 
 from pinn.config import ScanConfig
-from pinn.io.ptychodus_scan import (
+from pinn.io.formats.ptychodus_scan import (
     is_ptychodus_patterns,
     is_ptychodus_product,
     is_ptychodus_training,

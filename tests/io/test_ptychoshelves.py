@@ -25,7 +25,7 @@ from foreign_files import (
 from pinn.config import ScanConfig
 from pinn.data.geometry import photon_energy_ev
 from pinn.errors import ScanError
-from pinn.io.ptychoshelves import is_ptychoshelves, read_ptychoshelves
+from pinn.io.formats.ptychoshelves import is_ptychoshelves, read_ptychoshelves
 from pinn.io.stacks import StoredFrames
 
 BOTH = pytest.mark.parametrize("version", [5, 7.3])

@@ -23,8 +23,8 @@ from pinn.config import ScanConfig
 from pinn.data.geometry import electron_energy_ev, photon_energy_ev
 from pinn.data.scan import Scan
 from pinn.errors import OutputError, ScanError
-from pinn.io.ptychovit import is_ptychovit, read_ptychovit
-from pinn.io.ptychovit_writer import pair_paths, write_ptychovit_pair
+from pinn.io.formats.ptychovit import is_ptychovit, read_ptychovit
+from pinn.io.formats.ptychovit_writer import pair_paths, write_ptychovit_pair
 
 
 def read(path, **options):

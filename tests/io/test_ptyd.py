@@ -7,7 +7,7 @@ from foreign_files import BAD, COUNTS, PLACES_M, H, M, W, frames_of, write_ptyd
 
 from pinn.config import ScanConfig
 from pinn.errors import ScanError
-from pinn.io.ptyd import is_ptyd, read_ptyd
+from pinn.io.formats.ptyd import is_ptyd, read_ptyd
 
 
 def read(path, **options):

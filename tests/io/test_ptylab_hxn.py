@@ -19,8 +19,8 @@ from foreign_files import (
 from pinn.config import ScanConfig
 from pinn.data.geometry import photon_energy_ev
 from pinn.errors import ScanError
-from pinn.io.hxn import is_hxn, read_hxn
-from pinn.io.ptylab import is_ptylab, read_ptylab
+from pinn.io.formats.hxn import is_hxn, read_hxn
+from pinn.io.formats.ptylab import is_ptylab, read_ptylab
 
 
 def lr(image):

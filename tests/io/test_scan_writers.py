@@ -13,10 +13,10 @@ from pinn.data.geometry import electron_wavelength_m
 from pinn.data.masks import mask_rows
 from pinn.data.scan import Scan
 from pinn.errors import OutputError
-from pinn.io.cxi_writer import write_cxi
+from pinn.io.formats.cxi_writer import write_cxi
+from pinn.io.formats.ptychodus_writer import diffraction_path, write_ptychodus
+from pinn.io.formats.ptychovit_writer import write_ptychovit_pair
 from pinn.io.load import load
-from pinn.io.ptychodus_writer import diffraction_path, write_ptychodus
-from pinn.io.ptychovit_writer import write_ptychovit_pair
 from pinn.io.scan_group import complete_geometry
 from pinn.progress import StopRequested
 

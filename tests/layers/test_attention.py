@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from pinn import backend
-from pinn.initialise import initialise
 from pinn.layers.attention import ChannelGate, EfficientChannelGate, SpatialGate, attend
+from pinn.networks.initialise import initialise
 
 SHAPE = (7, 9, 32)
 

@@ -9,7 +9,7 @@ import sys
 import h5py
 import numpy as np
 
-from pinn.metrics import evaluate
+from pinn.quality import evaluate
 
 
 def drive(script, step, *paths, backend=None, **options):
@@ -27,7 +27,7 @@ def drive(script, step, *paths, backend=None, **options):
 def correlation(recon, truth, moved_px=None):
     """Of complex images on the area of the scan, `|<a, b>| / (|a| |b|)`; 0 for a flat one.
 
-    Both are placed by their origins and aligned as `pinn.metrics.evaluate` does it (sub-pixel
+    Both are placed by their origins and aligned as `pinn.quality.evaluate` does it (sub-pixel
     shift, one complex factor, phase ramp), then the mean of each is taken off. With `moved_px`
     they are not aligned, but the first is moved by that.
     """

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "model"))  # where the network `test-tiny` is
 sys.path.insert(0, str(HERE))
 
 

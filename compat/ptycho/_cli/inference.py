@@ -86,7 +86,7 @@ def reconstruct(config: InferenceConfig, execution: Any, other: argparse.Namespa
     """The same for options that were read."""
     from pinn.io.atomic import check_writable
     from pinn.io.legacy import to_pinn
-    from pinn.pictures import write_amplitude, write_phase
+    from pinn.plots.pictures import write_amplitude, write_phase
     from ptycho._bundle import load_inference_bundle
     from ptycho._choose import backend_of, say
     from ptycho.workflows.components import load_data

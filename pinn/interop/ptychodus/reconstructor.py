@@ -19,12 +19,12 @@ from ptychodus.api.reconstruct import (
     TrainOutput,
 )
 
+from pinn.data.reconstruction import Reconstruction
 from pinn.errors import ConfigError
 from pinn.interop.ptychodus import exchange
 from pinn.interop.ptychodus.settings import PinnSettings
 from pinn.interop.stream import Stream
 from pinn.progress import Progress
-from pinn.results import Reconstruction
 
 logger = logging.getLogger("pinn")
 

@@ -1,0 +1,36 @@
+"""Backends: which framework computes, on which device, and what it is asked for.
+
+`selection` decides before Keras is imported, `machine` says what computes, and `framework` is the
+only module that imports one.
+"""
+
+from __future__ import annotations
+
+from pinn.backend.framework import (
+    compile_function,
+    compile_inference,
+    deterministic,
+    full_precision,
+    ordered_updates,
+    select_device,
+    synchronise,
+)
+from pinn.backend.machine import hardware, peak_memory_mb, versions
+from pinn.backend.selection import BACKENDS, DEVICES, Selection, select
+
+__all__ = [
+    "BACKENDS",
+    "DEVICES",
+    "Selection",
+    "compile_function",
+    "compile_inference",
+    "deterministic",
+    "full_precision",
+    "hardware",
+    "ordered_updates",
+    "peak_memory_mb",
+    "select",
+    "select_device",
+    "synchronise",
+    "versions",
+]

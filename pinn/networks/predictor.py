@@ -1,0 +1,104 @@
+"""The compiled part of inference: frames of a group to weighted, shifted patches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from keras import ops
+
+from pinn import backend
+from pinn.config import ReconstructConfig
+from pinn.layers.probe import illumination_weight
+from pinn.networks.model import PtychoModel
+from pinn.ops import pairs, translate
+from pinn.ops.contrast import scale_deviation
+
+Predictor = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+class _Placement(keras.Model):
+    """Frames `(B, N, N, C)` and places `(B, K, 3)` to `(B, K, N+1, N+1, 3)`.
+
+    A place is the fraction (y, x) of the position and 1, or 0 for a frame without light, whose
+    patch is made from nothing.
+
+    The last axis is (w Re, w Im, w), moved by the fractional part of the position, so that the
+    host only adds slices.
+    """
+
+    def __init__(
+        self,
+        model: PtychoModel,
+        weight: np.ndarray,
+        light: np.ndarray,
+        contrast: np.ndarray | None,
+    ) -> None:
+        super().__init__(name="placement")
+        self.model = model
+        self.weight, self.light = weight.astype("float32"), light.astype("float32")
+        self.contrast = None if contrast is None else contrast.astype("float32")
+        self.built = True
+
+    def call(self, inputs):
+        patches = pairs.unstack(self.model.object_patches(inputs["frames"]))
+        if self.contrast is not None:
+            light = ops.convert_to_tensor(self.light)
+            factors = ops.convert_to_tensor(self.contrast)[None]
+            patches = scale_deviation(patches, light, factors)
+        re, im = patches
+        fractions = inputs["places"]
+        weight = ops.convert_to_tensor(self.weight) * fractions[..., 2][..., None, None]
+        parts = ops.stack([re * weight, im * weight, re * 0.0 + weight], axis=2)
+        side = self.model.settings.N
+        # T[i, j] = relu(1 - |i - j - f|): the half-pixel undoes the centring of an odd difference
+        rows = translate.interpolation_matrix(fractions[..., 0] - 0.5, side, side + 1)[:, :, None]
+        columns = translate.interpolation_matrix(fractions[..., 1] - 0.5, side, side + 1)
+        columns = ops.swapaxes(columns, -1, -2)[:, :, None]
+        moved = ops.matmul(ops.matmul(rows, parts), columns)
+        return ops.transpose(moved, (0, 1, 3, 4, 2))
+
+
+def patch_weight(probe: np.ndarray, config: ReconstructConfig) -> np.ndarray:
+    """Weight `(N, N)` of a patch on the canvas, maximum about 1.
+
+    Args:
+        probe: `(P, N, N)` complex.
+        config: `weighting` and `crop`.
+    """
+    side = probe.shape[-1]
+    if config.weighting == "uniform":
+        return np.ones((side, side))
+    if config.weighting == "crop":
+        crop = min(config.crop or side // 2, side)
+        first = side // 2 - crop // 2
+        weight = np.zeros((side, side))
+        weight[first : first + crop, first : first + crop] = 1.0
+        return weight
+    intensity = np.sum(np.abs(probe) ** 2, axis=0)
+    return intensity / intensity.max()
+
+
+def compile_predictor(
+    model: PtychoModel,
+    probe: np.ndarray,
+    config: ReconstructConfig,
+    contrast: np.ndarray | None = None,
+) -> Predictor:
+    """Compiled `(frames (B, N, N, C), places (B, K, 3)) -> (B, K, N+1, N+1, 3)` on NumPy.
+
+    Args:
+        probe: `(P, N, N)` complex, weights the patches as `config` says.
+        contrast: `(2,)` factors of the deviations of a group's patches from their illuminated
+            mean, as in training (`pinn.ops.contrast`); None leaves them.
+    """
+    pair = probe.real.astype("float32"), probe.imag.astype("float32")
+    light = ops.convert_to_numpy(illumination_weight(pair))
+    placement = _Placement(model, patch_weight(probe, config), light, contrast)
+    compiled = backend.compile_inference(placement)
+
+    def predict(frames: np.ndarray, places: np.ndarray) -> np.ndarray:
+        return compiled({"frames": frames, "places": places})
+
+    return predict

@@ -1,0 +1,122 @@
+"""A network's picture to begin a refinement with: rough, whole and cheap."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pinn import backend
+from pinn.config import ReconstructConfig
+from pinn.data.cover import covering
+from pinn.data.grouping import groups_for_inference
+from pinn.data.masks import encode
+from pinn.data.reconstruction import Reconstruction
+from pinn.data.scan import Scan
+from pinn.errors import ScanError
+from pinn.networks.trained import Model
+from pinn.progress import Progress, StopRequested
+from pinn.reconstruction.illumination import light_of
+from pinn.reconstruction.inference import GroupStitcher
+from pinn.refinement.loop import OVER, STOPPED, Clock, OutOfTime
+from pinn.refinement.start import refuse_too_wide
+
+LIT = 0.05  # of its brightest pixel's light: what a frame covers
+_PHASE_TOLERANCE = 1e-3  # the first epoch changes more
+
+
+def picture(
+    scan: Scan,
+    model: Model,
+    rows: np.ndarray,
+    cover: int,
+    clock: Clock,
+    progress: Callable[[Progress], None] | None = None,
+) -> tuple[Reconstruction, str | None]:
+    """What a network makes of as few frames as cover the scan.
+
+    Contrast is not calibrated and nothing is judged: the first epoch of a refinement mends more
+    than that.
+
+    Args:
+        scan: the measurement.
+        model: a trained model of the same frame size.
+        rows: `(M,)` frames that may be looked at, all with light.
+        cover: frames over each lit pixel, at least; all there are where that is fewer.
+        clock: of the refinement.
+        progress: called after every batch; `StopRequested` from it ends the work.
+
+    Returns:
+        The picture, with a probe where the scan has none or the model was trained on this scan, and
+        why it was cut short, or None.
+
+    Raises:
+        ScanError: frames of another size than the model's, or too few for a group.
+    """
+    began, positions = time.perf_counter(), scan.positions_px
+    config = ReconstructConfig()
+    factor = scan.statistics().exposure_factor
+    light = light_of(scan, model, factor)
+    stitcher = GroupStitcher(model, light.probe, config, contrast=light.contrast)
+    if stitcher.frame_by_frame:
+        groups = rows[:, None]
+    else:
+        index = None if scan.scan_index is None else scan.scan_index[rows]
+        found = groups_for_inference(positions[rows], model.config.gridsize, index)
+        groups = rows[found.indices]
+    places = positions[groups]
+    if not model.config.object_big:  # one patch for the group
+        places = places.mean(1, keepdims=True)
+    intensity = np.sum(np.abs(light.probe) ** 2, axis=0)
+    refuse_too_wide(scan, *(np.ceil(np.ptp(positions[rows], axis=0)).astype(int) + scan.N).tolist())
+    chosen = groups[covering(places, intensity >= LIT * intensity.max(), cover)]
+    stitcher.canvas.reserve(positions[chosen])
+    ended = None
+
+    def read(numbers: np.ndarray) -> np.ndarray:
+        return encode(*scan.read(numbers), factor)
+
+    def locate(numbers: np.ndarray) -> np.ndarray:
+        return positions[numbers]
+
+    try:
+        for done in stitcher.run(chosen, locate, read, stitcher.canvas):
+            if progress is not None:
+                rate = done / max(time.perf_counter() - began, 1e-9)
+                progress(Progress("start", done, len(chosen), rate))
+            clock.check()
+    except StopRequested:
+        ended = STOPPED
+    except OutOfTime:
+        ended = OVER
+    obj, coverage, origin = stitcher.canvas.result(synchronise=True, tolerance=_PHASE_TOLERANCE)
+    if not np.isfinite(obj).all():
+        raise ScanError(
+            f"the network's picture of {scan.name} has values that are not finite; the model or "
+            "the frames are damaged"
+        )
+    frames = np.unique(chosen)
+    own = scan.probe is not None and not light.trained
+    facts: dict[str, Any] = {
+        "groups": len(chosen),
+        "frames": len(frames),
+        "of_frames": len(rows),
+        "seconds": time.perf_counter() - began,
+    }
+    recon = Reconstruction(
+        object=obj,
+        origin_px=origin,
+        coverage=coverage,
+        valid_mask=coverage > 0,
+        probe=None if own else light.probe_counts,
+        positions_px=positions[frames],
+        frame_indices=frames,
+        statistics={"network_start": facts},
+        config={"model": model.config.to_dict()},
+        versions=backend.versions(),
+        archive_sha256=model.archive_sha256,
+        scan_name=scan.name,
+    )
+    return recon, ended

@@ -1,0 +1,1 @@
+"""From scan and network to picture: inference, canvas, phases, contrast, streaming."""

@@ -1,0 +1,161 @@
+"""What can be said of a reconstruction by a network: likelihood, consistency, likeness, verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt
+
+from pinn.data.reconstruction import Reconstruction
+from pinn.quality.halves import correlate
+from pinn.quality.likelihood import ReadFrames, frame_deviance, frame_rates
+from pinn.quality.likeness import UNLIKE, Comparison
+from pinn.quality.noise import expected_deviance, outliers
+from pinn.quality.verdict import facts_of, verdict
+from pinn.reconstruction.canvas import Canvas
+
+_SAMPLE_PIXELS = 1 << 19
+_NAMED = 10
+
+
+def with_likelihood(
+    recon: Reconstruction, read: ReadFrames, scale: float, batch_size: int
+) -> Reconstruction:
+    """Add the likelihood of every frame under the final object.
+
+    Brought to the mean light of the frames by one factor for all of them, the median of measured
+    over predicted counts in a sample: the network does not know the absolute brightness of a scan.
+    Where the object is not covered it is continued by the nearest pixel that is.
+
+    Args:
+        recon: with its probe in square root of counts.
+        read: numbers of its positions to frames: amplitude, -1 at masked pixels.
+        scale: counts per squared unit of the frames.
+        batch_size: frames per step.
+    """
+    probe, positions = recon.probe, recon.positions_px
+    assert probe is not None
+    if not len(positions) or not recon.valid_mask.any():
+        return recon
+    clock = time.perf_counter()
+    obj, origin = _continued(recon), recon.origin_px
+    count = min(len(positions), max(16, _SAMPLE_PIXELS // probe.shape[-1] ** 2))
+    rows = np.unique(np.linspace(0, len(positions) - 1, count).astype(int))
+    rates = frame_rates(obj, origin, probe, positions, rows, batch_size).astype(np.float64)
+    frames = read(rows).astype(np.float64)
+    valid = frames >= 0
+    counts = np.sum(np.where(valid, frames, 0.0) ** 2, axis=(1, 2)) * scale
+    predicted = np.sum(rates * valid, axis=(1, 2))
+    lit = (counts > 0) & (predicted > 0)
+    ratio = float(np.median(counts[lit] / predicted[lit])) if lit.any() else 1.0
+    floor = float(expected_deviance(rates[valid] * ratio).mean()) if valid.any() else None
+    values = frame_deviance(
+        obj, origin, probe * np.sqrt(ratio), positions, read, batch_size, scale=scale
+    )
+    bad = recon.frame_indices[outliers(values)]
+    finite = np.isfinite(values)
+    found = {
+        "median_deviance": float(np.median(values[finite])) if finite.any() else None,
+        "noise_floor": floor,
+        "intensity_ratio": ratio,
+        "flagged": [int(number) for number in bad],
+    }
+    notes = recon.notes
+    if len(bad):
+        named = ", ".join(map(str, bad[:_NAMED])) + (", ..." if len(bad) > _NAMED else "")
+        notes = (
+            *notes,
+            f"{len(bad)} of {len(positions)} frames are explained far worse than most: {named}; "
+            "look at them, or leave them out",
+        )
+    return dataclasses.replace(
+        recon,
+        frame_likelihood=values,
+        notes=notes,
+        statistics=_timed(recon, "likelihood", clock) | {"likelihood": found},
+    )
+
+
+def with_consistency(
+    recon: Reconstruction, whole: Canvas, half: Canvas, synchronise: bool, shared: bool
+) -> Reconstruction:
+    """Add how alike the pictures from two halves of the scan are.
+
+    Args:
+        whole: canvas of all patches.
+        half: canvas of those of one half.
+        synchronise: see `ReconstructConfig`.
+        shared: groups of either half hold frames of the other.
+    """
+    clock = time.perf_counter()
+    pictures = [
+        _on(canvas.result(synchronise=synchronise), recon)
+        for canvas in (half, whole.less(half))
+        if not canvas.empty
+    ]
+    found = None
+    if len(pictures) == 2:
+        (first, one), (second, other) = pictures
+        found = correlate(first, second, one & other & recon.valid_mask)
+    if found is not None:
+        found["halves"] = "every second frame along a space-filling curve" + (
+            "; groups reach into the other half" if shared else ""
+        )
+    return dataclasses.replace(
+        recon, statistics=_timed(recon, "consistency", clock) | {"consistency": found}
+    )
+
+
+def with_likeness(recon: Reconstruction, found: Comparison, since: float) -> Reconstruction:
+    """Add the comparison with training.
+
+    Args:
+        since: when it was begun, by `time.perf_counter`.
+    """
+    notes = recon.notes
+    if found.ratio > UNLIKE:
+        notes = (
+            *notes,
+            "the scan is unlike those the model was trained on: beyond counting noise, single "
+            f"groups are explained {found.ratio:.2g} times worse than at the end of training; "
+            "train on scans like this one",
+        )
+    numbers = _timed(recon, "likeness", since) | {"unlike_training": dataclasses.asdict(found)}
+    return dataclasses.replace(recon, notes=notes, statistics=numbers)
+
+
+def with_verdict(recon: Reconstruction) -> Reconstruction:
+    """Add the sentence."""
+    return dataclasses.replace(recon, verdict=verdict(facts_of(recon)))
+
+
+def _timed(recon: Reconstruction, stage: str, since: float) -> dict[str, Any]:
+    seconds = dict(recon.statistics.get("seconds", {}))
+    seconds[stage] = time.perf_counter() - since
+    if "total" in seconds:
+        seconds["total"] += seconds[stage]
+    return recon.statistics | {"seconds": seconds}
+
+
+def _continued(recon: Reconstruction) -> np.ndarray:
+    if recon.valid_mask.all():
+        return recon.object
+    nearest = distance_transform_edt(~recon.valid_mask, return_distances=False, return_indices=True)
+    continued: np.ndarray = recon.object[tuple(nearest)]
+    return continued
+
+
+def _on(
+    picture: tuple[np.ndarray, np.ndarray, np.ndarray], recon: Reconstruction
+) -> tuple[np.ndarray, np.ndarray]:
+    """A picture on the grid of the result, and where it is covered."""
+    obj, coverage, origin = picture
+    placed = np.zeros(recon.object.shape, np.complex64)
+    covered = np.zeros(recon.object.shape, bool)
+    y, x = np.rint(origin - recon.origin_px).astype(int)
+    here = slice(y, y + obj.shape[0]), slice(x, x + obj.shape[1])
+    placed[here], covered[here] = obj, coverage > 0
+    return placed, covered

@@ -1,0 +1,33 @@
+"""How the weights are changed: optimisers, learning rates, clipping, averaging, frozen parts."""
+
+from pinn.networks.precision import check_precision, in_float32, network_precision
+from pinn.training.optimisation.averaging import AveragedWeights, average_is_in, averaged, swap
+from pinn.training.optimisation.composed import ComposedOptimizer, composed
+from pinn.training.optimisation.optimizer import equip, make_optimizer
+from pinn.training.optimisation.parts import freeze
+from pinn.training.optimisation.plateau import improvements, plateau_factor
+from pinn.training.optimisation.schedules import Rate, changes_per_epoch
+from pinn.training.optimisation.state import arrays_of, assign, set_batches_done, set_plateau_factor
+
+__all__ = [
+    "AveragedWeights",
+    "ComposedOptimizer",
+    "Rate",
+    "arrays_of",
+    "assign",
+    "average_is_in",
+    "averaged",
+    "changes_per_epoch",
+    "check_precision",
+    "composed",
+    "equip",
+    "freeze",
+    "improvements",
+    "in_float32",
+    "make_optimizer",
+    "network_precision",
+    "plateau_factor",
+    "set_batches_done",
+    "set_plateau_factor",
+    "swap",
+]

@@ -1,0 +1,70 @@
+"""State of the optimiser as named arrays that no framework or Keras version owns."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from pinn.errors import ConfigError
+from pinn.training.optimisation.composed import composed
+
+
+def arrays_of(optimizer: keras.optimizers.Optimizer) -> dict[str, np.ndarray]:
+    """Copies of all variables by position and name; positions agree on every backend.
+
+    Where weights are averaged, the place of an average holds the weight that training goes on
+    from, whichever of the two the model has at the moment: an archive's weights are the averages.
+    """
+    own = composed(optimizer)
+    instead = {}
+    if own is not None and own.averages and not own.average_is_in:
+        instead = {
+            id(average): variable
+            for average, variable in zip(own.averages, own.model_variables, strict=True)
+        }
+    return {
+        f"{number:04d}_{variable.name}": np.array(
+            keras.ops.convert_to_numpy(instead.get(id(variable), variable))
+        )
+        for number, variable in enumerate(optimizer.variables)
+    }
+
+
+def assign(optimizer: keras.optimizers.Optimizer, arrays: dict[str, np.ndarray]) -> None:
+    """Take over what `arrays_of` gave, for a model that has the archive's weights.
+
+    Averages go to their place, and the model gets the weights that training goes on from. The
+    learning rate is a function of options and counter; one in an old archive is left out.
+
+    Raises:
+        ConfigError: the state of another network or optimiser.
+    """
+    by_position = [arrays[name] for name in sorted(arrays) if not name.endswith("_learning_rate")]
+    if len(by_position) != len(optimizer.variables) or any(
+        a.shape != tuple(v.shape) for a, v in zip(by_position, optimizer.variables, strict=False)
+    ):
+        raise ConfigError(
+            "the archive's optimiser state belongs to another network or optimiser; resume with "
+            "the optimizer, accumulate, ema_decay, precision, freeze and kind of schedule it had"
+        )
+    for variable, array in zip(optimizer.variables, by_position, strict=True):
+        variable.assign(array)
+    own = composed(optimizer)
+    if own is not None and own.averages:
+        own.average_is_in = True
+        own.swap()
+
+
+def set_batches_done(optimizer: keras.optimizers.Optimizer, batches: int) -> None:
+    """Say how many batches were seen, where accumulation must know its place in the epoch: an
+    epoch that was cut short and counts as done would shift the groups of all that follow."""
+    own = composed(optimizer)
+    if own is not None:
+        own.iterations.assign(batches)
+
+
+def set_plateau_factor(optimizer: keras.optimizers.Optimizer, factor: float) -> None:
+    """Set what `plateau_factor` says, between two epochs; without the schedule nothing happens."""
+    own = composed(optimizer)
+    if own is not None and own.multiplier is not None:
+        own.multiplier.assign(factor)

@@ -1,0 +1,63 @@
+"""Backend tests never run on a backend nobody chose, and never import a framework themselves."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+
+import pinn.ops
+
+HERE = Path(__file__).parent
+
+
+@pytest.mark.parametrize("chosen", [None, "numpy"])
+def test_collection_without_a_backend_is_an_error_that_says_what_to_do(chosen):
+    environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"}
+    if chosen:
+        environment["KERAS_BACKEND"] = chosen
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--collect-only",
+            "-q",
+            str(HERE.parent / "ops" / "test_ops_pairs.py"),
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode not in (0, 5)
+    assert f"KERAS_BACKEND is {chosen!r}; set it to one of jax, torch, tensorflow" in (
+        result.stdout + result.stderr
+    )
+
+
+def test_these_tests_run_on_the_chosen_backend():
+    assert keras.backend.backend() == os.environ["KERAS_BACKEND"]
+
+
+def test_operations_import_no_framework_and_no_layer():
+    allowed = {"__future__", "math", "collections", "typing", "keras", "pinn.ops", "pinn.errors"}
+    modules = sorted(Path(pinn.ops.__file__).parent.glob("*.py"))
+    assert len(modules) > 8
+    for path in modules:
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Import(names=names):
+                    imported = [alias.name for alias in names]
+                case ast.ImportFrom(module=module):
+                    imported = [module]
+                case _:
+                    continue
+            for name in imported:
+                parents = {name, name.split(".")[0], ".".join(name.split(".")[:2])}
+                assert parents & allowed, f"{path.name} imports {name}"
