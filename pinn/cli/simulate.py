@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from pinn.simulate import SimulatedScan
 
 
-@click.command("simulate", cls=ConfigCommand, configs=(SimulateConfig,), needed=("out",))
+@click.command(
+    "simulate",
+    cls=ConfigCommand,
+    configs=(SimulateConfig,),
+    needed=("out",),
+    first=(
+        *("N", "seed", "object", "probe", "pattern", "n_frames", "overlap"),
+        *("photons_per_frame", "poisson", "frames", "force", "quiet"),
+    ),
+)
 @click.argument("out", required=False, metavar="OUT", type=click.Path(path_type=Path))
 @click.option(
     "--n-objects",

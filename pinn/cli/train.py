@@ -14,6 +14,7 @@ from pinn.cli.options import DEFAULT, ConfigCommand, Resolved
 from pinn.cli.progress import Reporter
 from pinn.cli.stop import StopOnSignal
 from pinn.config import ModelConfig, ScanConfig, TrainConfig
+from pinn.errors import ConfigError
 from pinn.io.atomic import check_writable
 from pinn.progress import Progress
 
@@ -39,6 +40,10 @@ class TrainCommand(ConfigCommand):
     configs=(ScanConfig, ModelConfig, TrainConfig),
     leave_out=("N", "probe_modes"),  # the scan has them; an option could only agree or fail
     needed=("scans", "output"),
+    first=(
+        *("output", "resume", "validation_scans", "architecture", "gridsize", "epochs"),
+        *("batch_size", "n_groups", "mode", "seed", "backend", "device"),
+    ),
 )
 @click.argument("scans", nargs=-1, metavar="SCAN...", type=click.Path(path_type=Path))
 @click.option(
@@ -153,6 +158,17 @@ def _stored_options(output: Path) -> dict[str, Any]:
     """Options of the run in a folder by name; none where its `config.json` cannot be read."""
     try:
         content = json.loads((output / "config.json").read_text(encoding="utf-8"))
-        return {**content.get("scan", {}), **content["model"], **content["train"]}
+        stored = [
+            (ScanConfig, content.get("scan", {})),
+            (ModelConfig, content["model"]),
+            (TrainConfig, content["train"]),
+        ]
+        return {
+            name: value
+            for cls, values in stored
+            for name, value in cls.from_stored(values).to_dict().items()
+        }
+    except ConfigError:
+        raise  # an option of then has no counterpart any more
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}  # `train` says what is wrong with it

@@ -13,7 +13,7 @@ import numpy as np
 from pinn.data import resample
 from pinn.data.frames import DerivedFrames, FrameSource
 from pinn.data.prepare import as_source
-from pinn.errors import ConfigError, ScanError
+from pinn.errors import ScanError
 from pinn.io.extras import read_probe
 from pinn.io.stages import FrameStages
 
@@ -33,17 +33,11 @@ def prepared_probe(stages: FrameStages) -> np.ndarray | None:
 
     Raises:
         ScanError: a probe file that cannot be read, or binning cuts too much of the probe.
-        ConfigError: a probe is to be smoothed, and there is none.
     """
     config, probe = stages.config, stages.found.probe
     if config.probe is not None:
         probe = read_probe(config.probe)
         stages.notes.append(f"probe from {config.probe}")
-    if probe is None and config.probe_smoothing_px > 0:
-        raise ConfigError(
-            f"probe_smoothing_px is {config.probe_smoothing_px:g}, but {stages.path} has no probe; "
-            "give one with --probe, or leave the option out"
-        )
     if probe is None or probe.ndim < 2 or probe.dtype.kind not in "iufc":
         return probe
     if probe.shape[2:] == (1,):
@@ -66,9 +60,6 @@ def prepared_probe(stages: FrameStages) -> np.ndarray | None:
             )
     elif size == (final, final) and (b > 1 or side != stages.image[0]):
         stages.notes.append(f"the probe has {final} x {final} px already and is taken as it is")
-    if config.probe_smoothing_px > 0:
-        probe = resample.smooth_probe(probe, config.probe_smoothing_px)
-        stages.record(step="probe_smoothing", sigma_px=config.probe_smoothing_px)
     return probe
 
 

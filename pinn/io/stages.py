@@ -157,12 +157,12 @@ class FrameStages:
         self.units = self._agree("frames", config.frames, found.units)
         self.centre = self._agree("centre", config.centre, found.centre)
         beam = found.beam_centre if config.centre == "auto" else None
-        if config.beam_row is not None and config.beam_column is not None:
-            beam = (config.beam_row, config.beam_column)
+        if config.beam_pixel is not None:
+            beam = config.beam_pixel
         if beam is not None and self.centre == "corner":
             raise ScanError(
                 f"{self.path} says both that its frames are corner and that the beam hits pixel "
-                f"{list(beam)}; leave out beam_row and beam_column, or say --centre centred"
+                f"{list(beam)}; leave out beam_centre, or say --centre centred"
             )
         self._zero = (H // 2, W // 2) if beam is None else self._beam_pixel(beam)
         self.side = self._side(*self._zero)
@@ -277,7 +277,7 @@ class FrameStages:
                 f"of {side} x {side} pixels around the beam at pixel {list(self._zero)} of "
                 f"{self.path}, {1 - kept / side**2:.0%} lie outside its frames of {H} x {W}; if "
                 "the zero frequency is in the corner of the frames say --centre corner instead, "
-                f"else correct --beam-row and --beam-column{smaller}"
+                f"else correct --beam-centre{smaller}"
             )
 
     def _tell_negative(self, sample: Sample) -> None:
@@ -330,12 +330,9 @@ class FrameStages:
                 f"the beamstop of radius {config.beamstop:g} px covers all pixels of {self.path} "
                 "that are not bad; say a smaller --beamstop"
             )
-        options = []
-        if config.bad_pixels is not None:
-            options.append(f"--bad-pixels-polarity {_other(config.bad_pixels_polarity)}")
-        if config.mask_path is not None:
-            options.append(f"--mask-path-polarity {_other(config.mask_path_polarity)}")
-        advice = " or ".join(options) or "write the file's own mask again"
+        advice = "write the file's own mask again"
+        if config.bad_pixels is not None or config.mask_path is not None:
+            advice = f"--bad-pixels-polarity {_other(config.bad_pixels_polarity)}"
         raise ScanError(
             f"the bad pixels of {self.path} cover all frames; True means BAD, so invert the mask "
             f"if it marks the good ones ({advice})"

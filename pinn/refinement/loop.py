@@ -219,11 +219,11 @@ class Loop:
             free = c.position_search_px and not c.position_parts
             if free and since >= _SEARCH_FROM and since % _SEARCH_EVERY == 0:
                 self._search(found)
-        if c.update_factors and number >= c.factors_epoch:
+        if c.update_intensities and number >= c.factors_epoch:
             gains = np.nan_to_num(found.others["gains"], nan=1.0)
             state.factors *= np.clip(gains, 0.25, 4.0) ** _DAMPED
             gauge.fix_factors(state)
-        if c.variations > 1 and number >= c.variations_epoch:
+        if c.opr_modes > 1 and number >= c.variations_epoch:
             moves = np.nan_to_num(found.others["share_moves"])
             state.shares[:, 1:] += _DAMPED * np.clip(moves[:, 1:], -0.5, 0.5)
             gauge.fix_variations(state)
@@ -302,8 +302,8 @@ class Loop:
         firsts = (
             (c.update_probe, c.probe_epoch),
             (c.update_positions, c.positions_epoch),
-            (c.variations > 1, c.variations_epoch),
-            (c.update_factors, c.factors_epoch),
+            (c.opr_modes > 1, c.variations_epoch),
+            (c.update_intensities, c.factors_epoch),
             (c.background != "none", c.background_epoch),
         )
         return all(number >= first for used, first in firsts if used)

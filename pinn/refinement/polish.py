@@ -185,7 +185,7 @@ class Polish:
             self.clock.check()
             # a line search may look at all frames several times
             marks["work"] = max(marks["work"], self.iterations * total + done)
-            tell(min(self.iterations + 1, c.polish))
+            tell(min(self.iterations + 1, c.lbfgs_iterations))
 
         def tell(number: int, slope: Slope | None = None) -> None:
             if progress is None:
@@ -195,10 +195,10 @@ class Polish:
                 Progress(
                     self.stage,
                     int(marks["work"]),
-                    c.polish * total,
+                    c.lbfgs_iterations * total,
                     marks["work"] / max(time.perf_counter() - since, 1e-9),
                     number,
-                    c.polish,
+                    c.lbfgs_iterations,
                     None if seen is None else seen.per_pixel(),
                     None if seen is None or not c.held_out else seen.per_pixel(held=True),
                 )
@@ -254,7 +254,7 @@ class Polish:
                 method="L-BFGS-B",
                 bounds=variables.bounds(),
                 callback=accepted,
-                options={"maxiter": c.polish, "maxcor": memory},
+                options={"maxiter": c.lbfgs_iterations, "maxcor": memory},
             )
         except OutOfTime:
             self.ended = OVER

@@ -106,7 +106,7 @@ def refine(
     ended, best, halves = loop.ended, loop.best, None
     cut = ended in (OVER, STOPPED)
     try:
-        if config.polish and not cut and not config.restricts_object:
+        if config.lbfgs_iterations and not cut and not config.restricts_object:
             polish = Polish(engine, best, first, config, clock)
             polish.run(progress, after_polish)
             loop.notes.extend(polish.notes)
@@ -137,11 +137,6 @@ def _beginning(
             f"start is a {type(start).__name__}, but a Reconstruction, a trained Model or None is "
             "required; load files with pinn.load_reconstruction or pinn.load_model"
         )
-    if config.start_cover != RefineConfig().start_cover:
-        raise ConfigError(
-            f"start_cover {config.start_cover} has no effect without a network to start from; give "
-            "a model, or leave it out"
-        )
     return start, None
 
 
@@ -157,7 +152,7 @@ def _halves(
     compare: positions, intensities and background are those of the whole."""
     side, pictures = interleaved(best.positions), []
     alone = config.replace(
-        update_positions=False, position_model="free", update_factors=False, background="none",
+        update_positions=False, position_model="free", update_intensities=False, background="none",
         split_half=False, seconds=None,
     )  # fmt: skip
     for half in (0, 1):

@@ -106,9 +106,7 @@ def test_layers_within_layers_and_networks_are_reached():
 
 
 def test_networks_of_one_kind_start_alike_whatever_was_built_before():
-    config = ModelConfig(
-        N=32, architecture="cnn", encoder_attention="cbam", decoder_attention="eca"
-    )
+    config = ModelConfig(N=32, architecture="cnn")
     one, two = build_network(config), build_network(config)
     for network in (one, two):
         initialise(network, 3)
@@ -147,8 +145,7 @@ GOLDEN = [
 
 @pytest.mark.parametrize(("architecture", "place", "expected"), GOLDEN)
 def test_start_is_the_one_written_down(architecture, place, expected):
-    attention = {"encoder_attention": "cbam"} if architecture == "cnn" else {}
-    config = ModelConfig(N=32, gridsize=1, architecture=architecture, **attention)
+    config = ModelConfig(N=32, gridsize=1, architecture=architecture)
     network = build_network(config)
     initialise(network, 7)
     np.testing.assert_allclose(numpy(network.weights[place]).ravel()[:3], expected, rtol=1e-6)

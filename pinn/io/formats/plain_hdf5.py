@@ -37,7 +37,7 @@ def read_plain_hdf5(path: Path, config: ScanConfig) -> Contents:
             are not in the file, or are of the wrong shape or type.
     """
     with reading(path) as h5:
-        if config.data_path is None or (config.positions_path is None and config.x_path is None):
+        if config.data_path is None or config.positions_path is None:
             raise ScanError(_advice(h5, path, config))
         frames = Hdf5Frames(path, config.data_path)
         found = Contents(frames, frames_key=config.data_path)
@@ -55,7 +55,7 @@ def read_plain_hdf5(path: Path, config: ScanConfig) -> Contents:
         if config.mask_path is not None:
             mask = array(h5, config.mask_path, path, ndim=(2, 3), kind="biuf")
             nonzero = mask != 0
-            bad = config.mask_path_polarity == "bad"
+            bad = config.bad_pixels_polarity == "bad"
             # What is no number is bad either way, and not equal to itself.
             found.bad_pixels = (nonzero if bad else ~nonzero) | (mask != mask)
     return found
@@ -65,12 +65,8 @@ def _positions(
     h5: h5py.File, path: Path, config: ScanConfig, M: int
 ) -> tuple[np.ndarray, str | None]:
     """`(M, 2)` [y, x] as stored, and their unit where the file says it."""
-    if config.positions_path is not None:
-        if config.x_path is not None:
-            raise ScanError(
-                f"positions_path ({config.positions_path}) and x_path, y_path ({config.x_path}, "
-                f"{config.y_path}) were both given for {path}; give one of the two"
-            )
+    names = tuple(name.strip() for name in str(config.positions_path).split(","))
+    if len(names) == 1:
         both = numbers(h5, config.positions_path, path, ndim=2)
         if both.shape == (2, M) and M != 2:
             both = both.T
@@ -81,7 +77,11 @@ def _positions(
             )
         return both, _unit(h5, config.positions_path, path)
     columns, units = [], []
-    names = (str(config.y_path), str(config.x_path))
+    if len(names) != 2:
+        raise ScanError(
+            f"positions_path is {config.positions_path!r}, but one path, or two as Y,X, are "
+            f"required for {path}"
+        )
     for name in names:
         line = numbers(h5, name, path, ndim=(1, 2, 3))
         if line.size != M:
@@ -115,7 +115,7 @@ def _metres(name: str, unit: str | None, path: Path) -> float | None:
 def _store(
     found: Contents, positions: np.ndarray, unit: str | None, path: Path, config: ScanConfig
 ) -> None:
-    scale = _metres(config.positions_path or str(config.x_path), unit, path)
+    scale = _metres(str(config.positions_path).rpartition(",")[2].strip(), unit, path)
     if scale is not None:
         found.positions_m, found.positions_unit_m = positions * scale, scale
         return
@@ -205,7 +205,7 @@ def _position_options(
             return "", []
         y, x = lines[:2]
     rest = [name for name in lines if name not in (x, y)]
-    return f"--y-path {quote(y)} --x-path {quote(x)}", rest
+    return f"--positions-path {quote(f'{y},{x}')}", rest
 
 
 def _by_letter(names: list[str], letter: str) -> str | None:

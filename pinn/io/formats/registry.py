@@ -177,12 +177,12 @@ FORMATS: tuple[Format, ...] = (
         "pinn.io.formats.plain_hdf5",
         "is_plain_hdf5",
         "read_plain_hdf5",
-        options=("data_path", "positions_path", "y_path", "x_path", "probe_path", "mask_path"),
+        options=("data_path", "positions_path", "probe_path", "mask_path"),
     ),
 )
 # Fields that only some readers heed: given to another they would be dead, and are refused.
 READER_OPTIONS = (
-    *("diffraction", "data_path", "positions_path", "y_path", "x_path", "probe_path", "mask_path"),
+    *("diffraction", "data_path", "positions_path", "probe_path", "mask_path"),
     "step_m",
 )
 

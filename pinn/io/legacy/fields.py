@@ -77,7 +77,7 @@ NO_EFFECT = {
     "probe_scale": "it only sets the unit of the object; here the probe's energy is fixed at "
     "(N/2)^2 and one trained scale carries the counts",
     "gaussian_smoothing_sigma": "it blurs the exit wave before the detector, which no measurement "
-    "does; probe_smoothing smooths the probe",
+    "does",
     "realspace_mae_weight": _REALSPACE,
     "realspace_weight": _REALSPACE,
     "positions_provided": "positions always come with the scan",

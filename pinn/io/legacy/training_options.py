@@ -190,7 +190,7 @@ def schedule_options(
         case "MultiStage" | "Adaptive":
             notes.append(
                 f"scheduler {scheduler} keeps the learning rate constant, as in the reference, "
-                "which never built it; for steps use schedule stages with rate_stages"
+                "which never built it"
             )
             return {"schedule": "constant"}
     return {}
