@@ -166,7 +166,9 @@ def _stored_options(output: Path) -> dict[str, Any]:
         return {
             name: value
             for cls, values in stored
-            for name, value in cls.from_stored(values).to_dict().items()
+            for name, value in cls.from_stored(values)
+            .model_dump(mode="json", exclude_unset=True)
+            .items()
         }
     except ConfigError:
         raise  # an option of then has no counterpart any more

@@ -17,11 +17,11 @@ class RefineConfig(Config):
 
     sections: ClassVar[dict[str, str]] = {
         "epochs": "Run",
-        "update_probe": "Refined quantities",
+        "update_object": "Refined quantities",
         "position_model": "Constraints",
         "object_damping": "Steps",
     }
-    keys_only: ClassVar[frozenset[str]] = frozenset(("held_out", "seed"))
+    keys_only: ClassVar[frozenset[str]] = frozenset(("held_out", "seed", "update_object"))
 
     # Numbers of the method. First epochs that change a quantity: the object has a shape by then.
     probe_epoch: ClassVar[int] = 2
@@ -45,8 +45,7 @@ class RefineConfig(Config):
     probe_step: ClassVar[float] = 1.0
     probe_damping: ClassVar[float] = 0.5
     round: ClassVar[int] = 10
-    # The object is always refined, and any modulus is allowed.
-    update_object: ClassVar[bool] = True
+    # Any modulus of the object is allowed.
     object_limit: ClassVar[float | None] = None
 
     epochs: int = Field(60, ge=1, description="Largest number of passes over the frames.")
@@ -86,6 +85,7 @@ class RefineConfig(Config):
         "Fourier ring correlation. Takes as long again.",
     )
     seed: int = Field(0, ge=0, description="Seed of the order of the frames.")
+    update_object: bool = Field(True, description="Refine the object.")
     update_probe: bool = Field(True, description="Refine the probe.")
     probe_modes: int | None = Field(
         None,
@@ -139,6 +139,9 @@ class RefineConfig(Config):
                 )
             if not self.update_positions:
                 raise ValueError("position_model has no effect without update_positions")
+        changes = (self.update_object, self.update_probe, self.update_positions)
+        if not any(changes) and not self.update_intensities and self.background == "none":
+            raise ValueError("nothing is refined: every update is switched off")
         if self.opr_modes > 1 and not self.update_probe:
             raise ValueError("opr_modes need update_probe")
         return self

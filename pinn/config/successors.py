@@ -89,7 +89,6 @@ SUCCESSORS: dict[str, dict[str, Successor]] = {
         "polish": Successor("lbfgs_iterations"),
         "variations": Successor("opr_modes"),
         "update_factors": Successor("update_intensities"),
-        "update_object": Successor(advice="the object is always refined", default=True),
         "tolerance": Successor(advice=_FIXED.format("0.001"), default=1e-3),
         "start_cover": Successor(advice=_FIXED.format("1"), default=1),
         "probe_epoch": Successor(advice=_FIXED.format("2"), default=2),

@@ -768,7 +768,7 @@ BROKEN |= {
     ),
     "nxcxi beam outside": (
         h5("nxcxi", put(DETECTOR + "beam_center_x", 900.0, units="pixels")),
-        ("pixel [8, 900]", "16 x 16", "--beam-row"),
+        ("pixel [8, 900]", "16 x 16", "--beam-centre"),
     ),
     "nxcxi energy": (
         h5("nxcxi", put(E + "instrument_1/beam_1/energy", 0.0, units="eV")),

@@ -78,8 +78,6 @@ def test_an_option_for_another_format_is_refused(scan_file):
             load(path, **{option: "x"})
     with pytest.raises(ConfigError, match=r"step_m means nothing .* \(it is for: electron\)"):
         load(path, step_m=1e-9)
-    with pytest.raises(ConfigError, match="y_path means nothing"):
-        load(path, y_path="y", x_path="x")
 
 
 def test_plain_hdf5_is_read_by_its_paths(tmp_path):
@@ -91,14 +89,14 @@ def test_plain_hdf5_is_read_by_its_paths(tmp_path):
         h5["in/y"], h5["in/x"], h5["in/p"], h5["in/m"] = PLACES[:, 0], PLACES[:, 1], PROBE, mask
     options = {"data_path": "in/counts", "probe_path": "in/p", "mask_path": "in/m"}
     options["positions_unit"] = "px"
-    columns = load(path, y_path="in/y", x_path="in/x", **options)
+    columns = load(path, positions_path="in/y,in/x", **options)
     scan = load(path, positions_path="in/places", **options)
     for one in (columns, scan):
         np.testing.assert_array_equal(one.positions_px, PLACES)
         np.testing.assert_array_equal(counts_of(one)[0], COUNTS * (mask == 0))
         np.testing.assert_array_equal(one.valid_mask, mask == 0)
         np.testing.assert_allclose(one.probe[0], PROBE, rtol=1e-6)
-    good = load(path, positions_path="in/places", mask_path_polarity="good", **options)
+    good = load(path, positions_path="in/places", bad_pixels_polarity="good", **options)
     np.testing.assert_array_equal(good.valid_mask, mask == 1)
 
 
@@ -108,7 +106,7 @@ def test_plain_hdf5_is_read_by_its_paths(tmp_path):
     [
         (dict(drop_frames="0-3"), slice(4, None)),
         (dict(scan_number=1), slice(1, None, 2)),
-        (dict(part="test", test_fraction=0.4), None),
+        (dict(part="test"), None),
         (dict(frame_size=24), slice(None)),
         (dict(beamstop=2.5), slice(None)),
         (dict(frame_size=24, beamstop=2.5, drop_frames="5"), np.delete(np.arange(M), 5)),
@@ -427,7 +425,7 @@ def test_frames_are_cropped_around_the_beam_and_everything_with_them(scan_file):
     )
     with pytest.raises(ScanError, match=r"'diff3d' .* 42 x 36 .*--frame-size 32 \(crops\) or --fr"):
         load(path)
-    scan = load(path, frame_size=28, beam_row=22, beam_column=15)
+    scan = load(path, frame_size=28, beam_centre="22,15")
     crop = Crop(22, 15, 28)
     counts, valid = counts_of(scan)
     np.testing.assert_array_equal(valid[0], crop.mask(~bad))
@@ -474,33 +472,33 @@ def test_padding_masks_and_does_not_count(scan_file):
 
 def test_the_beam_of_the_file_is_moved_to_the_middle(scan_file):
     moved = np.roll(COUNTS, (2, -3), (1, 2))
-    scan = load(scan_file(diff3d=moved), beam_row=10.1, beam_column=4.9, probe_smoothing_px=0)
+    scan = load(scan_file(diff3d=moved), beam_centre="10.1,4.9")
     counts, _ = counts_of(scan)
     expected = Crop(10, 5, 16).mask(np.ones((16, 16), bool))
     np.testing.assert_array_equal(scan.valid_mask, expected)
     np.testing.assert_array_equal(counts, COUNTS * expected)
     np.testing.assert_array_equal(scan.positions_px, PLACES)
     np.testing.assert_allclose(scan.probe[0], PROBE, rtol=1e-6)  # the object pixel is the same
-    assert load(scan_file(), beam_row=8, beam_column=8).steps == ()
+    assert load(scan_file(), beam_centre="8,8").steps == ()
 
 
 def test_a_beam_in_the_corner_is_refused_and_the_option_for_it_told(scan_file):
     path = scan_file(diff3d=np.fft.ifftshift(COUNTS, (1, 2)))
     with pytest.raises(ScanError, match=r"\[0, 0\] .* 75% lie outside .* say --centre corner"):
-        load(path, beam_row=0, beam_column=0)
+        load(path, beam_centre="0,0")
     np.testing.assert_array_equal(counts_of(load(path, centre="corner"))[0], COUNTS)
     wide = scan_file("w.npz", diff3d=np.ones((M, 40, 40), np.uint16), probeGuess=None)
-    with pytest.raises(ScanError, match=r"--beam-column, or say --frame-size 24"):
-        load(wide, beam_row=12, beam_column=12)
-    assert load(wide, beam_row=12, beam_column=12, frame_size=24).valid_mask is None
-    between = load(scan_file(), beam_row=8.4, beam_column=8)
+    with pytest.raises(ScanError, match=r"--beam-centre, or say --frame-size 24"):
+        load(wide, beam_centre="12,12")
+    assert load(wide, beam_centre="12,12", frame_size=24).valid_mask is None
+    between = load(scan_file(), beam_centre="8.4,8")
     assert any("between pixels: [8, 8]" in note for note in between.notes)
     with pytest.raises(ScanError, match=r"beam hits pixel \[16, 3\] .* 16 x 16"):
-        load(scan_file(), beam_row=16, beam_column=3)
-    with pytest.raises(ConfigError, match="both beam_row and beam_column"):
-        load(scan_file(), beam_row=3)
+        load(scan_file(), beam_centre="16,3")
+    with pytest.raises(ConfigError, match="ROW,COLUMN is required"):
+        load(scan_file(), beam_centre="3")
     with pytest.raises(ConfigError, match="give one of them"):
-        load(scan_file(), beam_row=3, beam_column=3, centre="corner")
+        load(scan_file(), beam_centre="3,3", centre="corner")
 
 
 def test_binning_adds_and_cuts_the_probe(scan_file):
@@ -547,17 +545,13 @@ def test_units_are_settled_before_anything_is_added_up(scan_file, units):
     np.testing.assert_allclose(amplitude**2, sums[0], rtol=1e-6)
 
 
-def test_the_probe_comes_from_a_file_and_can_be_smoothed(tmp_path, scan_file):
+def test_the_probe_comes_from_a_file(tmp_path, scan_file):
     np.save(tmp_path / "p.npy", 3j * PROBE)
     with h5py.File(tmp_path / "p.h5", "w") as h5:
         h5["deep/probe"] = (3j * PROBE).astype(np.complex64)
     for name in ("p.npy", "p.h5"):
         scan = load(scan_file(), probe=tmp_path / name)
         np.testing.assert_allclose(scan.probe[0], 3j * PROBE, rtol=1e-6)
-    smooth = load(scan_file(), probe_smoothing_px=1.2)
-    expected = resample.smooth_probe(PROBE, 1.2)
-    np.testing.assert_allclose(smooth.probe[0], expected, atol=1e-6)
-    assert smooth.steps == ({"step": "probe_smoothing", "sigma_px": 1.2},)
 
 
 def test_weights_of_the_files_probe_go_with_it(tmp_path, scan_file):
@@ -573,24 +567,9 @@ def test_weights_of_the_files_probe_go_with_it(tmp_path, scan_file):
     np.testing.assert_array_equal(load(path, probe=tmp_path / "two.npy").probe_weights, weights)
 
 
-DEAD = {
-    "bad_pixels_polarity": ("good", "without bad_pixels"),
-    "mask_path_polarity": ("good", "without mask_path"),
-    "test_fraction": (0.1, "without part train or part test"),
-}
-
-
-@pytest.mark.parametrize("option", DEAD)
-def test_options_without_an_effect_are_refused(option):
-    value, why = DEAD[option]
-    with pytest.raises(ConfigError, match=f"{option} is {value}, but has no effect {why}"):
-        ScanConfig(**{option: value})
-
-
-def test_a_missing_probe_cannot_be_smoothed(scan_file):
-    path = scan_file(probeGuess=None)
-    with pytest.raises(ConfigError, match=r"probe_smoothing_px is 3, but .* has no probe"):
-        load(path, probe_smoothing_px=3)
+def test_options_without_an_effect_are_refused():
+    with pytest.raises(ConfigError, match="polarity is good, but has no effect without bad_pix"):
+        ScanConfig(bad_pixels_polarity="good")
 
 
 def test_adding_up_many_negative_intensities_is_told(scan_file):
@@ -625,20 +604,20 @@ def many(scan_file, **changes):
 
 def test_train_and_test_parts_share_no_frame_and_keep_a_band(scan_file):
     path, places = many(scan_file)
-    parts = {part: load(path, part=part, test_fraction=0.3) for part in ("train", "test")}
+    parts = {part: load(path, part=part) for part in ("train", "test")}
     train, test = (parts[part].positions_px for part in ("train", "test"))
-    assert len(test) == 60
-    np.testing.assert_array_equal(np.sort(test[:, 1]), np.sort(places[:, 1])[-60:])
+    assert len(test) == 50
+    np.testing.assert_array_equal(np.sort(test[:, 1]), np.sort(places[:, 1])[-50:])
     band = geometry.probe_diameter_px(PROBE)
     assert band > 3
     assert train[:, 1].max() <= test[:, 1].min() - band
     left = (places[:, 1] > test[:, 1].min() - band) & (places[:, 1] < test[:, 1].min())
-    assert len(train) == 200 - 60 - left.sum()
+    assert len(train) == 200 - 50 - left.sum()
     for part, scan in parts.items():
         where = [int(np.flatnonzero((places == p).all(1))[0]) for p in scan.positions_px]
         raw = np.load(path)["diff3d"]
         np.testing.assert_array_equal(counts_of(scan)[0], raw[where])
-        assert any(note.startswith(f"part {part}: 60 of 200 frames") for note in scan.notes)
+        assert any(note.startswith(f"part {part}: 50 of 200 frames") for note in scan.notes)
         assert scan.steps[0]["guard_px"] == pytest.approx(band, abs=1e-3)
 
 
@@ -665,12 +644,14 @@ def test_scans_of_one_place_share_no_object_between_the_parts(scan_file):
     assert any("a test frame of any scan" in note for note in train.notes)
 
 
-def test_a_part_without_frames_is_refused(scan_file):
+def test_a_part_without_frames_is_refused(scan_file, monkeypatch):
     path, _ = many(scan_file)
+    monkeypatch.setattr(ScanConfig, "test_fraction", 0.99)
     with pytest.raises(ScanError, match=r"part train .*leave \d of 200 frames for training"):
-        load(path, part="train", test_fraction=0.99)
+        load(path, part="train")
+    monkeypatch.setattr(ScanConfig, "test_fraction", 1e-4)
     with pytest.raises(ScanError, match="0 for testing"):
-        load(path, part="test", test_fraction=1e-4)
+        load(path, part="test")
 
 
 # -- together -----------------------------------------------------------------------------
@@ -685,8 +666,7 @@ def test_all_steps_together_are_the_steps_one_after_the_other(scan_file):
         drop_frames="1",
         saturation=100,
         frame_size=36,
-        beam_row=22,
-        beam_column=15,
+        beam_centre="22,15",
         flip_frames="both",
         bin_frames=2,
         orientation="-x+y",
@@ -726,9 +706,8 @@ def test_label_patches_leave_where_they_have_no_form(scan_file):
 
 COVERED_HERE = {
     *("format", "frames", "centre", "photons_per_frame", "probe", "scan_number", "data_path"),
-    *("positions_path", "y_path", "x_path", "probe_path", "mask_path", "positions_unit"),
+    *("positions_path", "probe_path", "mask_path", "positions_unit"),
     *(
-        "mask_path_polarity",
         "orientation",
         "rotation_deg",
         "flip_frames",
@@ -737,8 +716,8 @@ COVERED_HERE = {
         "particle",
     ),
     *("distance_m", "detector_pixel_m", "bad_pixels", "bad_pixels_polarity", "saturation"),
-    *("beamstop", "drop_frames", "duplicates", "frame_size", "beam_row", "beam_column"),
-    *("bin_frames", "probe_smoothing_px", "part", "test_fraction"),
+    *("beamstop", "drop_frames", "duplicates", "frame_size", "beam_centre"),
+    *("bin_frames", "part"),
 }
 WITH_THEIR_FORMATS = {"diffraction", "step_m"}
 

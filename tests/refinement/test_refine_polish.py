@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from refining import QUICK, scan_of
+from refining import QUICK, method, scan_of
 from small import same
 
 import pinn
@@ -11,7 +11,9 @@ from pinn.refinement import polish as polishing
 
 
 def test_polish_lowers_the_likelihood_until_it_improves_no_more(scan, plain):
-    more = pinn.refine(scan, update_probe=False, **{**QUICK, "polish": 200, "patience": 2})
+    more = pinn.refine(
+        scan, update_probe=False, **{**QUICK, "lbfgs_iterations": 200, "patience": 2}
+    )
     assert np.mean(more.frame_likelihood) < 0.98 * np.mean(plain.frame_likelihood)
     rows = [row for row in more.statistics["history"] if "polish_iteration" in row]
     held = [row["held_deviance"] for row in rows]
@@ -24,11 +26,11 @@ def test_polish_changes_all_that_is_refined_within_its_limits(arrays):
     off = rng.uniform(-0.5, 0.5, arrays["positions_px"].shape)
     scan = scan_of(arrays, positions_px=arrays["positions_px"] + off)
     options = {
-        **QUICK, "update_positions": True, "positions_epoch": 1, "probe_epoch": 1, "patience": 40,
-        "position_search_px": 0.0, "position_limit_px": 1.0, "probe_support": 6.0,
+        **QUICK, "update_positions": True, "patience": 40, "probe_support": 6.0,
     }  # fmt: skip
-    before = pinn.refine(scan, **options)
-    after = pinn.refine(scan, **{**options, "polish": 40})
+    with method(positions_epoch=1, probe_epoch=1, position_search_px=0.0, position_limit_px=1.0):
+        before = pinn.refine(scan, **options)
+        after = pinn.refine(scan, **{**options, "lbfgs_iterations": 40})
     apart = [
         np.sqrt(np.mean((r.positions_px - arrays["positions_px"] - off.mean(0)) ** 2))
         for r in (before, after)
@@ -49,7 +51,7 @@ def test_polish_keeps_to_a_model_of_positions(arrays):
     scan = scan_of(arrays, positions_px=arrays["positions_px"] + 0.03 * centred)
     recon = pinn.refine(
         scan, update_positions=True, position_model="scale", update_probe=False,
-        **{**QUICK, "epochs": 4, "polish": 40, "positions_epoch": 4},
+        **{**QUICK, "epochs": 4, "lbfgs_iterations": 40},
     )  # fmt: skip
     moved = recon.positions_px - recon.positions_start_px
     kept = gauge.model_of(moved, scan.positions_px, ("scale",))
@@ -61,7 +63,7 @@ def test_polish_keeps_to_a_model_of_positions(arrays):
 
 def test_a_canvas_too_large_is_not_polished_and_it_is_said(scan, plain, monkeypatch):
     monkeypatch.setattr(polishing, "_NUMBERS", 1000)
-    recon = pinn.refine(scan, update_probe=False, **{**QUICK, "polish": 5})
+    recon = pinn.refine(scan, update_probe=False, **{**QUICK, "lbfgs_iterations": 5})
     same(recon.object, plain.object)
     assert any("not polished" in note for note in recon.notes)
 
@@ -74,7 +76,11 @@ def test_a_stopped_polish_keeps_what_it_has(scan, plain):
             raise pinn.StopRequested
 
     recon = pinn.refine(
-        scan, update_probe=False, progress=stop, watch=shown.append, **{**QUICK, "polish": 30}
+        scan,
+        update_probe=False,
+        progress=stop,
+        watch=shown.append,
+        **{**QUICK, "lbfgs_iterations": 30},
     )
     assert recon.statistics["stopped"]
     assert 0 < recon.statistics["refinement"]["polish_iterations"] <= 3
@@ -85,18 +91,17 @@ def test_a_stopped_polish_keeps_what_it_has(scan, plain):
 def test_polish_keeps_to_the_limit_of_a_model_of_positions(arrays):
     centred = arrays["positions_px"] - arrays["positions_px"].mean(0)
     scan = scan_of(arrays, positions_px=arrays["positions_px"] + 0.1 * centred)
-    recon = pinn.refine(
-        scan, update_positions=True, position_model="scale", update_probe=False,
-        position_limit_px=0.5, **{**QUICK, "positions_epoch": 2, "polish": 20},
-    )  # fmt: skip
+    with method(position_limit_px=0.5, positions_epoch=2):
+        recon = pinn.refine(
+            scan, update_positions=True, position_model="scale", update_probe=False,
+            **{**QUICK, "lbfgs_iterations": 20},
+        )  # fmt: skip
     moved = np.linalg.norm(recon.positions_px - recon.positions_start_px, axis=1)
     assert 0.3 < moved.max() <= 0.5 + 1e-9
 
 
 def test_polish_keeps_the_gauge_of_variations(scan):
-    recon = pinn.refine(
-        scan, variations=3, variations_epoch=2, **{**QUICK, "epochs": 8, "polish": 8}
-    )
+    recon = pinn.refine(scan, opr_modes=3, **{**QUICK, "epochs": 8, "lbfgs_iterations": 8})
     assert recon.statistics["refinement"]["polish_iterations"] > 0
     flat = recon.probe_variations.reshape(3, -1)
     strength = np.linalg.norm(flat, axis=1)
@@ -107,19 +112,22 @@ def test_polish_keeps_the_gauge_of_variations(scan):
 
 def test_what_no_frame_says_anything_of_is_left_by_polish(scan, plain, arrays):
     # the weights of the variations are still zero
-    recon = pinn.refine(scan, variations=3, variations_epoch=50, **{**QUICK, "polish": 8})
+    with method(variations_epoch=50):
+        recon = pinn.refine(scan, opr_modes=3, **{**QUICK, "lbfgs_iterations": 8})
     assert recon.statistics["refinement"]["polish_iterations"] > 0
     assert np.mean(recon.frame_likelihood) < np.mean(plain.frame_likelihood)
     assert np.isfinite(recon.probe_variations).all()
     one = pinn.refine(
         scan_of(arrays, frames=arrays["counts"][:1], positions_px=arrays["positions_px"][:1]),
         update_positions=True, position_model="scale+rotation+shear", update_probe=False,
-        **{**QUICK, "polish": 4},
+        **{**QUICK, "lbfgs_iterations": 4},
     )  # fmt: skip
     assert np.isfinite(one.object).all() and np.isfinite(one.positions_px).all()
 
 
 def test_a_polished_result_is_resumed_no_worse(scan, tmp_path):
-    whole = pinn.refine(scan, output=tmp_path, **{**QUICK, "polish": 10})
-    again = pinn.refine(scan, output=tmp_path, resume=True, seconds=1e-6, **{**QUICK, "polish": 10})
+    whole = pinn.refine(scan, output=tmp_path, **{**QUICK, "lbfgs_iterations": 10})
+    again = pinn.refine(
+        scan, output=tmp_path, resume=True, seconds=1e-6, **{**QUICK, "lbfgs_iterations": 10}
+    )
     same(again.object, whole.object)

@@ -10,7 +10,7 @@ from pinn.io.legacy.configuration import DEFAULT_GROUPS, TrainingConfig
 
 PLAIN_NEIGHBOURS = TrainingConfig.neighbor_count
 LEARNING_RATE = 1e-3  # the reference's, which has no field for it on this side
-_MOMENTS = ("adam", "adamw", "nadam", "adamax", "lion", "lamb")
+_MOMENTS = ("adam", "adamw")
 _OF_OPTIMIZERS = {
     "momentum": ("momentum", ("sgd", "rmsprop")),
     "adam_beta1": ("beta_1", _MOMENTS),
