@@ -107,12 +107,10 @@ def test_seeds_are_those_of_keras():
     draws = []
     for seed in (keras.utils.set_random_seed, backend.seed_everything):
         seed(11)
-        ours = random.random(), np.random.random()
+        ours = random.random(), np.random.random()  # noqa: NPY002
         numbers = keras.random.normal((7,))
         kernel = keras.initializers.GlorotUniform()((3, 4))
-        draws.append(
-            [*ours, *(keras.ops.convert_to_numpy(x).tolist() for x in (numbers, kernel))]
-        )
+        draws.append([*ours, *(keras.ops.convert_to_numpy(x).tolist() for x in (numbers, kernel))])
     assert draws[0] == draws[1]
 
 
