@@ -44,9 +44,8 @@ def set_start(
     network.probe.set_probe(padded_probes(scans, modes))
     network.scale.set_from_exposure(factors)
     if start is None:
-        seed = run.seed
-        keras.utils.set_random_seed(seed)  # what `initialise` does not redraw: a user's layers
-        initialise(network.network, seed)
+        backend.seed_everything(run.seed)  # what `initialise` does not redraw: a user's layers
+        initialise(network.network, run.seed)
         learned = scans[: plan.trained], factors[: plan.trained]
         set_input_statistics(network, *learned, run.seed)
         return
