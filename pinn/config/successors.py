@@ -36,6 +36,7 @@ class Successor:
         return f"option {name!r} is gone since {SINCE}: {self.advice}"
 
 
+_LOOP = "write one scan after the other in a loop (docs/simulate.md)"
 _ONE_SEED = "seed is that of weights, groups and order"
 _NO_ATTENTION = "the network cnn has no attention any more"
 _FIXED = "it is {} now, a number of the method"
@@ -84,6 +85,14 @@ SUCCESSORS: dict[str, dict[str, Successor]] = {
         ),
         "freeze": Successor("rate_factors", "give the factor 0, as 'stem:0'"),
         "rate_stages": Successor(advice="use schedule exponential, cosine or plateau"),
+    },
+    "SimulateConfig": {
+        "exponent": Successor(advice=_FIXED.format("3")),
+        "octaves": Successor(advice=_FIXED.format("5")),
+        "layers": Successor(advice=_FIXED.format("3")),
+        "solids": Successor(advice="as many solids are drawn as cover the object once"),
+        "n_objects": Successor(advice=_LOOP),
+        "n_probes": Successor(advice=_LOOP),
     },
     "RefineConfig": {
         "polish": Successor("lbfgs_iterations"),
