@@ -42,7 +42,7 @@ def make_inputs() -> dict[str, np.ndarray]:
         "counts": rng.poisson(np.exp(rng.uniform(-2, 6, (B, C, N, N)))).astype(np.uint16),
         "valid": rng.uniform(size=(B, C, N, N)) > 0.15,
         "rate": np.exp(rng.uniform(-2, 6, (B, C, N, N))).astype(np.float32),
-        "weight": np.array([1.0, 0.0, 0.4], np.float32),
+        "weight": np.array([1.0, 0.0, 0.5], np.float32),
         "light": rng.uniform(0.1, 1.0, (1, 1, N, N)).astype(np.float32),
         "factors": np.array([[1.3, 0.8], [0.6, 1.7], [1.0, -0.5]], np.float32),
         "plane": field(41, 37, mean=1.0),
@@ -56,8 +56,10 @@ def make_inputs() -> dict[str, np.ndarray]:
         "noise": field(64, 55),
     }
     found["places"][3] = [2.25, 33.5]  # partly beyond the plane
-    found |= _mixed_up_scan()
-    return found
+    # what another object would give: where rates are as dark as 1e-5 counts, so are the counts
+    other = {**found, "patches": np.roll(found["patches"], 1, axis=0)}
+    found["seen_counts"] = rng.poisson(forward(other)["probe"]).astype(np.uint16)
+    return found | _mixed_up_scan()
 
 
 def _smooth(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
@@ -116,7 +118,7 @@ def gradients(inputs: Inputs) -> Found:
     found = {}
     for merge in ("probe", "legacy"):
         slopes = subject.group_gradients(
-            *group(inputs), CANVAS, merge, inputs["counts"], inputs["valid"]
+            *group(inputs), CANVAS, merge, inputs["seen_counts"], inputs["valid"]
         )
         found |= {f"{merge}/{name}": array for name, array in slopes.items()}
     return found
@@ -214,7 +216,7 @@ def likeness(inputs: Inputs) -> Found:
         for g in range(2)
     ])  # fmt: skip
     valid = inputs["valid"][:2].reshape(-1, N, N)
-    off = np.rint(rates * inputs["rate"][:2].reshape(-1, N, N) ** 0.1)
+    off = np.rint(rates * inputs["rate"][:2].reshape(-1, N, N) ** 0.4)
     scores, decisions = [], []
     for counts in (np.rint(rates), off):
         score, unlike = subject.likeness(counts, rates, valid, 1.4, 0.2)

@@ -1,9 +1,10 @@
 """Writes `goldens.npz`: inputs, and what version 0.1.0 made of them.
 
 The arrays change only by a decision page in docs/decisions that says what changes and why. One set
-serves all backends; it was made on JAX::
+serves all backends; it was made on PyTorch, which
+sums pairwise::
 
-    KERAS_BACKEND=jax PYTHONPATH=. python tests/contract/make_goldens.py
+    KERAS_BACKEND=torch PYTHONPATH=. python tests/contract/make_goldens.py
 """
 
 from __future__ import annotations

@@ -77,9 +77,7 @@ def main() -> None:
     shutil.copytree(V010 / "refinement", work / "refinement")
     trained = pinn.train(scan, output=work / "training", resume=True)
     expected |= {f"training/{k}": a for k, a in subject.columns(trained.history).items()}
-    ended = pinn.refine(
-        scan, output=work / "refinement", resume=True, **subject.SMALL_REFINEMENT
-    )
+    ended = pinn.refine(scan, output=work / "refinement", resume=True, **subject.SMALL_REFINEMENT)
     expected |= {f"refinement/{k}": a for k, a in subject.arrays_of_result(ended).items()}
     expected |= {
         f"refinement/{k}": a for k, a in subject.columns(ended.statistics["history"]).items()

@@ -117,9 +117,7 @@ def group_gradients(
         rate = _rate(*tensors[:-2], canvas=canvas, merge=merge)
         return likelihood.deviance_loss(tensors[-2], rate, tensors[-1])
 
-    value, found = grad(
-        loss, *_parts(patches), offsets, *_parts(probe), log_scale, counts, valid
-    )
+    value, found = grad(loss, *_parts(patches), offsets, *_parts(probe), log_scale, counts, valid)
     names = ("patches_re", "patches_im", "offsets", "probe_re", "probe_im", "log_scale")
     return {"loss": np.array(value), **dict(zip(names, found[:-2], strict=True))}
 
@@ -224,9 +222,7 @@ def likelihoods(
     from pinn.ops import likelihood
 
     found = {
-        "deviance_per_pixel": evaluate(
-            likelihood.poisson_deviance_per_pixel, counts, rate, valid
-        )
+        "deviance_per_pixel": evaluate(likelihood.poisson_deviance_per_pixel, counts, rate, valid)
     }
     for name in ("deviance_loss", "poisson_nll", "amplitude_mse", "amplitude_mae"):
         value, slopes = grad(getattr(likelihood, name), counts, rate, valid, weight)
@@ -355,12 +351,11 @@ def orientation(scan: pinn.Scan) -> tuple[dict[str, np.ndarray], dict[str, Any]]
     scores = {
         "r_factors": np.array([score["r_factor"] for score in told["classes"]]),
         "margins": np.array([score["margin_sigma"] for score in told["classes"]]),
-        "probe_r_factors": np.array(
-            [told["free_probe_r_factor"], told["given_probe_r_factor"]]
-        ),
+        "probe_r_factors": np.array([told["free_probe_r_factor"], told["given_probe_r_factor"]]),
         "member_margin": np.array(told["member_margin_sigma"]),
         "scale_r_factors": np.array(
-            [told["scale"]["r_factor"], told["scale"]["given_r_factor"]]
+            [told["scale"]["r_factor"], told["scale"]["given_r_factor"]],
+            float,  # None: NaN
         ),
     }
     names = ("best", "decided", "rivals", "regions_agreeing", "equally_likely_members", "probe")
@@ -390,3 +385,86 @@ def training_step(scan: pinn.Scan, model: pinn.Model) -> dict[str, np.ndarray]:
     )  # fmt: skip
     loss = np.array(after.history[-1]["loss"])
     return {"loss": loss, **{f"after/{k}": a for k, a in weights_of(after).items()}}
+
+
+# ---------------------------------------------------------------------------------- names of code
+
+
+def public_names() -> list[str]:
+    """What `pinn` offers."""
+    return [name for name in pinn.__all__ if getattr(pinn, name, None) is not None]
+
+
+def commands() -> dict[str, list[str]]:
+    """Long options of every command, by its name; those before any command under ``."""
+    import click
+
+    from pinn.cli.app import pinn as group
+
+    found = {}
+    context = click.Context(group)
+    names = group.list_commands(context)
+    every = [("pinn", group), *((name, group.get_command(context, name)) for name in names)]
+    for name, command in every:
+        assert command is not None
+        options = [
+            option
+            for param in command.params
+            if isinstance(param, click.Option)
+            for option in (*param.opts, *param.secondary_opts)
+            if option.startswith("--")
+        ]
+        arguments = [p.human_readable_name for p in command.params if isinstance(p, click.Argument)]
+        found[name] = sorted({*options, *arguments})
+    return found
+
+
+def configurations() -> dict[str, dict[str, Any]]:
+    """Fields of every configuration class with their defaults, as JSON holds them."""
+    found = {}
+    for name in pinn.__all__:
+        if name.endswith("Config"):
+            fields = getattr(pinn, name).model_fields
+            found[name] = {key: _plain(field) for key, field in fields.items()}
+    return found
+
+
+def _plain(field: Any) -> Any:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
+
+
+def formats(writable: bool = False) -> list[str]:
+    """Names of the scan formats, or of those that are written."""
+    from pinn.io.formats import names
+
+    return names(writable)
+
+
+def exit_codes() -> dict[str, int]:
+    """Exit code of the command line by what ends it."""
+    from pinn import errors
+    from pinn.cli import run
+    from pinn.cli.app import pinn as group
+
+    ends: dict[str, BaseException] = {
+        name: error("a sentence")
+        for name, error in vars(errors).items()
+        if isinstance(error, type) and issubclass(error, errors.PinnError)
+    }
+    ends |= {"interrupt": KeyboardInterrupt(), "anything else": RuntimeError("a sentence")}
+    found = {"done": run(["--version"]), "wrong use": run(["no-such-command"])}
+    kept = group.invoke
+    for name, error in ends.items():
+
+        def invoke(context: Any, error: BaseException = error) -> None:
+            raise error
+
+        group.invoke = invoke
+        try:
+            found[name] = run(["info"])
+        finally:
+            group.invoke = kept
+    return found
