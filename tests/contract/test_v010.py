@@ -49,9 +49,11 @@ def test_an_archive_opens_and_reconstructs_to_the_same_object(scan):
     assert [row["epoch"] for row in model.history] == [1, 2]
     found = subject.arrays_of_result(pinn.reconstruct(scan, model))
     golden = expected("reconstruction/")
+    # a root of what is left of two nearly equal numbers: in units of the object, not its own
+    spread = found.pop("disagreement") - golden.pop("disagreement")
+    assert np.abs(spread).max() <= 2e-5 * np.abs(golden["object"]).max()
     # float32 through a network, the phases of its patches put together, and a fit of contrast
-    same(found, golden, 1e-4)
-    assert golden["object"].shape == found["object"].shape
+    same(found, golden, 2e-5)
 
 
 @pytest.mark.parametrize("name", ["reconstruction", "refined"])
