@@ -4,15 +4,13 @@ import json
 import shutil
 from pathlib import Path
 
+import keras  # noqa: F401  (so that nobody runs this without having chosen a backend)
 import names
 import numpy as np
 import pytest
 import subject
 
 import pinn
-
-# Keras is loaded here, so that nobody runs this without having chosen a backend.
-pinn.train  # noqa: B018
 
 HERE = Path(__file__).parent
 V010 = HERE / "v010"
