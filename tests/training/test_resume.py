@@ -14,10 +14,10 @@ from pinn.data.fingerprint import digest
 from pinn.errors import ArchiveError, ConfigError
 from pinn.io.archive import read_archive, write_archive
 from pinn.progress import StopRequested
-from pinn.training.checkpoints import Checkpoints
-from pinn.training.pace import Pace
-from pinn.training.report import write_config
+from pinn.training.callback import Throughput
+from pinn.training.checkpointer import Checkpointer
 from pinn.training.resume import FIXED, FREE, Unfinished, begun, check_resumed
+from pinn.training.run_folder import write_config
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ class StopAt:
     """Asks for a stop with the n-th report; reports inside an epoch come at every batch here."""
 
     def __init__(self, monkeypatch, count):
-        monkeypatch.setattr("pinn.training.watcher._EVERY", 0.0)
+        monkeypatch.setattr("pinn.training.callback._EVERY", 0.0)
         self.left = count
 
     def __call__(self, report):
@@ -163,7 +163,7 @@ def _stop_once(report):
 
 
 def test_progress_counts_what_this_call_does(scan, tmp_path, monkeypatch):
-    monkeypatch.setattr("pinn.training.watcher._EVERY", 0.0)
+    monkeypatch.setattr("pinn.training.callback._EVERY", 0.0)
     reports = []
     options = dict(epochs=3, batch_size=4, groups_per_epoch=10, validation="none")
     small_model(scan, output=tmp_path, progress=reports.append, **options)
@@ -180,7 +180,7 @@ def test_progress_counts_what_this_call_does(scan, tmp_path, monkeypatch):
 
 def test_the_rate_leaves_out_the_first_step():
     times = iter([0.0, 10.0, 10.0, 12.0, 14.0])
-    pace = Pace(100, clock=lambda: next(times))
+    pace = Throughput(100, clock=lambda: next(times))
     pace.step(4)  # compiles for ten seconds
     assert pace.rate == pytest.approx(4 / 10)
     pace.step(4)
@@ -325,7 +325,7 @@ def test_a_remark_made_after_the_last_save_is_in_the_archive(scan, copied, monke
     def fails(*args):
         raise OSError("no paper")
 
-    monkeypatch.setattr("pinn.training.keeper.write_training_pictures", fails)
+    monkeypatch.setattr("pinn.training.run_folder.write_training_pictures", fails)
     model = pinn.train(scan, output=copied, resume=True)
     (event,) = read_archive(copied).provenance["events"]
     assert event == model.provenance["events"][0] and "no paper" in event["text"]
@@ -348,9 +348,9 @@ def test_best_asked_for_later_says_what_it_is_sought_among(scan, copied):
 def test_archives_of_the_model_that_is_trained_on_stay_and_do_not_count(done, copied):
     history = [*done[1].history, {**done[1].history[-1], "epoch": 3}]
     run = TrainConfig(keep_best=2)
-    assert Checkpoints(copied, run, "loss").kept(history) == [1, 2]
-    assert Checkpoints(copied, run, "loss", origin=2).kept(history) == []
+    assert Checkpointer(copied, run, "loss").kept(history) == [1, 2]
+    assert Checkpointer(copied, run, "loss", origin=2).kept(history) == []
     assert len(list((copied / "best").iterdir())) == 2
     other = [{**row, "loss": 7.0} for row in history]
-    assert Checkpoints(copied, run, "loss", origin=1).kept(other) == []
+    assert Checkpointer(copied, run, "loss", origin=1).kept(other) == []
     assert list((copied / "best").iterdir()) == []

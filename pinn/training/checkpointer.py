@@ -20,7 +20,7 @@ from pinn.io.archive import ARCHIVE_NAME, read_archive
 from pinn.io.atomic import atomic_path, remove_leftovers
 from pinn.io.text import csv_text, parse_csv
 from pinn.networks.trained import Model, load_model
-from pinn.training.monitor import best_epochs, judged
+from pinn.training.history import best_epochs, judged
 from pinn.training.resume import LAST
 
 BEST = "best"
@@ -30,7 +30,7 @@ _FILES = ("history.csv", "config.json", "loss.png", "samples.png", "preview.png"
 Rows = Sequence[Mapping[str, Any]]
 
 
-class Checkpoints:
+class Checkpointer:
     """Keeps the archives in a run's folder.
 
     Args:
