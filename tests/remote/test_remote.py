@@ -126,6 +126,7 @@ def test_what_was_trained_can_be_used_here_and_is_kept_when_saved(worker, scan, 
         worker.reconstruct(scan, {})
 
 
+@pytest.mark.alike
 def test_the_temporary_archive_goes_with_its_object(worker, scan):
     trained = worker.train(scan, **{**OPTIONS, "epochs": 1})
     path = trained.path
@@ -169,12 +170,14 @@ def test_a_stop_ends_the_run_after_the_step_and_a_resumed_run_is_the_whole_one(
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.alike
 def test_labels_arrive_where_training_needs_them(worker, scan):
     options = {**OPTIONS, "epochs": 1, "mode": "supervised"}
     columns = worker.train(scan, **options).history[0]
     assert np.isfinite(columns["label_phase"]) and "deviance" not in columns
 
 
+@pytest.mark.alike
 def test_a_stopped_reconstruction_is_what_there_is(worker, scan, trained):
     def stop(progress):
         raise pinn.StopRequested
@@ -184,6 +187,7 @@ def test_a_stopped_reconstruction_is_what_there_is(worker, scan, trained):
     assert found.statistics["frames"] == 8
 
 
+@pytest.mark.alike
 def test_a_scan_may_be_a_path(worker, trained, tmp_path):
     from pinn.io.formats.npz_writer import write_scan_npz
 
@@ -212,6 +216,7 @@ def raised(call, *arguments, **options):
     return type(found.value), str(found.value)
 
 
+@pytest.mark.alike
 def test_errors_are_those_of_the_same_call_in_process(worker, scan, tmp_path):
     pid = worker.start() and worker.pid
     bare = pinn.Scan(scan.frames, scan.positions_px, name="bare")
@@ -238,6 +243,7 @@ def test_errors_are_those_of_the_same_call_in_process(worker, scan, tmp_path):
     assert worker.pid == pid
 
 
+@pytest.mark.alike
 def test_functions_of_a_module_can_be_called(worker):
     values = np.arange(6, dtype=">i4").reshape(2, 3)
     found = worker.call("remote_parts:double", {"values": values}, more=np.float64(0.5))
@@ -251,10 +257,12 @@ def test_functions_of_a_module_can_be_called(worker):
         worker.call("remote_parts:double", {"values": np.array([None])})
 
 
+@pytest.mark.alike
 def test_what_is_printed_there_does_not_disturb(worker):
     assert worker.call("remote_parts:make_noise")["input"] == 0
 
 
+@pytest.mark.alike
 def test_log_records_arrive_at_the_levels_of_this_process(worker, caplog):
     with caplog.at_level(logging.INFO, "ptycho"):
         worker.call("remote_parts:speak", text="hello")
@@ -271,6 +279,7 @@ def test_log_records_arrive_at_the_levels_of_this_process(worker, caplog):
 # -- ends --------------------------------------------------------------------------------
 
 
+@pytest.mark.alike
 def test_what_nobody_foresaw_is_named_and_its_traceback_kept(worker, place):
     with pytest.raises(WorkerError, match="LookupError: nowhere; the traceback is in ") as found:
         worker.call("remote_parts:fail", text="nowhere")
@@ -296,6 +305,7 @@ def test_a_worker_that_was_killed_is_reported_and_replaced(worker, scan):
         worker.call("remote_parts:leave", status=5)
 
 
+@pytest.mark.alike
 def test_a_second_call_meanwhile_is_refused_and_an_interrupt_ends_the_worker(
     worker, scan, tmp_path
 ):
@@ -356,6 +366,7 @@ with pinn.remote.Worker(sys.argv[1], device="cpu") as worker:
 """
 
 
+@pytest.mark.alike
 def test_a_script_without_a_guard_runs_once(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
     command = [sys.executable, tmp_path / "script.py", BACKEND]
@@ -381,12 +392,14 @@ def test_a_backend_that_is_not_there_is_refused_before_anything_starts(monkeypat
     assert set(place.iterdir()) == before
 
 
+@pytest.mark.alike
 def test_names_of_backends():
     usual = {"jax": "JAX", "torch": "PyTorch", "tensorflow": "tf"}
     assert Worker(usual[BACKEND]).backend == Worker(BACKEND.upper()).backend == BACKEND
     assert not pinn.remote.needs_worker(usual[BACKEND])
 
 
+@pytest.mark.alike
 def test_a_module_that_cannot_be_imported(place):
     with pytest.raises(ConfigError, match="module 'no_such_module' of imports"):
         Worker(BACKEND, imports="no_such_module").start()

@@ -22,6 +22,8 @@ PROBE = RNG.normal(size=(2, N, N)) + 1j * RNG.normal(size=(2, N, N))
 MASK = RNG.random((N, N)) > 0.1
 MASKS = RNG.random((M, N, N)) > 0.1
 
+pytestmark = pytest.mark.alike
+
 
 def scan_of(frames=FRAMES, **options):
     return pinn.Scan(frames, POSITIONS, **{"probe": PROBE, "name": "sample", **options})

@@ -20,6 +20,8 @@ from pinn.training.history import (
 VALUES = [5.0, 3.0, 4.0, 3.0, 2.5, 2.45, 2.6]
 HISTORY = [{"epoch": n, "loss": v, "val_loss": -v} for n, v in enumerate(VALUES, 1)]
 
+pytestmark = pytest.mark.alike
+
 
 @pytest.fixture(scope="module")
 def scan():

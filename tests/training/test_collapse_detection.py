@@ -12,6 +12,8 @@ from pinn.errors import DivergedError
 from pinn.networks.registry import register
 from pinn.training.collapse import demanded_spread, predicted_spread, stuck
 
+pytestmark = pytest.mark.alike
+
 
 @register("test-flat")
 def flat(config):

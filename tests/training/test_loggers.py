@@ -10,6 +10,8 @@ from small import small_model, small_scan
 from pinn.errors import ConfigError
 from pinn.training import loggers, pictures
 
+pytestmark = pytest.mark.alike
+
 
 @pytest.fixture(scope="module")
 def scan():

@@ -6,6 +6,8 @@ from small import same, small_model, small_scan
 
 import pinn
 
+pytestmark = pytest.mark.alike
+
 
 @pytest.fixture(scope="module")
 def scan():
