@@ -139,17 +139,15 @@ class Worker:
                     transfer.describe(scan, folder / f"scan_{number}", labels)
                     for number, scan in enumerate([*given, *validation_scans])
                 ]
+                start = model
+                if not (model is None or isinstance(model, ModelConfig)):
+                    start, _ = _archive_of(model, folder)
                 arguments = {
-                    **options,
                     "scans": parts[: len(given)],
                     "validation_scans": parts[len(given) :],
-                    "model": model
-                    if model is None or isinstance(model, ModelConfig)
-                    else _archive_of(model, folder)[0],
-                    "train": train,
-                    "output": output,
+                    "model": start,
                     "archive": temporary and temporary / ARCHIVE_NAME,
-                    "resume": resume,
+                    "options": {"train": train, "output": output, "resume": resume, **options},
                 }
                 process.ask("pinn.remote.tasks:train", arguments, progress)
                 where = Path(temporary or output or "") / ARCHIVE_NAME

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,14 +30,15 @@ def train(
     validation_scans: Sequence[Described],
     model: ModelConfig | Path | None,
     archive: Path | None,
+    options: Mapping[str, Any],
     progress: Report | None = None,
-    **options: Any,
 ) -> None:
     """Train on described scans; see `pinn.remote.Worker.train`.
 
     Args:
         model: options, or the archive of a trained model.
         archive: where the model is saved besides.
+        options: further keywords of `pinn.train`.
     """
     start: Any = model
     if isinstance(model, Path):  # never the remembered one: training may change it

@@ -136,6 +136,7 @@ def main(pipe: str, folder: str) -> None:
     except (EOFError, OSError, KeyboardInterrupt):
         pass
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the end is on its way
         shutil.rmtree(folder, ignore_errors=True)
     sys.stderr.flush()
     os._exit(0)  # frameworks may take long to end, and nothing is left to be done
