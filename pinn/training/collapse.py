@@ -95,11 +95,11 @@ class CollapseDetector:
             return []
         if self._predict is None:
             self._prepare()
-        found = {"stuck": stuck(history) if self._from_scratch else None}
+        complaints = {"stuck": stuck(history) if self._from_scratch else None}
         if self._frames is not None:
             patches, *ranges = self._predict(self._frames)
-            found |= {"dead": self._dead(ranges), "flat": self._flat(patches)}
-        return [(kind, text) for kind, text in found.items() if text]
+            complaints |= {"dead": self._dead(ranges), "flat": self._flat(patches)}
+        return [(kind, text) for kind, text in complaints.items() if text]
 
     def _dead(self, ranges: Sequence[np.ndarray]) -> str | None:
         """Says which layers are dead; `ranges` holds least and largest value of their units."""
@@ -134,10 +134,10 @@ class CollapseDetector:
 
     def _prepare(self) -> None:
         batch = self._feed.batch(0, 0)
-        parts = [batch]
-        while len(parts) < len(self._feed) and len(parts) * len(batch["scan"]) < _GROUPS:
-            parts.append(self._feed.batch(len(parts), 0))
-        joined = {k: np.concatenate([part[k] for part in parts]) for k in batch}
+        batches = [batch]
+        while len(batches) < len(self._feed) and len(batches) * len(batch["scan"]) < _GROUPS:
+            batches.append(self._feed.batch(len(batches), 0))
+        joined = {k: np.concatenate([one[k] for one in batches]) for k in batch}
         self._scan = int(joined["scan"][0])
         rows = np.flatnonzero((joined["scan"] == self._scan) & (joined["weight"] > 0))[:_GROUPS]
         frames = joined["frames"][rows]
@@ -201,7 +201,7 @@ def _activated(network: keras.Model) -> list[Any]:
     """Layers whose units can die; none where the network is no graph of layers."""
     if getattr(network, "outputs", None) is None:
         return []
-    found = []
+    layers = []
     for layer in network.layers:
         name = getattr(getattr(layer, "activation", None), "__name__", "linear")
         if name not in _MORTAL:
@@ -211,5 +211,5 @@ def _activated(network: keras.Model) -> list[Any]:
         except (AttributeError, ValueError):  # a layer that is used twice has no one output
             continue
         if image:
-            found.append(layer)
-    return found
+            layers.append(layer)
+    return layers

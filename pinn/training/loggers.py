@@ -125,14 +125,14 @@ class MlflowLogger(CsvLogger):
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "pinn")
         try:
             client = MlflowClient()
-            known = provenance.get("mlflow_run")
-            if known is not None:
-                client.update_run(known, status="RUNNING")
-                self._id = str(known)
+            run = provenance.get("mlflow_run")
+            if run is not None:
+                client.update_run(run, status="RUNNING")
+                self._id = str(run)
             else:
-                found = client.get_experiment_by_name(name)
+                named = client.get_experiment_by_name(name)
                 experiment = (
-                    client.create_experiment(name) if found is None else found.experiment_id
+                    client.create_experiment(name) if named is None else named.experiment_id
                 )
                 title = None if self._folder is None else self._folder.name
                 self._id = client.create_run(experiment, run_name=title).info.run_id

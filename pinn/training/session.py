@@ -75,16 +75,16 @@ class Session:
     ) -> None:
         check_precision(run)
         self.scans, self.config, self.run, self.resumed = plan.scans, config, run, resumed
-        known = start.provenance if start is not None and resumed else {}
+        stored = start.provenance if start is not None and resumed else {}
         self.history = [] if start is None else list(start.history)
         self.first = len(self.history)
-        self.origin: int = known.get("origin", 0) if resumed else self.first
+        self.origin: int = stored.get("origin", 0) if resumed else self.first
         self.last = self.origin + run.epochs
         self.from_model = start is not None
         if resumed:
-            self.from_model = known.get("from_model", self.origin > 0)
-        self.before: Mapping[str, Any] = known.get("train", {})
-        self.id = known.get("run") if resumed else secrets.token_hex(8)
+            self.from_model = stored.get("from_model", self.origin > 0)
+        self.before: Mapping[str, Any] = stored.get("train", {})
+        self.id = stored.get("run") if resumed else secrets.token_hex(8)
         self.unfinished = Unfinished.of(start) if start is not None and resumed else None
         self.feed, self.held = plan.feed(run, origin=self.origin), plan.held(run)
         digests = [digest(scan) for scan in plan.scans]
@@ -105,15 +105,15 @@ class Session:
         equip(self.network, run, len(self.feed))
         if start is not None and resumed and start.optimizer_arrays is not None:
             assign(self.network.optimizer, start.optimizer_arrays)
-        self.model = self._model(plan, digests, known)
+        self.model = self._model(plan, digests, stored)
         names = [metric.name for metric in self.network.metrics]
         watched = [f"val_{name}" for name in names if self.held is not None]
         self.metric = metric_of(run, [*names, *watched])
         self._rate = Rate(run, changes_per_epoch(run, len(self.feed)))
         self.set_rate()
 
-    def _model(self, plan: Plan, digests: Sequence[str], known: Mapping[str, Any]) -> Model:
-        """What is returned and archived; `known` is the provenance of the run resumed."""
+    def _model(self, plan: Plan, digests: Sequence[str], stored: Mapping[str, Any]) -> Model:
+        """What is returned and archived; `stored` is the provenance of the run resumed."""
         learned = plan.scans[: plan.trained]
         statistics = training_statistics(learned, [scan.statistics() for scan in learned])
         provenance = {
@@ -123,10 +123,10 @@ class Session:
             "hardware": backend.hardware(),
             "origin": self.origin,
             "from_model": self.from_model,
-            "events": list(known.get("events", ())),
+            "events": list(stored.get("events", ())),
         }
         provenance |= {} if self.id is None else {"run": self.id}
-        provenance |= {name: known[name] for name in ("mlflow_run",) if name in known}
+        provenance |= {name: stored[name] for name in ("mlflow_run",) if name in stored}
         return Model(
             self.config, self.network, statistics.to_dict(), self.history, provenance=provenance
         )

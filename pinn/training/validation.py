@@ -78,8 +78,8 @@ class Validation:
                 real = batch["weight"] > 0
                 inputs = {name: batch[name] for name in _PHYSICS if name in batch}
                 np.add.at(totals, batch["scan"][real], self._totals(inputs)[real].astype(float))
-        known = np.all(np.isfinite(totals) & (totals > 0), axis=1)
-        logs = np.log(np.where(known[:, None], totals, 1.0))
+        seen = np.all(np.isfinite(totals) & (totals > 0), axis=1)
+        logs = np.log(np.where(seen[:, None], totals, 1.0))
         return logs[:, 0] - logs[:, 1]
 
 
@@ -92,6 +92,6 @@ class _Totals(keras.Model):
         self.built = True
 
     def call(self, inputs):
-        found = self.model.detector(inputs, self.model(inputs))
-        both = ops.stack([found.counts, found.rate], axis=-1)
-        return ops.sum(ops.where(found.valid[..., None] > 0.0, both, 0.0), axis=(1, 2, 3))
+        detector = self.model.detector(inputs, self.model(inputs))
+        both = ops.stack([detector.counts, detector.rate], axis=-1)
+        return ops.sum(ops.where(detector.valid[..., None] > 0.0, both, 0.0), axis=(1, 2, 3))
