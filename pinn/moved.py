@@ -61,4 +61,4 @@ class Signpost:
 def put_up_signpost() -> None:
     """Append the finder, once."""
     if not any(isinstance(finder, Signpost) for finder in sys.meta_path):
-        sys.meta_path.append(Signpost())  # type: ignore[arg-type]
+        sys.meta_path.append(Signpost())

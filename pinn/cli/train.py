@@ -13,7 +13,7 @@ from pinn.cli.common import Common, backend_options
 from pinn.cli.options import DEFAULT, ConfigCommand, Resolved
 from pinn.cli.progress import Reporter
 from pinn.cli.stop import StopOnSignal
-from pinn.config import ModelConfig, ScanConfig, TrainConfig
+from pinn.config import Config, ModelConfig, ScanConfig, TrainConfig
 from pinn.errors import ConfigError
 from pinn.io.atomic import check_writable
 from pinn.progress import Progress
@@ -158,18 +158,16 @@ def _stored_options(output: Path) -> dict[str, Any]:
     """Options of the run in a folder by name; none where its `config.json` cannot be read."""
     try:
         content = json.loads((output / "config.json").read_text(encoding="utf-8"))
-        stored = [
-            (ScanConfig, content.get("scan", {})),
-            (ModelConfig, content["model"]),
-            (TrainConfig, content["train"]),
-        ]
-        return {
-            name: value
-            for cls, values in stored
-            for name, value in cls.from_stored(values)
-            .model_dump(mode="json", exclude_unset=True)
-            .items()
+        options: dict[str, Any] = {}
+        classes: dict[str, type[Config]] = {
+            "scan": ScanConfig,
+            "model": ModelConfig,
+            "train": TrainConfig,
         }
+        for name, cls in classes.items():
+            stored = content.get("scan", {}) if name == "scan" else content[name]
+            options |= cls.from_stored(stored).model_dump(mode="json", exclude_unset=True)
+        return options
     except ConfigError:
         raise  # an option of then has no counterpart any more
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

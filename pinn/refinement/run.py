@@ -172,7 +172,7 @@ def _halves(
         loop = Loop(engine, state, state.positions.copy(), alone, clock, f"half {half + 1}")
         loop.run(progress)
         found, ended = loop.best, loop.ended
-        if alone.polish and ended not in (OVER, STOPPED) and not alone.restricts_object:
+        if alone.lbfgs_iterations and ended not in (OVER, STOPPED) and not alone.restricts_object:
             polish = Polish(engine, found, found.positions, alone, clock, f"polish half {half + 1}")
             polish.run(progress)
             found, ended = polish.best, polish.ended or ended

@@ -67,15 +67,15 @@ def _positions(
     """`(M, 2)` [y, x] as stored, and their unit where the file says it."""
     names = tuple(name.strip() for name in str(config.positions_path).split(","))
     if len(names) == 1:
-        both = numbers(h5, config.positions_path, path, ndim=2)
+        both = numbers(h5, names[0], path, ndim=2)
         if both.shape == (2, M) and M != 2:
             both = both.T
         if both.shape != (M, 2):
             raise ScanError(
-                f"{config.positions_path!r} in {path} has shape {both.shape}, but ({M}, 2) with "
+                f"{names[0]!r} in {path} has shape {both.shape}, but ({M}, 2) with "
                 f"columns y, x is required for the {M} frames of {config.data_path!r}"
             )
-        return both, _unit(h5, config.positions_path, path)
+        return both, _unit(h5, names[0], path)
     columns, units = [], []
     if len(names) != 2:
         raise ScanError(

@@ -221,16 +221,13 @@ def _schedule(train: ours.TrainConfig, notes: list[str]) -> dict[str, Any]:
                 "plateau_threshold": train.plateau_threshold,
                 "plateau_min_lr": train.rate_floor * LEARNING_RATE,
             }
-        case "cosine":
-            warm = train.warmup_epochs
-            if warm is None and train.rate_floor == floor:
-                return {}
-            if warm is None or warm != math.floor(warm):
-                notes.append(f"train.warmup_epochs {warm} {_SAID}: there it is a whole number")
-            return {
-                "scheduler": "WarmupCosine",
-                "lr_warmup_epochs": math.floor(warm or 0),
-                "lr_min_ratio": train.rate_floor,
-            }
-    notes.append(f"train.schedule {train.schedule!r} {_SAID}")
-    return {}
+    warm = train.warmup_epochs
+    if warm is None and train.rate_floor == floor:
+        return {}
+    if warm is None or warm != math.floor(warm):
+        notes.append(f"train.warmup_epochs {warm} {_SAID}: there it is a whole number")
+    return {
+        "scheduler": "WarmupCosine",
+        "lr_warmup_epochs": math.floor(warm or 0),
+        "lr_min_ratio": train.rate_floor,
+    }
