@@ -8,8 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from pinn.simulate.config import SimulateConfig
+from pinn.simulate.random_fields import gaussian_field
 
 STUCK_FLOAT = 65535.0  # what a stuck pixel reads when the frames are not integers
+_BACKGROUND_WIDTH = 0.25  # correlation length of the uneven background over N
+_BACKGROUND_SPREAD = 0.7  # standard deviation of its logarithm
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ class Detector:
         if self.saturation is not None:
             counts = np.minimum(counts, self.ceiling)
         counts[self.bad] = 0.0
-        known = self.dtype.kind == "u" or self.saturation is not None
-        counts[self.stuck] = self.ceiling if known else STUCK_FLOAT
+        limited = self.dtype.kind == "u" or self.saturation is not None
+        counts[self.stuck] = self.ceiling if limited else STUCK_FLOAT
         if self.amplitude:
             counts = np.sqrt(counts)
         elif self.dtype.kind == "u":
@@ -113,6 +116,13 @@ def make_detector(
         config.frames == "amplitude",
         config.saturation,
     )
+
+
+def uneven_background(N: int, mean: float, rng: np.random.Generator) -> np.ndarray:
+    """A smooth positive background `(N, N)` float64 of this mean, log-normal."""
+    field = gaussian_field(N, _BACKGROUND_WIDTH * N, 6.0, rng)
+    field = np.exp(_BACKGROUND_SPREAD * (field - field.mean()) / field.std())
+    return np.asarray(field * (mean / field.mean()))
 
 
 def beamstop_mask(N: int, radius: float) -> np.ndarray:

@@ -75,6 +75,6 @@ def pile_of_solids(
     total = np.zeros((size, size))
     for _ in range(count):
         faces = random_solid(radius * rng.uniform(0.5, 1.5), rng)
-        place, y, x = window(size, rng.uniform(0, size, 2), reach)
-        total[place] += thickness(faces, y, x) / radius
+        where, y, x = window(size, rng.uniform(0, size, 2), reach)
+        total[where] += thickness(faces, y, x) / radius
     return total
