@@ -17,27 +17,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pinn
 from pinn.backend.machine import hardware, peak_memory_mb, versions
 from pinn.config import ReconstructConfig, ScanConfig, TrainConfig
 from pinn.errors import ArchiveError, OutputError, PinnError
 from pinn.io.archive import read_archive, write_archive
 from pinn.io.atomic import atomic_write_json, atomic_write_text
 from pinn.io.load import load
+from pinn.plots.comparison import write_comparison
 from pinn.progress import Progress, StopRequested
+from pinn.quality import evaluate
 from pinn.studies.records import (
+    ARCHIVE,
     BROKEN,
     DONE,
     ERROR,
     FAILED,
     SPENT,
     TRAINING,
+    claimed,
     read_json,
     record_failure,
     test_path,
 )
 from pinn.studies.runs import same_options
 
-ARCHIVE = "wts.h5.zip"
 Report = Callable[[Progress], None]
 
 
@@ -48,21 +52,32 @@ def execute(
     *,
     keep: bool = False,
     pictures: bool = True,
-) -> None:
+) -> bool:
     """Compute what is missing of a run. What goes wrong is recorded, not raised.
 
     Args:
         folder: of the run.
-        spec: `Run.spec` with `resolved`.
+        spec: `Run.spec`.
         progress: as of `pinn.train`.
         keep: leave the archive whole, and the reconstructions in the folder.
         pictures: draw every comparison.
+
+    Returns:
+        False if another process is at it, and nothing was done.
 
     Raises:
         StopRequested: by `progress`; the training is saved.
         OutputError: the folder cannot be written.
     """
-    spec = dict(spec)
+    with claimed(folder) as free:
+        if free:
+            _compute(folder, spec, progress, keep, pictures)
+    return free
+
+
+def _compute(
+    folder: Path, spec: Mapping[str, Any], progress: Report | None, keep: bool, pictures: bool
+) -> None:
     watch = _Watch(folder, spec["resolved"], progress)
     try:
         model, stamp = _trained(folder, spec, watch)
@@ -93,13 +108,11 @@ def execute(
         about = {"test": test["name"], "resolved": test["resolved"], "trained": stamp}
         atomic_write_json(path, {**record, **about})
     if not keep:
-        _without_optimiser(folder / "run" / ARCHIVE)
+        _without_optimiser(folder / ARCHIVE)
 
 
-def _trained(folder: Path, spec: dict[str, Any], watch: _Watch) -> tuple[Any, str | None]:
+def _trained(folder: Path, spec: Mapping[str, Any], watch: _Watch) -> tuple[Any, str | None]:
     """The trained model, from the archive or by training, and the mark of its record."""
-    import pinn
-
     run, before = folder / "run", folder / "run.before"
     record = read_json(folder / TRAINING) or {}
     usable = same_options(record.get("resolved"), spec["resolved"])
@@ -168,9 +181,7 @@ def _without_optimiser(path: Path) -> None:
 
 def _from_archive(run: Path) -> Any:
     """The model as far as it was trained, or None: there is none, or a damaged one."""
-    import pinn
-
-    if not (run / ARCHIVE).exists():
+    if not (run.parent / ARCHIVE).exists():
         return None
     try:
         model = pinn.load_model(run)
@@ -189,9 +200,6 @@ def _tested(
     keep: bool,
     pictures: bool,
 ) -> dict[str, Any]:
-    import pinn
-    from pinn.quality import evaluate
-
     scan = load(test["path"], ScanConfig(**test["scan"]))
     clock = time.process_time()
     recon = pinn.reconstruct(scan, model, ReconstructConfig(**test["reconstruct"]), progress=watch)
@@ -201,8 +209,6 @@ def _tested(
         recon.save(folder / "tests" / f"{id}.h5")
     found = evaluate(recon, scan.truth, truth_origin_px=scan.truth_origin_px, **test["evaluate"])
     if pictures:
-        from pinn.plots.comparison import write_comparison
-
         write_comparison(folder / "tests" / f"{id}.png", found)
     return {
         "status": DONE,

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from pinn.studies.cells import Cell
-from pinn.studies.content import file_checksum
 from pinn.studies.names import SECTIONS
 from pinn.studies.plan import Plan
-from pinn.studies.scans import Scans, StudyScan
+from pinn.studies.scans import Scans, StudyScan, file_checksum
 
 VERSION = 1  # raised when the same options give a study other numbers
 _LEARNING = ("train", "model", "scan")
@@ -68,6 +67,7 @@ class Run:
             "scans": [str(scan.path) for scan in self.scans],
             "options": self.learning["options"],
             "tests": self.tests,
+            "resolved": self.learning["resolved"],
         }
 
 
@@ -104,12 +104,12 @@ def runs_of(
             runs[id] = Run(id, folder / "runs" / id, backend, learning, learned)
         run = runs[id]
         need = {}
-        for name, item in cell.data.tests.items():
+        for name, item in cell.data.test.items():
             scan = scans.find(item, parts, True)
             test = {
                 "scan": _stated("scan", parts["scan"]),
                 "reconstruct": _stated("reconstruct", parts["reconstruct"]),
-                "evaluate": plan.evaluate,
+                "evaluate": plan.evaluate.model_dump(by_alias=True),
                 "identity": scan.identity,
             }
             key = _checksum({**test, "scan": _nameless(test["scan"]), "training": id})

@@ -232,7 +232,7 @@ def test_cells_that_share_a_training_are_trained_once(tmp_path):
 
 def test_the_study_of_networks_has_every_network():
     from pinn.networks.registry import names
-    from pinn.studies.reading import read_plan
+    from pinn.studies.plan import read_plan
 
     file = Path(__file__).parents[2] / "examples" / "studies" / "networks.toml"
     own = {name for name in names() if not name.startswith("test")}
