@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,9 +79,13 @@ class Plan(Table):
     @property
     def axes(self) -> dict[str, list[Any]]:
         """Name to values; every combination is a cell. Data sets and variants come first."""
-        names = {DATA: [key for key in self.data if key != ONE], VARIANT: [*self.variant]}
-        first = {axis: self.sweep.get(axis, every) for axis, every in names.items()}
+        first = {axis: self.sweep.get(axis, every) for axis, every in self._named.items()}
         return {axis: values for axis, values in first.items() if values} | self.sweep
+
+    @property
+    def _named(self) -> dict[str, list[str]]:
+        """What the axes of names may hold."""
+        return {DATA: [key for key in self.data if key != ONE], VARIANT: [*self.variant]}
 
     @property
     def tests(self) -> list[str]:
@@ -123,78 +127,66 @@ class Plan(Table):
 
     def _axis(self, text: str) -> str:
         name = text if text in self.axes else option_name(text)
-        if name not in self.axes:
-            raise ConfigError(f"report: {name} is no axis; the axes are {listed(self.axes)}")
+        _check_known("report", "axis", [name], self.axes)
         return name
 
     @model_validator(mode="after")
-    def _consistent(self) -> Plan:
-        self._check_scans()
-        self._check_axes()
-        _ = self.layout
-        for item in self.reference:
-            if item.test is not None and item.test not in self.tests:
-                raise ConfigError(
-                    f"reference: {item.label!r}: there is no test {item.test!r}; the tests are "
-                    f"{listed(self.tests)}"
-                )
-            named = {axis: [item.at[axis]] for axis in (DATA, VARIANT) if axis in item.at}
-            self._check_values(f"reference: {item.label!r}: at", named)
-        return self
-
-    def _check_scans(self) -> None:
+    def _scans_are_there(self) -> Plan:
         for name in self.recipe:
             chain = [name]
             while (like := self.recipe[chain[-1]].get("like")) is not None:
-                if like not in self.recipe:
-                    raise ConfigError(
-                        f"recipe.{name}: like is {like!r}, but the recipes are "
-                        f"{listed(self.recipe)}"
-                    )
+                _check_known(f"recipe.{chain[-1]}.like", "recipe", [like], self.recipe)
                 if like in chain:
                     raise ConfigError(f"the recipes {listed(chain)} are like each other")
                 chain.append(like)
         for key, item in self.data.items():
             for scan in (*item.train, *item.test.values()):
                 if scan not in self.recipe and not Path(scan).suffix:
-                    place = f"data.{key}" if key else "data"
-                    hint = nearest(scan, self.recipe)
+                    place, hint = f"data.{key}" if key else "data", nearest(scan, self.recipe)
                     raise ConfigError(f"{place}: {scan!r} is neither a recipe nor a file{hint}")
+        return self
 
-    def _check_axes(self) -> None:
-        names = {DATA: [key for key in self.data if key != ONE], VARIANT: [*self.variant]}
+    @model_validator(mode="after")
+    def _axes_are_there(self) -> Plan:
         for place, sweep in (("sweep", self.sweep), ("quick.sweep", self.quick.sweep)):
-            for axis in names.keys() & sweep.keys():
-                for value in sweep[axis]:
-                    if value not in names[axis]:
-                        raise ConfigError(
-                            f"{place}: there is no {axis} {value!r}; the file has "
-                            f"{listed(names[axis])}"
-                        )
-        self._check_values("quick.sweep", {axis: [] for axis in self.quick.sweep})
+            _check_known(place, "axis", sweep, self.axes)
+            for axis, names in self._named.items():
+                _check_known(place, axis, sweep.get(axis, []), names)
+        for index, match in enumerate(self.exclude):
+            self._check_match(f"exclude.{index}", match)
         stated = {"options": self.options, "quick.options": self.quick.options}
         stated |= {f"variant.{key}": table for key, table in self.variant.items()}
-        for match in self.exclude:
-            self._check_values("exclude", match)
-        for index, item in enumerate(self.when):
-            self._check_values("when", item.match)
-            stated[f"when.{index}.set"] = item.options
+        for index, when in enumerate(self.when):
+            self._check_match(f"when.{index}.if", when.match)
+            stated[f"when.{index}.set"] = when.options
         for place, options in stated.items():
             for name in options.keys() & self.axes.keys():
                 raise ConfigError(
                     f"{place}: {name} is an axis of [sweep] besides; leave one of them out"
                 )
+        for index, other in enumerate(self.reference):
+            place, tests = f"reference.{index}", [other.test] if other.test is not None else []
+            _check_known(f"{place}.test", "test", tests, self.tests)
+            named = {axis: [other.at[axis]] for axis in self._named if axis in other.at}
+            self._check_match(f"{place}.at", named)
+        _ = self.layout
+        return self
 
-    def _check_values(self, place: str, match: Mapping[str, list[Any]]) -> None:
-        axes = self.axes
+    def _check_match(self, place: str, match: Mapping[str, list[Any]]) -> None:
+        _check_known(place, "axis", match, self.axes)
         for axis, values in match.items():
-            if axis not in axes:
-                raise ConfigError(f"{place}: {axis} is no axis; the axes are {listed(axes)}")
-            for value in values:
-                if value not in axes[axis]:
-                    raise ConfigError(
-                        f"{place}: {axis} has no value {value!r}; it has {listed(axes[axis])}"
-                    )
+            _check_known(place, f"value of {axis}", values, self.axes[axis])
+
+
+def _check_known(place: str, what: str, values: Iterable[Any], known: Collection[Any]) -> None:
+    """Refuse values that are not known.
+
+    Raises:
+        ConfigError: one of them.
+    """
+    for value in values:
+        if value not in known:
+            raise ConfigError(f"{place}: there is no {what} {value!r}; there are {listed(known)}")
 
 
 def read_plan(source: str | Path | Mapping[str, Any]) -> Plan:

@@ -185,23 +185,23 @@ def test_the_report_has_sensible_defaults():
         ("data: 'liens' is neither a recipe nor a file; did you mean lines", {
             "data": {"train": "liens", "test": "other"}}),
         ("recipe.a: unknown option 'simulate.size_px'", {"recipe": {"a": {"size_px": 3}}}),
-        ("recipe.a: like is 'b', but the recipes are a", {"recipe": {"a": {"like": "b"}}}),
+        ("recipe.a.like: there is no recipe 'b'; there are a", {"recipe": {"a": {"like": "b"}}}),
         ("recipes a, b are like each other", {
             "recipe": {"a": {"like": "b"}, "b": {"like": "a"}}}),
-        ("exclude: epochs is no axis", {"exclude": [{"epochs": 2}]}),
-        ("exclude: seed has no value 7", {"exclude": [{"seed": 7}]}),
+        ("exclude.0: there is no axis 'epochs'", {"exclude": [{"epochs": 2}]}),
+        ("exclude.0: there is no value of seed 7", {"exclude": [{"seed": 7}]}),
         ("exclude: .*valid list", {"exclude": {"seed": 0}}),
         ("leave no cell", {"exclude": [{"seed": [0, 1, 2]}]}),
         ("when.0.set is missing", {"when": [{"if": {"seed": 0}}]}),
         ("when.0.set: .* at least 1", {"when": [{"if": {"seed": 0}, "set": {}}]}),
         ("when.0.set: seed is an axis", {"when": [{"if": {"seed": 0}, "set": {"seed": 1}}]}),
-        ("quick.sweep: epochs is no axis", {"quick": {"sweep": {"epochs": [1]}}}),
+        ("quick.sweep: there is no axis 'epochs'", {"quick": {"sweep": {"epochs": [1]}}}),
         (r"evaluate.border: .* equal to 0 \(got -1\)", {"evaluate": {"border": -1}}),
         (r"evaluate.register: .*'complex' \(got 'x'\)", {"evaluate": {"register": "x"}}),
         ("report.metrics: unknown metric 'psnr'", {"report": {"metrics": ["psnr"]}}),
         (r"report.metrics: unknown metric \['a'\]", {"report": {"metrics": ["nrmse", ["a"]]}}),
         (r"report.metrics: metrics is \[\]", {"report": {"metrics": []}}),
-        ("report: epochs is no axis; the axes are", {"report": {"x": "epochs"}}),
+        ("report: there is no axis 'epochs'; there are n_groups", {"report": {"x": "epochs"}}),
         ("report: seed is two of x, lines and over", {"report": {"x": "seed"}}),
         ("'we': at n_groups is '8', but n_groups is a number", {
             "reference": [{"label": "we", "nrmse": 1, "at": {"n_groups": "8"}}]}),
@@ -214,7 +214,8 @@ def test_the_report_has_sensible_defaults():
         ("reference.0.nrmse: .*number .got '1'", {"reference": [{"label": "we", "nrmse": "1"}]}),
         ("reference.0: unknown key 'nmse'; did you mean nrmse", {
             "reference": [{"label": "we", "nmse": 1}]}),
-        ("'we': there is no test 'x'", {"reference": [{"label": "we", "nrmse": 1, "test": "x"}]}),
+        ("reference.0.test: there is no test 'x'", {
+            "reference": [{"label": "we", "nrmse": 1, "test": "x"}]}),
     ],
     ids=str,
 )  # fmt: skip
