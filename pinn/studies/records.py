@@ -84,9 +84,7 @@ def state(run: Run, retry: bool = False) -> str:
     if training["status"] == FAILED:
         return "failed"
     tests = [test_record(run, id) for id in run.tests]
-    if any(test is None or test["status"] not in final for test in tests):
-        return "begun"
-    if any(test and not of_training(test, training) for test in tests):
+    if not all(test and test["status"] in final and _of(training, test) for test in tests):
         return "begun"
     return "failed" if any(test and test["status"] == FAILED for test in tests) else "done"
 
@@ -94,11 +92,6 @@ def state(run: Run, retry: bool = False) -> str:
 def ended(run: Run, retry: bool = False) -> bool:
     """Whether nothing is left to do (`state`)."""
     return state(run, retry) in ("done", "failed")
-
-
-def of_training(test: dict[str, Any], training: dict[str, Any]) -> bool:
-    """Whether a test that is done is of this training, and not of one before it."""
-    return test["status"] != DONE or test.get("trained") == training.get("stamp")
 
 
 def outcome(run: Run) -> str:
@@ -127,6 +120,11 @@ def record_failure(folder: Path, spec: Mapping[str, Any], status: str, sentence:
         folder / TRAINING,
         {"status": status, "error": sentence, "resolved": spec["resolved"]},
     )
+
+
+def _of(training: Mapping[str, Any], test: Mapping[str, Any]) -> bool:
+    """Whether a test that is done is of this training, and not of one before it."""
+    return test["status"] != DONE or test.get("trained") == training.get("stamp")
 
 
 def _record(path: Path, resolved: Mapping[str, Any]) -> dict[str, Any] | None:
