@@ -34,10 +34,6 @@ class Measure:
         """Words with the unit."""
         return f"{self.words} ({self.unit})" if self.unit else self.words
 
-    def text(self, value: float | None) -> str:
-        """The number as a table shows it."""
-        return "-" if value is None else format(value, self.form)
-
 
 _RANGE = "range of the truth"
 _RING = "cycles/px, Nyquist 0.5"
