@@ -140,6 +140,11 @@ class NpyInZipFrames(ArrayFrames):
         self._mapped.close()
 
 
+def as_source(frames: np.ndarray | FrameSource) -> FrameSource:
+    """An array as a source; a source as it is."""
+    return frames if isinstance(frames, FrameSource) else ArrayFrames(np.asarray(frames))
+
+
 class OnDemandFrames:
     """A source that is opened when it is first read, for what is seldom needed.
 

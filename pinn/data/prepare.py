@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pinn.data.frames import ArrayFrames, DerivedFrames, FrameSource
-from pinn.data.interpret import whole_numbers
+from pinn.data.frame_values import whole_numbers
+from pinn.data.frames import DerivedFrames, FrameSource, as_source
 from pinn.data.masks import measured, sentinel
 from pinn.errors import ScanError
 
@@ -284,11 +284,6 @@ def prepared_mask(
         return valid
 
     return DerivedFrames(source, change, image=final, dtype=bool, rows=rows)
-
-
-def as_source(frames: np.ndarray | FrameSource) -> FrameSource:
-    """An array as a source; a source as it is."""
-    return ArrayFrames(frames) if isinstance(frames, np.ndarray) else frames
 
 
 def orient(positions: np.ndarray, orientation: str, rotation_deg: float = 0.0) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +11,52 @@ import numpy as np
 
 from pinn.config import ScanConfig
 from pinn.data.dose import Dose
+from pinn.data.prepare import said
 from pinn.data.scan import Scan
+from pinn.data.validation import check_stack
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
 from pinn.io.formats.registry import FORMATS, Format, recognise
 from pinn.io.opened import collected
-from pinn.io.placement import scan_arguments
-from pinn.io.stages import FrameStages
+from pinn.io.optics import with_optics
+from pinn.io.placement import (
+    in_pixels,
+    one_part,
+    resampled_truth,
+    smoothed_probe,
+    turned,
+    without_duplicates,
+)
+from pinn.io.prepared_frames import beamstop, chosen_probe, prepared_frames
+from pinn.io.stored_frames import (
+    checked_arrays,
+    chosen_frames,
+    masked_pixels,
+    settled_values,
+    stated_values,
+    valid_pixels,
+)
 
 __all__ = ["FORMATS", "Format", "load", "scan_of"]
+
+# What is done to what a reader found, in this order. Each leaves a record of what it did.
+STEPS: tuple[Callable[[Contents, ScanConfig], Contents], ...] = (
+    with_optics,
+    checked_arrays,
+    chosen_frames,
+    masked_pixels,
+    stated_values,
+    settled_values,
+    beamstop,
+    chosen_probe,
+    prepared_frames,
+    in_pixels,
+    turned,
+    resampled_truth,
+    smoothed_probe,
+    without_duplicates,
+    one_part,
+)
 
 
 # A file may hold any number: what is not finite or too large is found by its value, and a warning
@@ -61,32 +100,44 @@ def scan_of(path: Path, found: Contents, config: ScanConfig, known: Format) -> S
     Raises:
         ScanError: see `load`.
     """
-    stages = FrameStages(path, found, config, known)
-    stages.leave_out()
-    stages.mask_stored()
-    stages.interpret()
-    stages.lay_out()
-    arguments = scan_arguments(stages)
+    numbered = found.scan_index is not None or "scan_number" in known.options
+    if config.scan_number is not None and not numbered:
+        raise ScanError(
+            f"scan_number is {config.scan_number}, but {path} does not say which of several "
+            "scans a frame belongs to ('scan_index'); leave the option out"
+        )
     beside = (config.probe, config.diffraction, config.bad_pixels)
-    arguments["files"] = [path, *found.files, *(file for file in beside if file is not None)]
-    photons = config.photons_per_frame
+    files = [path, *found.files, *(file for file in beside if file is not None)]
+    found = replace(found, name=path.stem, source=path, files=files)
+    check_stack(found.frames, found.where)
+    stored = found
+    for step in STEPS:
+        found = step(found, config)
+    found = found.changed(*(f"prepared: {said(record)}" for record in found.steps))
+    return _with_dose(found, stored, config)
+
+
+def _with_dose(found: Contents, stored: Contents, config: ScanConfig) -> Scan:
+    """The scan, scaled to the photons per frame that the option or else the file says."""
+    scan = Scan(**{**found.attributes(), "photons_per_frame": None})
+    photons, notes = config.photons_per_frame, []
     if photons is None and found.photons_per_frame is not None:
         # Only when the units are known is it known whether the frames carry a dose of their own.
-        plain = Scan(**arguments)
-        if plain.units == "counts":
-            return plain
+        if scan.units == "counts":
+            return scan
         photons = found.photons_per_frame
-        told = f"the file says {photons:.4g} photons per frame: frames scaled to that"
-        arguments["notes"].append(told)
-    if photons is not None and not (
-        arguments["frames"] is found.frames and stages.mask is stages.stored_mask
-    ):
+        notes.append(f"the file says {photons:.4g} photons per frame: frames scaled to that")
+    if photons is None:
+        return scan
+    dose = None
+    if found.frames is not stored.frames or config.beamstop is not None:
         # The same frame holds the same counts, whatever else is used.
-        arguments["dose"] = Dose(
-            found.frames, stages.stored_mask, stages.stored_saturation, photons, str(path)
-        )
-        arguments["notes"].append(
-            f"{photons:.4g} photons per frame is the mean of all {stages.M} frames as stored, "
+        where = str(found.source)
+        limit = config.saturation or stored.saturation
+        dose = Dose(stored.frames, valid_pixels(stored, config), limit, photons, where)
+        notes.append(
+            f"{photons:.4g} photons per frame is the mean of all {len(stored)} frames as stored, "
             "before frames and pixels were left out"
         )
-    return Scan(**arguments, photons_per_frame=photons)
+    notes = [*scan.notes, *notes]
+    return replace(scan, photons_per_frame=photons, dose=dose, notes=notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from pinn.data.grouping import groups_for_inference
 from pinn.data.masks import encode, measured
 from pinn.data.reconstruction import Reconstruction
 from pinn.data.spool import Spool
-from pinn.data.validation import check_positions, check_positive, check_probe
+from pinn.data.validation import Subject, check_positions, check_positive, check_probe
 from pinn.errors import ConfigError, ScanError
 from pinn.networks.trained import Model
 from pinn.reconstruction.inference import GroupStitcher, ReadFrames, assemble
@@ -60,9 +61,11 @@ class Reconstructor:
             raise ConfigError(f"units are counts, intensity or amplitude (got {units!r})")
         self._units = units
         N = model.config.N
-        factor = check_positive(exposure_factor, "exposure_factor", "the Reconstructor")
+        of = Subject("the Reconstructor", "exposure_factor", side=N)
+        factor = check_positive(exposure_factor, of)
         self._factor = model.exposure_factor if factor is None else factor
-        modes = check_probe(probe, N, "the Reconstructor")
+        variations = check_probe(probe, replace(of, name="probe"))
+        modes = None if variations is None else variations[0]
         self._probe = model.probe() if modes is None else modes
         self._probe_counts = model.probe_counts()
         if modes is not None:
@@ -76,7 +79,8 @@ class Reconstructor:
         self._expected = 0
         if expected_positions is not None:
             self._expected = len(expected_positions)
-            expected = check_positions(expected_positions, self._expected, "expected_positions")
+            of = Subject("expected_positions", frames=self._expected)
+            expected = check_positions(expected_positions, of)
             self._plan = Plan(groups_for_inference(expected, model.config.gridsize).indices)
             if self.config.anchor == "mean":
                 mean = expected.mean(0)

@@ -7,6 +7,7 @@ lie; everything else is written once, in pieces, into a folder of the call.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,13 @@ from pinn.config import ScanConfig
 from pinn.data.dose import Dose
 from pinn.data.fingerprint import digest
 from pinn.data.frames import ArrayFrames, FrameSource, pieces
-from pinn.data.made_with import MadeWith
+from pinn.data.measurement import LABELS
 from pinn.data.scan import Scan
+from pinn.data.simulated_parts import SimulatedParts
 from pinn.errors import ConfigError, OutputError, ScanError
+from pinn.io.load import load
 
 ScanLike = Scan | str | Path | tuple[str | Path, ScanConfig]
-
-# What of a scan is plain data, by the names of its constructor and of its attributes.
-_PLAIN = (
-    *("units", "truth_origin_px", "photons_per_frame", "pixel_size_m", "name", "energy_ev"),
-    *("distance_m", "detector_pixel_m", "particle", "acquisition", "saturation"),
-    "positions_from_m",
-)
-_ARRAYS = ("positions_px", "positions_nominal_px", "probe_weights", "scan_index", "truth")
-
-
-_MADE = "made_with."  # before the names of its parts
 
 
 def as_list(scans: ScanLike | Sequence[ScanLike]) -> list[ScanLike]:
@@ -78,36 +70,47 @@ def describe(scan: ScanLike, folder: Path, labels: bool = True) -> dict[str, Any
 
 
 def _describe(scan: Scan, folder: Path, labels: bool) -> dict[str, Any]:
-    rescale = None
-    if scan.dose_is_of_more or (not scan.units_given and scan.frames.dtype.kind == "f"):
-        # The dose is that of frames which are not passed on; and only here is it known that the
-        # units were found out, which a look at all frames may refute.
-        rescale = scan.statistics().rescale
-    arrays: dict[str, Any] = {
-        "frames": scan.frames,
-        "probe": scan.probe if scan.probe_variations is None else scan.probe_variations,
-        "valid_mask": scan.valid_mask,
-        **{name: getattr(scan, name) for name in _ARRAYS if labels or name != "truth"},
-    }
-    if labels:
-        arrays["label_patches"] = scan.label_patches
-        made = scan.made_with
-        arrays |= {} if made is None else {f"{_MADE}{k}": v for k, v in vars(made).items()}
+    left_out = {"dose"} if labels else {"dose", *LABELS}
     return {
-        "plain": {name: getattr(scan, name) for name in _PLAIN},
-        "source": None if scan.source is None else str(scan.source),
-        "files": [str(file) for file in scan.files],
-        "notes": list(scan.notes),
-        "steps": list(scan.steps),
-        "rescale": rescale if scan.dose_is_of_more else None,
-        "found": {"centre": scan.centre, "units_given": scan.units_given},
-        "arrays": {
-            name: _stored(value, folder / f"{name}.npy")
-            for name, value in arrays.items()
-            if value is not None
+        "attributes": {
+            name: _described(value, folder / name)
+            for name, value in scan.attributes().items()
+            if value is not None and name not in left_out
         },
+        # The dose is that of frames which are not passed on.
+        "rescale": scan.statistics().rescale if scan.dose_is_of_more else None,
         "digest": digest(scan),
     }
+
+
+def _described(value: Any, path: Path) -> dict[str, Any]:
+    """An attribute as JSON; arrays lie in files, the path of which begins with `path`."""
+    if isinstance(value, np.ndarray | FrameSource):
+        return {"array": _stored(value, path.with_suffix(".npy"))}
+    if isinstance(value, SimulatedParts):
+        parts = {name: part for name, part in vars(value).items() if part is not None}
+        return {
+            "parts": {
+                name: write_array(part, path.with_suffix(f".{name}.npy"))
+                for name, part in parts.items()
+            }
+        }
+    return {"value": _plain(value)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value
+
+
+def _attribute(described: dict[str, Any]) -> Any:
+    """The inverse of `_described`."""
+    if "array" in described:
+        return opened(described["array"])
+    if "parts" in described:
+        return SimulatedParts(**{name: opened(at) for name, at in described["parts"].items()})
+    return described["value"]
 
 
 def rebuild(described: dict[str, Any]) -> Scan:
@@ -118,40 +121,20 @@ def rebuild(described: dict[str, Any]) -> Scan:
         ConfigError: the options of a file that cannot be read with them.
     """
     if "path" in described:
-        from pinn.io.load import load
-
         return load(described["path"], ScanConfig(**described["options"]))
-    arrays: dict[str, Any] = {name: opened(at) for name, at in described["arrays"].items()}
-    frames = ArrayFrames(arrays.pop("frames"))
-    names = [name for name in arrays if name.startswith(_MADE)]
-    made = {name.removeprefix(_MADE): arrays.pop(name) for name in names}
-    plain = described["plain"]
-    mask = arrays.pop("valid_mask", None)
-    dose = None
+    attributes = {name: _attribute(one) for name, one in described["attributes"].items()}
+    scan = Scan(**attributes)
     if described["rescale"] is not None:
-        photons, where = plain["photons_per_frame"], plain["name"]
-        dose = Dose(frames, mask, plain["saturation"], photons, where)
+        assert scan.photons_per_frame is not None
+        dose = Dose(
+            scan.frames, scan.valid_mask, scan.saturation, scan.photons_per_frame, scan.where
+        )
         dose.settle(described["rescale"])
-    scan = Scan(
-        frames,
-        arrays.pop("positions_px"),
-        valid_mask=mask,
-        centre="centred",
-        source=described["source"],
-        files=described["files"],
-        notes=described["notes"],
-        steps=described["steps"],
-        dose=dose,
-        made_with=MadeWith(**made) if made else None,
-        **arrays,
-        **plain,
-    )
-    scan.centre = described["found"]["centre"]
-    scan.units_given = described["found"]["units_given"]
+        scan = replace(scan, dose=dose)
     if digest(scan) != described["digest"]:
         raise ScanError(
             f"the file of scan {scan.name} has changed since it was loaded "
-            f"({described['source'] or 'its frames'}); load it again"
+            f"({scan.source or 'its frames'}); load it again"
         )
     return scan
 

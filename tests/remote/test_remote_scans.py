@@ -57,7 +57,7 @@ def assert_same(ours, theirs):
         np.testing.assert_array_equal(one, other)
     assert ours.statistics().mean_counts == theirs.statistics().mean_counts
     assert ours.statistics().exposure_factor == theirs.statistics().exposure_factor
-    assert list(ours.notes) == list(dict.fromkeys(theirs.notes))
+    assert ours.notes == theirs.notes
 
 
 def patches():
@@ -130,7 +130,7 @@ def test_a_scan_from_a_file_is_read_where_it_lies_if_it_can_be(tmp_path, compres
               compress=compress)  # fmt: skip
     scan = pinn.load(path)
     described = describe(scan, tmp_path / "way")
-    assert (described["arrays"]["frames"]["file"] == str(path)) is not compress
+    assert (described["attributes"]["frames"]["array"]["file"] == str(path)) is not compress
     assert_same(scan, sent(scan, tmp_path / "way"))
 
 
@@ -139,7 +139,7 @@ def test_a_part_of_a_map_is_read_where_it_lies_and_any_other_view_is_written(tmp
     mapped = np.load(tmp_path / "all.npy", mmap_mode="r")
     for view, stays in ((mapped[M:], True), (mapped[::2], False), (mapped[:M, ::-1], False)):
         scan = scan_of(view)
-        place = describe(scan, tmp_path / "way")["arrays"]["frames"]["file"]
+        place = describe(scan, tmp_path / "way")["attributes"]["frames"]["array"]["file"]
         assert (Path(place).name == "all.npy") is stays
         assert_same(scan, sent(scan, tmp_path / "way"))
 

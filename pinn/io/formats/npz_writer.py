@@ -14,8 +14,8 @@ from typing import IO, TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.lib import format as npy
 
+from pinn.data.frame_values import UNITS
 from pinn.data.frames import ArrayFrames, DerivedFrames, FrameSource, pieces
-from pinn.data.interpret import UNITS
 from pinn.errors import OutputError, ScanError
 from pinn.io.atomic import atomic_path
 from pinn.progress import Progress
