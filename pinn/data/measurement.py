@@ -17,6 +17,7 @@ import numpy as np
 from pinn.data import validation as check
 from pinn.data.dose import Dose
 from pinn.data.frames import DerivedFrames, FrameSource
+from pinn.data.position_check import check_nominal, check_positions
 from pinn.data.simulated_parts import SimulatedParts
 
 
@@ -94,7 +95,7 @@ class Measurement:
     kinds: ClassVar[Mapping[str, Kind]]
 
     frames: Annotated[np.ndarray | FrameSource, Kind(check.check_frames, axes=3)]
-    positions_px: Annotated[np.ndarray | None, Kind(check.check_positions, axes=2)]
+    positions_px: Annotated[np.ndarray | None, Kind(check_positions, axes=2)]
     _: KW_ONLY
     probe: np.ndarray | None = None
     valid_mask: Annotated[np.ndarray | FrameSource | None, Kind(check.check_mask, axes=3)] = None
@@ -107,7 +108,7 @@ class Measurement:
     pixel_size_m: PositiveFact = None
     name: str = "scan"
     source: Annotated[str | Path | None, Kind(check.check_path)] = None
-    positions_nominal_px: Annotated[np.ndarray | None, Kind(check.check_nominal, axes=2)] = None
+    positions_nominal_px: Annotated[np.ndarray | None, Kind(check_nominal, axes=2)] = None
     notes: Annotated[Sequence[str], Kind(check.check_notes)] = ()
     probe_weights: Annotated[np.ndarray | None, Kind(check.check_weights, axes=2)] = None
     label_patches: Annotated[

@@ -16,6 +16,7 @@ from pinn.data import subset
 from pinn.data import validation as check
 from pinn.data.frame_values import Mask, Sample, choose_centre, choose_units
 from pinn.data.frames import DerivedFrames, FrameSource, as_source
+from pinn.data.position_check import check_coordinates
 from pinn.data.prepare import Crop
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
@@ -78,7 +79,7 @@ def chosen_frames(found: Contents, config: ScanConfig) -> Contents:
     if found.positions_nominal_px is not None:
         places["positions_nominal_px"] = f"{where} (nominal)"
     checked: dict[str, Any] = {
-        name: check.check_coordinates(getattr(found, name), M, whose, rows)
+        name: check_coordinates(getattr(found, name), M, whose, rows)
         for name, whose in places.items()
     }
     found = found.changed(**checked)

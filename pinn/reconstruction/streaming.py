@@ -11,10 +11,11 @@ from pinn.config import ReconstructConfig
 from pinn.data.arrivals import Arrivals, Plan
 from pinn.data.grouping import groups_for_inference
 from pinn.data.masks import encode, measured
-from pinn.data.reconstruction import Reconstruction
+from pinn.data.position_check import check_positions
 from pinn.data.spool import Spool
-from pinn.data.validation import Subject, check_positions, check_positive, check_probe
+from pinn.data.validation import Subject, check_positive, check_probe
 from pinn.errors import ConfigError, ScanError
+from pinn.io.product import Reconstruction
 from pinn.networks.trained import Model
 from pinn.reconstruction.inference import GroupStitcher, ReadFrames, assemble
 

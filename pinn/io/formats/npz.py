@@ -21,6 +21,7 @@ from pinn.config import ScanConfig
 from pinn.data.frame_values import CENTRES, UNITS
 from pinn.data.frames import FrameSource, NpyInZipFrames, OnDemandFrames
 from pinn.data.geometry import PARTICLES
+from pinn.data.measurement import FACTS
 from pinn.data.simulated_parts import SimulatedParts
 from pinn.data.zipped import Member, load_member, read_members
 from pinn.errors import ScanError
@@ -289,8 +290,9 @@ class _Reader:
 def _apply_metadata(found: Contents, metadata: dict[str, Any], path: Path) -> None:
     found.centre = _word(metadata, "frames_centre", CENTRES, path)
     found.particle = _word(metadata, "particle", PARTICLES, path) or "photon"
-    for name in ("pixel_size_m", "energy_ev", "distance_m", "detector_pixel_m", "saturation"):
-        setattr(found, name, _number(metadata.get(name)))
+    for name in FACTS:
+        if name != "particle":
+            setattr(found, name, _number(metadata.get(name)))
     physics = metadata.get("physics_parameters")
     photons = physics.get("nphotons") if isinstance(physics, dict) else metadata.get("nphotons")
     found.photons_per_frame = _number(photons)
