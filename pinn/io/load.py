@@ -80,12 +80,12 @@ def load(path: str | Path, config: ScanConfig | None = None, **options: Any) -> 
     known = recognise(path, config)
     try:
         with collected() as files:
-            found = known.contents(path, config)
-        found.files += files
+            contents = known.contents(path, config)
+        contents.files += files
         try:
-            return scan_of(path, found, config, known)
+            return scan_of(path, contents, config, known)
         except BaseException:
-            found.close()
+            contents.close()
             raise
     except MemoryError as error:
         raise ScanError(
@@ -94,45 +94,45 @@ def load(path: str | Path, config: ScanConfig | None = None, **options: Any) -> 
         ) from None
 
 
-def scan_of(path: Path, found: Contents, config: ScanConfig, known: Format) -> Scan:
+def scan_of(path: Path, contents: Contents, config: ScanConfig, known: Format) -> Scan:
     """What a reader found, prepared as the options say.
 
     Raises:
         ScanError: see `load`.
     """
-    numbered = found.scan_index is not None or "scan_number" in known.options
+    numbered = contents.scan_index is not None or "scan_number" in known.options
     if config.scan_number is not None and not numbered:
         raise ScanError(
             f"scan_number is {config.scan_number}, but {path} does not say which of several "
             "scans a frame belongs to ('scan_index'); leave the option out"
         )
     beside = (config.probe, config.diffraction, config.bad_pixels)
-    files = [path, *found.files, *(file for file in beside if file is not None)]
-    found = replace(found, name=path.stem, source=path, files=files)
-    check_stack(found.frames, found.where)
-    stored = found
+    files = [path, *contents.files, *(file for file in beside if file is not None)]
+    contents = replace(contents, name=path.stem, source=path, files=files)
+    check_stack(contents.frames, contents.where)
+    stored = contents
     for step in STEPS:
-        found = step(found, config)
-    found = found.changed(*(f"prepared: {said(record)}" for record in found.steps))
-    return _with_dose(found, stored, config)
+        contents = step(contents, config)
+    contents = contents.changed(*(f"prepared: {said(record)}" for record in contents.steps))
+    return _with_dose(contents, stored, config)
 
 
-def _with_dose(found: Contents, stored: Contents, config: ScanConfig) -> Scan:
+def _with_dose(contents: Contents, stored: Contents, config: ScanConfig) -> Scan:
     """The scan, scaled to the photons per frame that the option or else the file says."""
-    scan = Scan(**{**found.attributes(), "photons_per_frame": None})
+    scan = Scan(**{**contents.attributes(), "photons_per_frame": None})
     photons, notes = config.photons_per_frame, []
-    if photons is None and found.photons_per_frame is not None:
+    if photons is None and contents.photons_per_frame is not None:
         # Only when the units are known is it known whether the frames carry a dose of their own.
         if scan.units == "counts":
             return scan
-        photons = found.photons_per_frame
+        photons = contents.photons_per_frame
         notes.append(f"the file says {photons:.4g} photons per frame: frames scaled to that")
     if photons is None:
         return scan
     dose = None
-    if found.frames is not stored.frames or config.beamstop is not None:
+    if contents.frames is not stored.frames or config.beamstop is not None:
         # The same frame holds the same counts, whatever else is used.
-        where = str(found.source)
+        where = str(contents.source)
         limit = config.saturation or stored.saturation
         dose = Dose(stored.frames, valid_pixels(stored, config), limit, photons, where)
         notes.append(

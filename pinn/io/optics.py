@@ -18,23 +18,23 @@ _AGREE = 0.01
 _LEAST, _MOST = 1e-15, 1e12  # in eV or m: beyond this, no instrument and no arithmetic
 
 
-def need_pixel(found: Contents, unit: str) -> float:
+def need_pixel(contents: Contents, unit: str) -> float:
     """The object pixel, for positions in a unit of length.
 
     Raises:
         ScanError: it is not known.
     """
-    if found.pixel_size_m is None:
-        missing = [name for name in _GEOMETRY if getattr(found, name) is None]
+    if contents.pixel_size_m is None:
+        missing = [name for name in _GEOMETRY if getattr(contents, name) is None]
         options = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
         raise ScanError(
-            f"positions of {found.where} are in {unit}, but the size of an object pixel is not "
+            f"positions of {contents.where} are in {unit}, but the size of an object pixel is not "
             f"known: say --pixel-size-m, or what is missing of the geometry ({options})"
         )
-    return found.pixel_size_m
+    return contents.pixel_size_m
 
 
-def with_optics(found: Contents, config: ScanConfig) -> Contents:
+def with_optics(contents: Contents, config: ScanConfig) -> Contents:
     """Put together what the file says and what the options override.
 
     The object pixel is the option, or follows from the geometry where an option changed that, or
@@ -43,11 +43,11 @@ def with_optics(found: Contents, config: ScanConfig) -> Contents:
     Raises:
         ScanError: a number that is not positive, or far from any measurement.
     """
-    where = found.where
+    where = contents.where
     notes = []
     values: dict[str, Any] = {}
     for name in (*_GEOMETRY, "pixel_size_m"):
-        said = check_positive(getattr(found, name), Subject(where, name))
+        said = check_positive(getattr(contents, name), Subject(where, name))
         wanted = getattr(config, name)
         values[name] = said if wanted is None else wanted
         if wanted is not None and said is not None and abs(wanted / said - 1) > _AGREE:
@@ -58,13 +58,13 @@ def with_optics(found: Contents, config: ScanConfig) -> Contents:
                 f"{name} of {where} is {value:g}, which no measurement has; correct it in the file "
                 f"or say --{name.replace('_', '-')}"
             )
-    particle = found.particle if config.particle == "auto" else config.particle
+    particle = contents.particle if config.particle == "auto" else config.particle
     check_particle(particle, Subject(where, "particle"))
     energy, distance, detector = (values[name] for name in _GEOMETRY)
     computed = None
     if energy is not None and distance is not None and detector is not None:
         wavelength = geometry.wavelength_m(energy, particle)
-        computed = geometry.object_pixel_m(wavelength, distance, found.frames.shape[2], detector)
+        computed = geometry.object_pixel_m(wavelength, distance, contents.frames.shape[2], detector)
     pixel = values["pixel_size_m"]
     overridden = config.particle != "auto" or any(
         getattr(config, name) is not None for name in _GEOMETRY
@@ -77,4 +77,4 @@ def with_optics(found: Contents, config: ScanConfig) -> Contents:
             f"pixel, which give {computed:.4g} m: {pixel:.4g} m was taken"
         )
     values["pixel_size_m"] = pixel
-    return found.changed(*notes, particle=particle, **values)
+    return contents.changed(*notes, particle=particle, **values)
