@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from pinn.config import ReconstructConfig
-from pinn.data.arrivals import Arrivals, Plan
 from pinn.data.masks import encode, measured
 from pinn.data.position_check import check_positions
-from pinn.data.spool import Spool
 from pinn.data.validation import Subject, check_positive, check_probe
 from pinn.errors import ConfigError, ScanError
 from pinn.io.product import Reconstruction
 from pinn.networks.trained import Model
+from pinn.reconstruction.arrivals import Arrivals, Plan
 from pinn.reconstruction.inference import assemble
+from pinn.reconstruction.spool import Spool
 from pinn.reconstruction.stitching import ReadFrames, Stitcher
 
 
