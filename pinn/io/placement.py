@@ -13,6 +13,7 @@ from pinn.data.position_check import check_pixel
 from pinn.data.prepare import orient
 from pinn.io.contents import Contents
 from pinn.io.optics import need_pixel
+from pinn.io.prepared_frames import is_field
 
 
 def in_pixels(contents: Contents, config: ScanConfig) -> Contents:
@@ -94,7 +95,7 @@ def resampled_truth(contents: Contents, config: ScanConfig) -> Contents:
 def smoothed_probe(contents: Contents, config: ScanConfig) -> Contents:
     """With a probe through a Gaussian, where the options say so."""
     sigma, probe = config.probe_smoothing_px, contents.probe
-    if sigma <= 0 or probe is None or probe.ndim < 2 or probe.dtype.kind not in "iufc":
+    if sigma <= 0 or not is_field(probe):
         return contents
     record = {"step": "probe_smoothing", "sigma_px": sigma}
     return contents.changed(record=record, probe=resample.smooth_probe(probe, sigma))

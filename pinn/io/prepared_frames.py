@@ -7,6 +7,7 @@ pixels larger, added-up pixels make the field of view smaller (see `pinn.data.re
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeGuard
 
 import numpy as np
 
@@ -81,7 +82,7 @@ def chosen_probe(contents: Contents, config: ScanConfig) -> Contents:
             f"probe_smoothing_px is {config.probe_smoothing_px:g}, but {contents.where} has no "
             "probe; give one with --probe, or leave the option out"
         )
-    if probe is not None and _is_field(probe) and probe.shape[2:] == (1,):
+    if is_field(probe) and probe.shape[2:] == (1,):
         probe = probe[..., 0]
     return contents.changed(*notes, probe=probe, probe_weights=weights)
 
@@ -153,7 +154,7 @@ def _cropped(
     notes = []
     if crop.pads(image):
         notes.append("pixels beyond the stored frames are masked, not taken for dark")
-    if probe is not None and _is_field(probe):
+    if is_field(probe):
         size = probe.shape[-2:]
         if size == image and size != (side, side):
             probe = resample.crop_far_field(probe, side)
@@ -172,7 +173,7 @@ def _added_up(contents: Contents, step: Bin, image: tuple[int, int]) -> Contents
     """The field of view shrinks, of probe and patches too."""
     b, side, probe = step.factor, contents.image[0], contents.probe
     notes = []
-    if probe is not None and _is_field(probe):
+    if is_field(probe):
         size = probe.shape[-2:]
         if size == image:
             probe = resample.cut_probe(probe, b)
@@ -209,9 +210,9 @@ def _without_patches(contents: Contents, why: str) -> Contents:
     return contents.changed(f"the label patches were left out: {why}", label_patches=None)
 
 
-def _is_field(probe: np.ndarray) -> bool:
+def is_field(probe: np.ndarray | None) -> TypeGuard[np.ndarray]:
     """Whether a probe has pixels and numbers; others are left to be refused by `Scan`."""
-    return probe.ndim >= 2 and probe.dtype.kind in "iufc"
+    return probe is not None and probe.ndim >= 2 and probe.dtype.kind in "iufc"
 
 
 def _taken_as_it_is(side: int) -> str:
