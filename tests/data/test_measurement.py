@@ -24,6 +24,7 @@ ONE_MORE = {
 }
 JOURNEY = """
 import json, sys
+from multiprocessing.reduction import ForkingPickler
 import numpy as np
 import pinn
 from pinn.errors import ScanError
@@ -48,7 +49,8 @@ config = pinn.ScanConfig(drop_frames="0-2")
 found = read_npz(scan.source, config)
 found.ring_current = np.arange(M) / 10  # as a reader of a format that has one would
 scan = scan_of(scan.source, found, config, named("npz"))
-there = rebuild(json.loads(json.dumps(describe(scan, scan.source.parent / "way"))))
+sent = ForkingPickler.dumps(describe(scan, scan.source.parent / "way"))
+there = rebuild(ForkingPickler.loads(sent))
 for one in (scan, there, scan.select([0, 4]), there.select([0, 4])):
     expected = np.arange(3, M) / 10
     np.testing.assert_array_equal(one.ring_current, expected if len(one) > 2 else expected[[0, 4]])

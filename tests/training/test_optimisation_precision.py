@@ -19,6 +19,8 @@ from pinn.training.optimisation import (
     network_precision,
 )
 
+pytestmark = pytest.mark.each_backend
+
 CONFIG = ModelConfig(N=16, architecture="test-tiny", gridsize=1)
 
 
