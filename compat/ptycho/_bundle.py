@@ -8,12 +8,14 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pinn.errors import ArchiveError, ConfigError
-from pinn.io.legacy import KEY_MAPPINGS, LEGACY, ModelConfig
+from pinn.io.legacy import to_legacy
+from pinn.io.legacy.table import KEY_MAPPINGS, MODEL
+from ptycho._dictionary import LEGACY, update_legacy_dict
 from ptycho._network import DiffractionToObject
 
 if TYPE_CHECKING:
@@ -57,13 +59,11 @@ def remember(model: Model, backend: str | None = None) -> DiffractionToObject:
 
 def _write_network(model: Model) -> None:
     """The network of an archive into the legacy dictionary, as loading it does."""
-    from pinn.io.legacy import to_legacy
-
-    told = to_legacy(model.config).config.model
-    for one in fields(ModelConfig):
-        value = getattr(told, one.name)
+    told, _ = to_legacy(model.config)
+    for name, row in MODEL.items():
+        value = told.get(name, row.default)
         if value is not None:
-            LEGACY.cfg[KEY_MAPPINGS.get(one.name, one.name)] = value
+            LEGACY.cfg[KEY_MAPPINGS.get(name, name)] = value
 
 
 def last() -> DiffractionToObject:
@@ -176,7 +176,6 @@ def load_inference_bundle_with_backend(
     Raises:
         BackendError: a backend that is unknown or not installed.
     """
-    from pinn.io.legacy import update_legacy_dict
     from ptycho._choose import backend_of
 
     chosen, worker = backend_of(config.backend)

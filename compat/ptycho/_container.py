@@ -186,6 +186,6 @@ def container_of(
 
 
 def _scale(N: int) -> float:
-    from pinn.io.legacy import LEGACY
+    from ptycho._dictionary import LEGACY
 
     return math.sqrt(float(LEGACY.get("nphotons"))) / (N / 2)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pinn.errors import ConfigError, ScanError
-from pinn.io.legacy import LEGACY
+from ptycho._dictionary import LEGACY
 from ptycho._grouped import Grouped
 from ptycho._middle import in_ptychodus, middle_for_ptychodus
 

@@ -9,7 +9,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from pinn.io.legacy import KEY_MAPPINGS, LEGACY, TrainingConfig, update_legacy_dict
+from pinn.io.legacy.table import KEY_MAPPINGS
+from ptycho._classes import TrainingConfig
+from ptycho._dictionary import LEGACY, update_legacy_dict
 
 
 class Stated(Namespace):

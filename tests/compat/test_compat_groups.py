@@ -207,7 +207,7 @@ def test_offsets_of_other_patches_are_refused():
 
 @pytest.fixture
 def dictionary():
-    from pinn.io.legacy import LEGACY
+    from ptycho._dictionary import LEGACY
 
     LEGACY.reset()
     LEGACY.cfg.update(gridsize=1, nphotons=1e7)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pinn.errors import ConfigError
-from pinn.io.legacy import InferenceConfig, ModelConfig, TrainingConfig
+from ptycho._classes import InferenceConfig, ModelConfig, TrainingConfig, translated
 from ptycho._cli import add_logging, deprecated, run, start_logging
 from ptycho._cli.flags import add_fields, add_flag, read_yaml
 from ptycho._cli.torch_flags import DOMAINS, OF_INFERENCE, add_torch_flags, execution_of
@@ -85,13 +85,12 @@ def work(arguments: Sequence[str] | None = None) -> Path:
 def reconstruct(config: InferenceConfig, execution: Any, other: argparse.Namespace) -> Path:
     """The same for options that were read."""
     from pinn.io.atomic import check_writable
-    from pinn.io.legacy import to_pinn
     from pinn.plots.pictures import write_amplitude, write_phase
     from ptycho._bundle import load_inference_bundle
     from ptycho._choose import backend_of, say
     from ptycho.workflows.components import load_data
 
-    asked = to_pinn(config, execution=execution)
+    asked = translated(config, execution)
     for note in asked.notes:
         say(note)
     folder = Path(config.output_dir)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pinn.errors import ConfigError
-from pinn.io.legacy import ModelConfig, TrainingConfig
+from ptycho._classes import ModelConfig, TrainingConfig
 from ptycho._cli import add_logging, deprecated, run, start_logging
 from ptycho._cli.flags import add_fields, read_yaml
 from ptycho._cli.torch_flags import DOMAINS, add_torch_flags, execution_of

@@ -14,7 +14,8 @@ import pytest
 from legacy_tables import INFERENCE_FIELDS, MODEL_FIELDS, PATHS, TRAINING_FIELDS
 
 from pinn.errors import ConfigError
-from pinn.io.legacy import (
+from pinn.io.legacy.table import Unstated
+from ptycho.config.config import (
     InferenceConfig,
     ModelConfig,
     PyTorchExecutionConfig,
@@ -23,7 +24,6 @@ from pinn.io.legacy import (
     validate_model_config,
     validate_training_config,
 )
-from pinn.io.legacy.configuration import Unstated
 
 
 def training(**values):
@@ -147,10 +147,11 @@ def test_rules_of_a_reconstruction(tmp_path):
 def test_the_bridge_loads_no_framework():
     code = (
         "import json, sys\n"
-        "from pinn.io.legacy import *\n"
-        "import pinn.io.legacy.torch_bridge\n"
-        "update_legacy_dict(LEGACY.cfg, TrainingConfig(ModelConfig(N=0)))\n"
-        "to_pinn(TrainingConfig(ModelConfig()))\n"
+        "from ptycho.config.config import ModelConfig, TrainingConfig, update_legacy_dict\n"
+        "from ptycho._classes import translated\n"
+        "import ptycho.params, ptycho_torch.config_bridge\n"
+        "update_legacy_dict(ptycho.params.cfg, TrainingConfig(ModelConfig(N=0)))\n"
+        "translated(TrainingConfig(ModelConfig()))\n"
         "print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,7 +1,7 @@
 """What the legacy bridge does, case by case: the cases, and what there is to see of each.
 
-`python tests/io/legacy_cases.py` writes `tests/goldens/legacy_bridge.json.gz`, one line a case, from
-the bridge as it is; it was written by version 0.1.0.
+`python tests/compat/legacy_cases.py` writes `tests/goldens/legacy_bridge.json.gz`, one line a
+case, from the bridge as it is; version 0.1.0 wrote it.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from legacy_tables import INFERENCE_FIELDS, MODEL_FIELDS, PATHS, TRAINING_FIELDS
 from pinn.config import ModelConfig as OurModel
 from pinn.config import ScanConfig, TrainConfig
 from pinn.errors import ConfigError
-from pinn.io.legacy import (
+from pinn.io.legacy import to_legacy, to_pinn
+from ptycho._classes import (
     InferenceConfig,
     ModelConfig,
     PyTorchExecutionConfig,
     TrainingConfig,
-    config_from_dict,
-    dataclass_to_legacy_dict,
-    to_legacy,
-    to_pinn,
+    translated,
+    values_of,
 )
+from ptycho._dictionary import config_from_dict, dataclass_to_legacy_dict
 
 GOLDEN = Path(__file__).parents[1] / "goldens" / "legacy_bridge.json.gz"
 ODD = [0, -1, 1, 2.5, None, True, "nonsense", "", math.nan, math.inf, np.int64(3)]
@@ -180,12 +180,14 @@ def forward(kind: type, values: dict[str, Any], execution: dict[str, Any] | None
         config = made(kind, values)
         flat = dataclass_to_legacy_dict(config)
         if len(values) > 1 or execution is not None:
-            return plain_of(to_pinn(config, execution=options, **more))
+            if more:
+                return plain_of(to_pinn(values_of(config), **more))
+            return plain_of(translated(config, options))
         back = config_from_dict(
             {k: v for k, v in flat.items() if v is not None},
             "training" if kind is TrainingConfig else "inference",
         )
-        seen = plain_of(to_pinn(config, execution=options, **more))
+        seen = plain_of(translated(config, options))
     except ConfigError as error:
         return f"refused: {str(error).partition(', but ')[0]}"
     except (AttributeError, OSError, TypeError, ValueError) as error:
@@ -195,10 +197,12 @@ def forward(kind: type, values: dict[str, Any], execution: dict[str, Any] | None
 
 def backward(model: dict[str, Any], train: dict[str, Any], backend: str) -> Any:
     try:
-        old = to_legacy(OurModel(**model), TrainConfig(**train), ScanConfig(), backend=backend)
+        fields, notes = to_legacy(
+            OurModel(**model), TrainConfig(**train), ScanConfig(), backend=backend
+        )
     except ConfigError as error:
         return f"refused: {str(error).partition(', but ')[0]}"
-    return plain_of(old)
+    return {"config": plain_of(made(TrainingConfig, fields)), "notes": notes}
 
 
 def observed() -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import io
-import re
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
@@ -21,20 +20,21 @@ from legacy_tables import (
     TRAINING_FIELDS,
 )
 
-import pinn
 from pinn.errors import ConfigError
-from pinn.io.legacy import (
-    LEGACY,
+from ptycho._classes import (
     InferenceConfig,
-    LegacyParams,
     ModelConfig,
     PyTorchExecutionConfig,
     TrainingConfig,
+    translated,
+)
+from ptycho._dictionary import (
+    LegacyParams,
     config_from_dict,
     dataclass_to_legacy_dict,
-    to_pinn,
     update_legacy_dict,
 )
+from ptycho._doubts import disagreements
 
 pytestmark = pytest.mark.filterwarnings("ignore:n_images is an old name:DeprecationWarning")
 
@@ -228,7 +228,8 @@ def test_execution_options_never_reach_the_dictionary():
     config = TrainingConfig(ModelConfig())
     update_legacy_dict(params.cfg, config)
     before = copy.deepcopy(params.cfg)
-    translation = to_pinn(config, dictionary=params.cfg, execution=execution)
+    translation = translated(config, execution)
+    assert disagreements(config, params.cfg) == []
     assert translation.train.learning_rate == 0.02 and translation.train.clip_norm == 0.3
     assert params.cfg == before
     # None of its own options is a key, and those it shares with the run are the run's.
@@ -354,17 +355,6 @@ def test_reset_keeps_the_object_that_callers_hold():
     params.seal()
     params.reset()
     assert params.cfg is held and held == DEFAULTS and not held.stale and not params.sealed
-
-
-def test_there_is_one_instance_and_only_the_bridge_knows_it():
-    assert isinstance(LEGACY, LegacyParams) and set(LEGACY.cfg) >= set(DEFAULTS)
-    package = Path(pinn.__file__).parent
-    users = {
-        path.relative_to(package).as_posix()
-        for path in package.rglob("*.py")
-        if re.search(r"\bLEGACY\b", path.read_text(encoding="utf-8"))
-    }
-    assert users == {"io/legacy/__init__.py", "io/legacy/dictionary.py"}
 
 
 def test_printed_parameters_show_arrays_in_short(capsys):

@@ -11,15 +11,15 @@ import pytest
 
 from pinn import config as ours
 from pinn.errors import ConfigError
-from pinn.io.legacy import (
+from ptycho._classes import (
     InferenceConfig,
     ModelConfig,
     PyTorchExecutionConfig,
     TrainingConfig,
-    to_pinn,
+    translated,
 )
-from pinn.io.legacy import torch_configuration as torch
-from pinn.io.legacy.torch_bridge import (
+from ptycho_torch import config_params as torch
+from ptycho_torch.config_bridge import (
     OURS,
     left_behind,
     to_inference_config,
@@ -205,10 +205,10 @@ def test_a_reconstruction_and_what_it_must_have():
 
 
 def test_bridged_configurations_translate():
-    found = to_pinn(run())
+    found = translated(run())
     assert found.backend == "torch" and found.model.amp_activation == "softplus"
     assert found.train.neighbours == 6 and not found.model.scale_trainable
-    assert to_pinn(run(nll=False)).train.loss == "mae"
+    assert translated(run(nll=False)).train.loss == "mae"
 
 
 def test_what_stays_behind_is_named_with_our_option_for_it():

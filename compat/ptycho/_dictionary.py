@@ -1,7 +1,7 @@
-"""The reference's global dictionary: its keys, defaults and rules, and the way into and out of it.
+"""The original's global dictionary: its keys, defaults and rules, and the way into and out of it.
 
 Nothing in `pinn` reads a global dictionary. This one exists for callers that do, and has one
-owner, `LEGACY`. Values that a later configuration leaves unset stay in it, as in the reference;
+owner, `LEGACY`. Values that a later configuration leaves unset stay in it, as in the original;
 here they are remembered as stale, so that a translation of the dictionary alone leaves them out.
 """
 
@@ -9,34 +9,14 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, MutableMapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Mapping, MutableMapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, TextIO, overload
+from typing import Any, Literal, TextIO
 
 from pinn.errors import ConfigError
-from pinn.io.legacy.configuration import (
-    InferenceConfig,
-    ModelConfig,
-    TrainingConfig,
-    Unstated,
-    groups_of,
-)
-
-AnyConfig = ModelConfig | TrainingConfig | InferenceConfig
-
-# Field of a class: key in the dictionary. Other names are the same in both.
-KEY_MAPPINGS = {
-    "object_big": "object.big",
-    "probe_big": "probe.big",
-    "probe_mask": "probe.mask",
-    "probe_trainable": "probe.trainable",
-    "intensity_scale_trainable": "intensity_scale.trainable",
-    "positions_provided": "positions.provided",
-    "output_dir": "output_prefix",
-    "train_data_file": "train_data_file_path",
-    "test_data_file": "test_data_file_path",
-}
+from pinn.io.legacy.table import KEY_MAPPINGS, KINDS, Unstated, summary
+from ptycho._classes import AnyConfig, InferenceConfig, ModelConfig, TrainingConfig, values_of
 
 DEFAULTS: dict[str, Any] = {
     "N": 128,
@@ -80,7 +60,6 @@ DEFAULTS: dict[str, Any] = {
     "gaussian_smoothing_sigma": 0.0,
     "use_xla_translate": True,
 }
-
 # Results of a run rather than options of one; a sealed dictionary still takes them.
 STATE_KEYS = frozenset({"intensity_scale", "probe", "timestamp"})
 
@@ -120,21 +99,15 @@ class LegacyDictionary(dict[str, Any]):
 
 
 def dataclass_to_legacy_dict(config: AnyConfig) -> dict[str, Any]:
-    """A configuration as one flat dictionary with the old keys; unset values are None.
-
-    Fields of the network stand beside those of the run, paths become text, and `n_groups` is
-    what `n_images` or the default make of it.
+    """A configuration as one flat dictionary with the old keys; unset values are None, paths text.
 
     Raises:
-        ConfigError: no configuration class of the bridge.
+        ConfigError: no configuration class.
     """
-    if not (is_dataclass(config) and isinstance(config, AnyConfig)):
-        raise ConfigError(
-            f"{type(config).__name__} is no legacy configuration; ModelConfig, TrainingConfig or "
-            "InferenceConfig of the bridge is required"
-        )
-    flat = dict(_flat(config))
-    return {KEY_MAPPINGS.get(name, name): _plain(value) for name, value in flat.items()}
+    return {
+        KEY_MAPPINGS.get(name, name): str(value) if isinstance(value, Path | Unstated) else value
+        for name, value in values_of(config).items()
+    }
 
 
 def update_legacy_dict(cfg: MutableMapping[str, Any], config: AnyConfig) -> None:
@@ -144,7 +117,7 @@ def update_legacy_dict(cfg: MutableMapping[str, Any], config: AnyConfig) -> None
     `LegacyDictionary` remembers these. Keys that were not there are added.
 
     Raises:
-        ConfigError: no configuration class of the bridge; nothing is written then.
+        ConfigError: no configuration class; nothing is written then.
     """
     flat = dataclass_to_legacy_dict(config)
     cfg.update({key: value for key, value in flat.items() if value is not None})
@@ -152,71 +125,40 @@ def update_legacy_dict(cfg: MutableMapping[str, Any], config: AnyConfig) -> None
         cfg.stale |= {k for k, v in flat.items() if v is None and cfg.get(k) is not None}
 
 
-@overload
-def config_from_dict(cfg: Mapping[str, Any], kind: Literal["training"] = ...) -> TrainingConfig: ...
-@overload
-def config_from_dict(cfg: Mapping[str, Any], kind: Literal["inference"]) -> InferenceConfig: ...
 def config_from_dict(
     cfg: Mapping[str, Any], kind: Literal["training", "inference"] = "training"
-) -> TrainingConfig | InferenceConfig:
+) -> Any:
     """The class whose fields a legacy dictionary holds; the inverse of `update_legacy_dict`.
 
     Stale values (see `LegacyDictionary`) count as unset. A key that is not there leaves its field
     at the default of the class.
     """
-    known = _known(cfg)
-    model = ModelConfig(**{f.name: known[f.name] for f in fields(ModelConfig) if f.name in known})
-    if kind == "inference":
-        known = {"model_path": Path(), "test_data_file": Path(), **known}
-        own = {f.name for f in fields(InferenceConfig)} - {"model", "n_images"}
-        return InferenceConfig(model, **{k: v for k, v in known.items() if k in own})
-    own = {f.name for f in fields(TrainingConfig)} - {"model", "n_images"}
-    return TrainingConfig(model, **{k: v for k, v in known.items() if k in own})
-
-
-_PATHS = ("train_data_file", "test_data_file", "output_dir", "model_path")
-
-
-def _known(cfg: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields and values of all keys that are set, not stale, and not None."""
     names = {key: name for name, key in KEY_MAPPINGS.items()}
     stale = cfg.stale if isinstance(cfg, LegacyDictionary) else ()
-    known = {
-        names.get(key, key): value
-        for key, value in cfg.items()
-        if value is not None and key not in stale
-    }
+    known = {names.get(k, k): v for k, v in cfg.items() if v is not None and k not in stale}
     if "n_images" in known:
-        known.setdefault("n_groups", known["n_images"])
-    return {
-        name: Path(value) if name in _PATHS and isinstance(value, str) else value
-        for name, value in known.items()
-    }
-
-
-def _flat(config: AnyConfig) -> Iterator[tuple[str, Any]]:
-    for field in fields(config):
-        if field.name == "model":
-            yield from _flat(config.model)  # type: ignore[union-attr]
-        elif field.name == "n_groups" and not isinstance(config, ModelConfig):
-            yield "n_groups", groups_of(config)
-        else:
-            yield field.name, getattr(config, field.name)
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path | Unstated) else value
+        known.setdefault("n_groups", known.pop("n_images"))
+    rows = KINDS[kind]
+    for name, value in known.items():
+        if isinstance(value, str) and name in rows and rows[name].how == "path":
+            known[name] = Path(value)
+    model = ModelConfig(**{f.name: known[f.name] for f in fields(ModelConfig) if f.name in known})
+    run: type = TrainingConfig
+    if kind == "inference":
+        run, known = InferenceConfig, {"model_path": Path(), "test_data_file": Path(), **known}
+    of_run = {field.name for field in fields(run)} - {"model", "n_images"}
+    return run(model, **{name: value for name, value in known.items() if name in of_run})
 
 
 _MISSING = object()
 
 
 class LegacyParams:
-    """The reference's module `params`: one dictionary and the functions around it.
+    """The original's module `params`: one dictionary and the functions around it.
 
     Attributes:
         cfg: the dictionary. It is the same object for ever; writing to it directly skips every
-            check, as in the reference.
+            check, as in the original.
     """
 
     def __init__(self) -> None:
@@ -237,7 +179,7 @@ class LegacyParams:
         """Set a key; a sealed dictionary warns of all but the results of a run.
 
         Raises:
-            ConfigError: (a ValueError) a value the reference does not allow; the old one stays.
+            ConfigError: (a ValueError) a value the original does not allow; the old one stays.
         """
         _check(key, value, self.cfg)
         if self.sealed and key not in STATE_KEYS:
@@ -270,12 +212,12 @@ class LegacyParams:
         return int(cfg["N"] + (cfg["gridsize"] - 1) * cfg["offset"])
 
     def padding_size(self) -> int:
-        """What the reference's canvas has beyond N: (gridsize - 1) offset + jitter, in pixels."""
+        """What the original's canvas has beyond N: (gridsize - 1) offset + jitter, in pixels."""
         cfg = self.cfg
         return int((cfg["gridsize"] - 1) * cfg["offset"] + cfg["max_position_jitter"])
 
     def padded_size(self) -> int:
-        """Side of the reference's canvas in pixels (ours is sized from the positions)."""
+        """Side of the original's canvas in pixels (ours is sized from the positions)."""
         return int(self.cfg["N"]) + self.padding_size()
 
     def params(self) -> dict[str, Any]:
@@ -299,14 +241,6 @@ def _check(key: str, value: Any, cfg: Mapping[str, Any]) -> None:
             f"realspace_mae_weight is {value!r}, but counts only with a realspace_weight above 0; "
             "set that first"
         )
-
-
-def summary(value: Any) -> str:
-    """A value in one line, arrays by shape and type."""
-    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
-    if shape is None or dtype is None or len(shape) == 0:
-        return repr(value)
-    return f"array of shape {tuple(shape)}, {dtype}"
 
 
 LEGACY = LegacyParams()

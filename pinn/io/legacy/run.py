@@ -1,4 +1,4 @@
-"""One run, from the reference's fields to ours."""
+"""One run, from the reference's fields to ours: conversions of the table."""
 
 from __future__ import annotations
 
@@ -6,47 +6,15 @@ import math
 from typing import Any
 
 from pinn.errors import ConfigError
-from pinn.io.legacy.configuration import DEFAULT_GROUPS, TrainingConfig
+from pinn.io.legacy.table import TABLE, TRAINING
 
-PLAIN_NEIGHBOURS = TrainingConfig.neighbor_count
-LEARNING_RATE = 1e-3  # the reference's, which has no field for it on this side
-_MOMENTS = ("adam", "adamw", "nadam", "adamax", "lion", "lamb")
-_OF_OPTIMIZERS = {
-    "momentum": ("momentum", ("sgd", "rmsprop")),
-    "adam_beta1": ("beta_1", _MOMENTS),
-    "adam_beta2": ("beta_2", _MOMENTS),
-}
-_CLIPS = {"norm": "clip_norm", "value": "clip_value", "agc": "clip_adaptive"}
+DEFAULT_GROUPS = 512  # what the reference trains on when nobody says a number
 
-
-def training_options(
-    values: dict[str, Any], notes: list[str], learning_rate: float = LEARNING_RATE
-) -> dict[str, Any]:
-    """Fields of our `TrainConfig`.
-
-    Args:
-        values: of `pinn.io.legacy.values.checked`.
-        notes: sentences are added to it.
-        learning_rate: of the run, which `plateau_min_lr` is compared with.
-
-    Raises:
-        ConfigError: options that contradict each other or are not here.
-    """
-    return {
-        "epochs": values["nepochs"],
-        "batch_size": values["batch_size"],
-        "mode": values["model_type"],
-        "learning_rate": learning_rate,
-        **_optimizer(values, notes),
-        **_loss(values, notes),
-        **_groups(values, notes),
-        **clip_options(values["gradient_clip_val"], values["gradient_clip_algorithm"]),
-        **schedule_options(values["scheduler"], values, notes, learning_rate),
-    }
+PLAIN_NEIGHBOURS = TRAINING["neighbor_count"].default
 
 
 def loss_weight(mae: float, nll: float, N: int, nphotons: float) -> float:
-    """Weight w of `poisson + w mae` for which the two terms pull as they do in the reference.
+    """Weight w of `poisson + w mae` for which the two gradients are as in the reference.
 
     There the likelihood is the mean over pixels of `k' - k log k'` and the other term the mean of
     `|sqrt(k') - sqrt(k)|`, both of frames with `nphotons` counts. Ours are twice the first over
@@ -57,17 +25,22 @@ def loss_weight(mae: float, nll: float, N: int, nphotons: float) -> float:
     return 2.0 * mae / nll * N / math.sqrt(nphotons)
 
 
-def _loss(values: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+def loss_options(values: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    """`train.loss`.
+
+    Raises:
+        ConfigError: nothing to minimise, or a loss that is not here.
+    """
     mae, nll = values["mae_weight"], values["nll_weight"]
-    matched = values["torch_mae_pred_l2_match_target"]
+    matched, mode = values["torch_mae_pred_l2_match_target"], values["torch_loss_mode"]
     if values["model_type"] == "supervised":
-        if mae or nll != TrainingConfig.nll_weight:
+        if mae or nll != TRAINING["nll_weight"].default:
             notes.append(
                 "mae_weight and nll_weight have no effect: a supervised run compares with labels"
             )
         return {}
     on_torch = values["backend"] in ("pytorch", "torch")
-    by_mode = on_torch and (values["torch_loss_mode"] == "mae" or not (mae or nll))
+    by_mode = on_torch and (mode == "mae" or not (mae or nll))
     if by_mode and matched:
         raise ConfigError(
             "torch_mae_pred_l2_match_target True is not here: every prediction would be scaled to "
@@ -75,18 +48,16 @@ def _loss(values: dict[str, Any], notes: list[str]) -> dict[str, Any]:
         )
     if matched:
         notes.append("torch_mae_pred_l2_match_target has no effect without backend pytorch and mae")
-    if values["torch_loss_mode"] == "mae" and not on_torch:
+    if mode == "mae" and not on_torch:
         notes.append("torch_loss_mode mae has no effect without backend pytorch; use mae_weight")
-    if by_mode:
-        return {"loss": "mae"}
-    if not (mae or nll):
+    if not (mae or nll or by_mode):
         raise ConfigError(
             "mae_weight and nll_weight are both 0, so there is nothing to minimise; set one of them"
         )
+    if by_mode or not nll:
+        return {"loss": "mae"}
     if not mae:
         return {"loss": "poisson"}
-    if not nll:
-        return {"loss": "mae"}
     weight = loss_weight(mae, nll, values["N"], values["nphotons"])
     notes.append(
         f"nll_weight {nll:g} and mae_weight {mae:g} become 'poisson + {weight:.3g} mae': the two "
@@ -96,70 +67,63 @@ def _loss(values: dict[str, Any], notes: list[str]) -> dict[str, Any]:
     return {"loss": f"poisson + {weight:.12g} mae"}
 
 
-def _groups(values: dict[str, Any], notes: list[str]) -> dict[str, Any]:
-    more, n_groups = values["enable_oversampling"], values["n_groups"]
+def group_options(values: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    """How many groups; the reference's default means all frames."""
     if values["sequential_sampling"] and values["n_subsample"] is not None:
         notes.append(
             "sequential_sampling takes the first n_subsample frames as well; the reference draws "
             "those at random"
         )
-    return {
-        "n_groups": None if n_groups == DEFAULT_GROUPS and not more else n_groups,
-        "neighbours": neighbours(values, notes),
-        "subsample": values["n_subsample"],
-        "subsample_seed": values["subsample_seed"],
-        "sequential": values["sequential_sampling"],
-    }
+    wanted = values["n_groups"] or values["n_images"] or DEFAULT_GROUPS
+    plain = wanted == DEFAULT_GROUPS and not values["enable_oversampling"]
+    return {} if plain else {"n_groups": wanted}
 
 
-def neighbours(values: dict[str, Any], notes: list[str]) -> int | None:
-    """`train.neighbours`; None where a group is its frame and the nearest others anyway.
+def neighbour_options(values: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    """`train.neighbours`; none where a group is its frame and the nearest others anyway.
 
     Raises:
         ConfigError: fewer than a group needs.
     """
-    others = values["gridsize"] ** 2 - 1
-    name = "neighbor_count"
-    if values["neighbor_pool_size"] is not None:
-        if values["enable_oversampling"]:
-            name = "neighbor_pool_size"
-        else:
-            notes.append("neighbor_pool_size has no effect without enable_oversampling")
+    others, more = values["gridsize"] ** 2 - 1, values["enable_oversampling"]
+    pooled = values["neighbor_pool_size"] is not None
+    if pooled and not more:
+        notes.append("neighbor_pool_size has no effect without enable_oversampling")
+    name = "neighbor_pool_size" if pooled and more else "neighbor_count"
     count = values[name]
-    if others == 0 or (count == others and not values["enable_oversampling"]):
-        return None
+    if others == 0 or (count == others and not more):
+        return {}
     if count >= others:
-        return count
+        return {"neighbours": count}
     if count == PLAIN_NEIGHBOURS and name == "neighbor_count":
         notes.append(
             f"neighbor_count {count}, the default, is too few for groups of {others + 1}: the "
             f"{others} nearest are taken"
         )
-        return None
+        return {}
     raise ConfigError(
         f"{name} is {count}, but a group of {others + 1} frames needs at least {others} "
         "neighbours; raise it or use a smaller gridsize"
     )
 
 
-def clip_options(value: float | None, algorithm: str) -> dict[str, Any]:
+def clip_options(values: dict[str, Any], notes: list[str]) -> dict[str, Any]:
     """Clipping of the gradient; nothing stated leaves ours as it is, 0 means none."""
+    value = values["gradient_clip_val"]
     if value is None:
         return {}
-    if value == 0:
-        return {"clip_norm": None}
-    return {"clip_norm": None, _CLIPS[algorithm]: value}
+    clip = {TABLE["clip"][values["gradient_clip_algorithm"]]: value} if value else {}
+    return {"clip_norm": None, **clip}
 
 
-def schedule_options(
-    scheduler: str, values: dict[str, Any], notes: list[str], learning_rate: float
-) -> dict[str, Any]:
+def schedule_options(values: dict[str, Any], notes: list[str]) -> dict[str, Any]:
     """The learning rate over the run.
 
     Raises:
         ConfigError: a lowest rate above the learning rate.
     """
-    match scheduler:
+    rate, lowest = values["learning_rate"], values["plateau_min_lr"]
+    match values["scheduler"]:
         case "Exponential":
             return {"schedule": "exponential"}
         case "CosineAnnealing":
@@ -167,43 +131,39 @@ def schedule_options(
         case "WarmupCosine" if values["lr_min_ratio"] == 1 and not values["lr_warmup_epochs"]:
             return {"schedule": "constant"}
         case "WarmupCosine":
-            return {
-                "schedule": "cosine",
-                "warmup_epochs": float(values["lr_warmup_epochs"]),
-                "rate_floor": values["lr_min_ratio"],
-            }
+            warm = float(values["lr_warmup_epochs"])
+            return {"warmup_epochs": warm, "rate_floor": values["lr_min_ratio"]}
+        case "ReduceLROnPlateau" if lowest > rate:
+            raise ConfigError(
+                f"plateau_min_lr is {lowest:g}, above the learning rate {rate:g}; lower it"
+            )
         case "ReduceLROnPlateau":
-            lowest = values["plateau_min_lr"]
-            if lowest > learning_rate:
-                raise ConfigError(
-                    f"plateau_min_lr is {lowest:g}, above the learning rate {learning_rate:g}; "
-                    "lower it"
-                )
             return {
                 "schedule": "plateau",
                 "plateau_factor": values["plateau_factor"],
                 # PyTorch counts the epochs that are let pass, ours the one that is acted on
                 "plateau_patience": values["plateau_patience"] + 1,
                 "plateau_threshold": values["plateau_threshold"],
-                "rate_floor": lowest / learning_rate,
+                "rate_floor": lowest / rate,
             }
-        case "MultiStage" | "Adaptive":
+        case "MultiStage" | "Adaptive" as name:
             notes.append(
-                f"scheduler {scheduler} keeps the learning rate constant, as in the reference, "
+                f"scheduler {name} keeps the learning rate constant, as in the reference, "
                 "which never built it; for steps use schedule stages with rate_stages"
             )
             return {"schedule": "constant"}
     return {}
 
 
-def _optimizer(values: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+def optimizer_options(values: dict[str, Any], notes: list[str]) -> dict[str, Any]:
     """The update rule with those of its numbers that it has."""
     name = values["optimizer"]
     found: dict[str, Any] = {"optimizer": name}
-    for old, (new, users) in _OF_OPTIMIZERS.items():
+    for old, users in TABLE["optimizer"].items():
+        row = TRAINING[old]
         if name in users:
-            found[new] = values[old]
-        elif values[old] != getattr(TrainingConfig, old):
+            found[row.ours.removeprefix("train.")] = values[old]
+        elif values[old] != row.default:
             notes.append(f"{old} {values[old]!r} has no effect: the optimizer {name} has none")
     decay = values["weight_decay"]
     if decay or name == "adamw":  # ours decays by default with adamw, theirs does not
@@ -213,4 +173,20 @@ def _optimizer(values: dict[str, Any], notes: list[str]) -> dict[str, Any]:
             f"weight_decay {decay:g} shrinks the weights directly, as adamw does; the reference's "
             f"{name} adds it to the gradient"
         )
+    return found
+
+
+def record_options(values: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    """Checkpoints and pictures, of the execution configuration."""
+    metric, every = values["checkpoint_monitor_metric"], values["recon_log_every_n_epochs"]
+    found: dict[str, Any] = {
+        "keep_best": values["checkpoint_save_top_k"] if values["enable_checkpointing"] else 0,
+        # the reference has one alias for whatever it validates with
+        "monitor": None if metric == "val_loss" or metric.endswith("_val_loss") else metric,
+        "logger": values["logger_backend"] or "none",
+    }
+    if every:
+        found["sample_every"] = every
+        if values["recon_log_stitch"]:
+            found["preview_every"] = every
     return found
