@@ -6,8 +6,9 @@ import logging
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pinn.errors import ArchiveError, ConfigError
 from pinn.io.legacy import to_legacy
 from pinn.io.legacy.table import KEY_MAPPINGS, MODEL
+from ptycho._choose import backend_of
 from ptycho._dictionary import LEGACY, update_legacy_dict
 from ptycho._network import DiffractionToObject
 
@@ -176,8 +178,6 @@ def load_inference_bundle_with_backend(
     Raises:
         BackendError: a backend that is unknown or not installed.
     """
-    from ptycho._choose import backend_of
-
     chosen, worker = backend_of(config.backend)
     update_legacy_dict(LEGACY.cfg, config)
     model, _ = load_inference_bundle(bundle_dir, model_name)
@@ -213,21 +213,29 @@ def _is_content(folder: Path) -> bool:
 @contextmanager
 def _unwrapped(path: Path) -> Iterator[tuple[Path, Path]]:
     """The archive itself, and a folder that goes with it."""
-    from pinn.io.old_archive.members import ZipMembers, starts_as_zip
-
     with tempfile.TemporaryDirectory(prefix="ptycho-") as place:
         folder = Path(place)
         if path.is_dir() and (path / ARCHIVE).is_file():
             path = path / ARCHIVE
-        if path.is_file() and starts_as_zip(path):
-            outer = ZipMembers(path, str(path))  # with limits on what it may unpack to
-            with closing(outer.zip):
-                inner = [n for n in outer.names if PurePosixPath(n).name == ARCHIVE]
-                if inner:
-                    path = folder / ARCHIVE
-                    with outer.open(inner[0], _LARGEST) as source, path.open("wb") as target:
-                        shutil.copyfileobj(source, target, 1 << 20)
+        if path.is_file() and zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as outer:
+                names = [n for n in outer.namelist() if PurePosixPath(n).name == ARCHIVE]
+                if names:
+                    path = _unpacked(outer, names[0], path, folder / ARCHIVE)
         yield path, folder
+
+
+def _unpacked(outer: zipfile.ZipFile, name: str, path: Path, target: Path) -> Path:
+    """The archive in a zip, unless it states a size that no such zip can hold."""
+    size = outer.getinfo(name).file_size
+    if size > min(max(4 * path.stat().st_size, 256 << 20), _LARGEST):
+        raise ArchiveError(f"{path} states that {name} has {size} bytes; get another copy")
+    try:
+        with outer.open(name) as source, target.open("wb") as copy:
+            shutil.copyfileobj(source, copy, 1 << 20)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+        raise ArchiveError(f"{path} is damaged: {name} cannot be read ({error})") from None
+    return target
 
 
 def _packed(content: Path, target: Path) -> Path:

@@ -22,9 +22,9 @@ from old_archives import (
 from pinn.errors import ArchiveError
 from pinn.io.archive import read_archive
 from pinn.io.convert_archive import archive_kind, convert_archive
-from pinn.io.old_archive import members
-from pinn.io.old_archive.keras_file import KerasFile, Layer
-from pinn.io.old_archive.reference_cnn import read_network
+from pinn_archives import members
+from pinn_archives.keras_file import KerasFile, Layer
+from pinn_archives.network import read_network
 
 SMALL = Shape(N=16)
 HUGE = Raw(b"\x8b" + (4000).to_bytes(4, "little") + b"\x7f" * 4000)  # a number

@@ -19,7 +19,7 @@ import numpy as np
 
 from pinn.errors import ArchiveError
 from pinn.io.arrays import read_arrays
-from pinn.io.old_archive.members import Members
+from pinn_archives.members import Members
 
 JSON_LIMIT = 64 << 20
 WEIGHTS_LIMIT = 4 << 30

@@ -18,9 +18,9 @@ import numpy as np
 
 from pinn.config import ModelConfig
 from pinn.errors import ArchiveError, ConfigError
-from pinn.io.old_archive.ours import OldModel, layer_shapes
-from pinn.io.old_archive.parameters import activation, as_json, number, short, square_probe, whole
-from pinn.io.old_archive.reference_cnn import Weights
+from pinn_archives.model import OldModel, layer_shapes
+from pinn_archives.network import Weights
+from pinn_archives.options import activation, as_json, number, short, square_probe, whole
 
 UNTESTED = (
     "PyTorch archives are read after their documented layout, which was never tried on a real one: "

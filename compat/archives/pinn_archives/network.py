@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from pinn.errors import ArchiveError
-from pinn.io.old_archive.keras_file import KerasFile, Layer
+from pinn_archives.keras_file import KerasFile, Layer
 
 Weights = tuple[np.ndarray, np.ndarray]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pinn.errors import ArchiveError
-from pinn.io.unpickle import LARGE
+from pinn_archives.unpickle import LARGE
 
 MOST_ITEMS, MOST_LETTERS = 1000, 1000  # what is kept for the record
 

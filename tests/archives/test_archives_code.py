@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 from old_archives import Shape, archive_files, call, model_h5, pickled, write_files, zip_bytes
-from test_old_archive_harm import zip_in
+from test_archives_harm import zip_in
 
 from pinn.errors import ArchiveError
 from pinn.io.convert_archive import convert_archive

@@ -14,9 +14,9 @@ from hypothesis import given
 from old_archives import Raw, call, code, dtype, name, pickled, tensor, text
 
 from pinn.errors import ArchiveError
-from pinn.io import unpickle
-from pinn.io.unpickle import plain_data
-from pinn.io.unpickle_names import Vocabulary, custom_names
+from pinn_archives import unpickle
+from pinn_archives.names import Vocabulary, custom_names
+from pinn_archives.unpickle import plain_data
 
 
 def read(data: bytes, find=None):

@@ -16,10 +16,12 @@ import h5py
 import numpy as np
 
 from pinn.errors import ArchiveError
-from pinn.io.old_archive.keras_file import KerasFile, read_keras
-from pinn.io.old_archive.members import Members, inner_zip
-from pinn.io.old_archive.ours import OldModel
-from pinn.io.old_archive.parameters import (
+from pinn_archives.keras_file import KerasFile, read_keras
+from pinn_archives.members import Members, inner_zip
+from pinn_archives.model import OldModel
+from pinn_archives.names import Vocabulary, custom_names
+from pinn_archives.network import Network, read_network
+from pinn_archives.options import (
     activation,
     as_json,
     number,
@@ -27,9 +29,7 @@ from pinn.io.old_archive.parameters import (
     short,
     square_probe,
 )
-from pinn.io.old_archive.reference_cnn import Network, read_network
-from pinn.io.unpickle import plain_data
-from pinn.io.unpickle_names import Vocabulary, custom_names
+from pinn_archives.unpickle import plain_data
 
 MODEL_LIMIT = 4 << 30
 PARAMS_LIMIT = 256 << 20

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pinn.io.unpickle import Draft, plain_key
+from pinn_archives.unpickle import Draft, plain_key
 
 MOST_COPIED = 256 << 20  # bytes that texts and bytes made from others may take together
 

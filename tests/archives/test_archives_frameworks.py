@@ -11,13 +11,12 @@ import torch
 
 from pinn.errors import ArchiveError
 from pinn.io.convert_archive import convert_archive
-from pinn.io.old_archive.members import ZipMembers
-from pinn.io.old_archive.torch_file import read_torch
-from pinn.io.unpickle import plain_data
-from pinn.io.unpickle_names import Vocabulary
 from pinn.networks.trained import load_model
+from pinn_archives.members import ZipMembers
+from pinn_archives.names import Vocabulary
+from pinn_archives.torch_file import read_torch
+from pinn_archives.unpickle import plain_data
 
-HERE = Path(__file__).parent
 
 from old_archives import pickled, small_probe, zip_bytes  # noqa: E402
 

@@ -21,8 +21,8 @@ from pinn import cli
 from pinn.errors import ArchiveError
 from pinn.io.archive import read_archive
 from pinn.io.convert_archive import archive_kind, convert_archive
-from pinn.io.old_archive.members import ZipMembers
-from pinn.io.old_archive.torch_file import read_torch
+from pinn_archives.members import ZipMembers
+from pinn_archives.torch_file import read_torch
 
 SHAPE = Shape(N=16, gridsize=2, activation="silu")
 

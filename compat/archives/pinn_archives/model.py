@@ -23,7 +23,7 @@ from pinn.config import ModelConfig
 from pinn.data.statistics import TrainedScan, TrainingStatistics
 from pinn.errors import ArchiveError, ConfigError
 from pinn.io.archive import Archive
-from pinn.io.old_archive.reference_cnn import Weights
+from pinn_archives.network import Weights
 
 SOFTPLUS_SHIFT = math.log(math.e - 1.0)  # our softplus is 1 at 0, the reference's log 2
 

@@ -1,8 +1,8 @@
 """What `torch.save` wrote, read without PyTorch: a zip with a pickle and raw numbers beside it.
 
 `NAME/data.pkl` describes dictionaries and tensors; a tensor names its numbers by a key, and
-`NAME/data/KEY` holds them. The pickle is read as plain data (`pinn.io.unpickle`). Numbers are read
-last, when the whole is known to be what is wanted, and only those of the part that is.
+`NAME/data/KEY` holds them. The pickle is read as plain data (`pinn_archives.unpickle`). Numbers are
+read last, when the whole is known to be what is wanted, and only those of the part that is.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from pinn.errors import ArchiveError
-from pinn.io.old_archive.members import Members
-from pinn.io.unpickle import Draft, plain_data
-from pinn.io.unpickle_names import Vocabulary
+from pinn_archives.members import Members
+from pinn_archives.names import Vocabulary
+from pinn_archives.unpickle import Draft, plain_data
 
 PICKLE_LIMIT = 64 << 20
 NUMBERS_LIMIT = 4 << 30

@@ -27,7 +27,7 @@ from pinn.errors import ArchiveError, OutputError
 from pinn.io.archive import Archive, read_archive, write_archive
 from pinn.io.convert_archive import archive_kind, convert_archive
 from pinn.io.formats.npz import write_npz
-from pinn.io.old_archive.ours import layer_names
+from pinn_archives.model import layer_names
 
 SMALL = Shape(N=16)
 

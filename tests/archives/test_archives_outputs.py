@@ -15,10 +15,10 @@ from small import small_scan
 import pinn
 from pinn.config import ModelConfig
 from pinn.io.convert_archive import convert_archive
-from pinn.io.old_archive.ours import layer_names, layer_shapes
 from pinn.networks.model import PtychoModel
 from pinn.networks.registry import build_network
 from pinn.networks.trained import load_model
+from pinn_archives.model import layer_names, layer_shapes
 
 HERE = Path(__file__).parent
 

@@ -1,6 +1,7 @@
-"""Where ptychodus puts the middle of a result: at the centre of the object it asked about.
+"""What is particular about ptychodus: its training data, and where it puts the middle of a result.
 
-That is the middle of the scan's bounding box only as long as ptychodus has made the object itself.
+That is at the centre of the object it asked about, which is the middle of the scan's bounding box
+only as long as ptychodus has made the object itself.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -54,3 +56,21 @@ def _version() -> tuple[int, ...]:
     except PackageNotFoundError:
         return (1, 7)
     return tuple(int(number) for number in numbers[:2])
+
+
+# Keys of the training data that ptychodus writes from 1.7 on, and nobody else. Its positions are
+# those of index (N-1)/2 of a patch, so that its object begins half a pixel before ours.
+_PTYCHODUS = {
+    *("xcoords", "ycoords", "xcoords_start", "ycoords_start", "diff3d", "bad_pixels"),
+    *("probeGuess", "objectGuess", "scan_index"),
+}
+
+
+def of_ptychodus(path: Path) -> bool:
+    """Whether a file is training data that ptychodus wrote."""
+    from pinn.data.zipped import read_members
+
+    with path.open("rb") as file:
+        if file.read(2) != b"PK":
+            return False
+    return set(read_members(path)) == _PTYCHODUS
