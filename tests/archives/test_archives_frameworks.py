@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import torch
+from old_archives import pickled, small_probe, zip_bytes
 
 from pinn.errors import ArchiveError
 from pinn.io.convert_archive import convert_archive
@@ -16,9 +17,6 @@ from pinn_archives.members import ZipMembers
 from pinn_archives.names import Vocabulary
 from pinn_archives.torch_file import read_torch
 from pinn_archives.unpickle import plain_data
-
-
-from old_archives import pickled, small_probe, zip_bytes  # noqa: E402
 
 
 def saved(tmp_path, value):

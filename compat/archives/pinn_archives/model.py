@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -106,52 +107,39 @@ def our_archive(old: OldModel, merge: str, name: str, sha256: str) -> Archive:
     )
 
 
-def layer_names(N: int, pad_object: bool, probe_big: bool) -> list[str]:
-    """Names of the convolutions of our `cnn`, in the order in which its weights are numbered.
+def layer_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Shape `(h, w, in, out)` of the kernel of each convolution of our `cnn`, in the order in which
+    its weights are numbered.
 
     Layers are numbered by their distance from the output and then as they were made: the two
     decoders alternate.
     """
-    L = _stages(N)
-    parts = ("amplitude", "phase")
-    names = [f"encoder_{i}_{ab}" for i in range(L) for ab in "ab"]
-    names += [f"{p}_decoder_{i}_{ab}" for i in range(L - 1) for ab in "ab" for p in parts]
-    if not pad_object or probe_big:
-        kind = "ring" if pad_object else "full"
-        names += [f"{p}_{kind}_{ab}" for ab in "ab" for p in parts]
-    for p in parts:
-        if pad_object:
-            names.append(f"{p}_centre_out")
-        if not pad_object or probe_big:
-            names.append(f"{p}_{'ring' if pad_object else 'full'}_out")
-    return names
-
-
-def layer_shapes(config: ModelConfig) -> dict[str, tuple[int, int, int, int]]:
-    """Shape `(h, w, in, out)` of the kernel of each convolution of our `cnn`."""
     N, n, L = config.N, config.n_filters_scale, _stages(config.N)
     frames = config.gridsize**2
     patches = frames if config.object_big else 1
     ring = n * max(1, 2048 // N)
-    shapes: dict[str, tuple[int, int]] = {}
-    width = frames
-    for i in range(L):
-        after = max(1, 128 * n // 2 ** (L - 1 - i))
-        shapes[f"encoder_{i}_a"], shapes[f"encoder_{i}_b"] = (width, after), (after, after)
-        width = after
-    for p in ("amplitude", "phase"):
-        before = width
-        for i in range(L - 1):
-            after = 32 * n * 2 ** (L - 2 - i)
-            shapes[f"{p}_decoder_{i}_a"] = before, after
-            shapes[f"{p}_decoder_{i}_b"] = after, after
-            before = after
-        for kind, seen in (("ring", 4), ("full", before)):
-            shapes[f"{p}_{kind}_a"], shapes[f"{p}_{kind}_b"] = (seen, ring), (ring, ring)
-            shapes[f"{p}_{kind}_out"] = ring, patches
-        shapes[f"{p}_centre_out"] = before - 4, patches
-    names = layer_names(N, config.pad_object, config.probe_big)
-    return {name: (3, 3, *shapes[name]) for name in names}
+    encoder = [frames, *(max(1, 128 * n // 2 ** (L - 1 - i)) for i in range(L))]
+    body = [encoder[-1], *(32 * n * 2 ** (L - 2 - i) for i in range(L - 1))]
+    shapes = _pairs("encoder", encoder)
+    inner, ends = _pairs("decoder", body), {}
+    if config.pad_object:
+        ends["centre_out"] = body[-1] - 4, patches
+    if not config.pad_object or config.probe_big:
+        kind, seen = ("ring", 4) if config.pad_object else ("full", body[-1])
+        inner |= {f"{kind}_a": (seen, ring), f"{kind}_b": (ring, ring)}
+        ends[f"{kind}_out"] = ring, patches
+    heads = ("amplitude", "phase")
+    shapes |= {f"{head}_{name}": shape for name, shape in inner.items() for head in heads}
+    shapes |= {f"{head}_{name}": shape for head in heads for name, shape in ends.items()}
+    return {name: (3, 3, *shape) for name, shape in shapes.items()}
+
+
+def _pairs(name: str, widths: list[int]) -> dict[str, tuple[int, int]]:
+    """Two convolutions a stage: channels before and after."""
+    shapes = {}
+    for i, (before, after) in enumerate(pairwise(widths)):
+        shapes[f"{name}_{i}_a"], shapes[f"{name}_{i}_b"] = (before, after), (after, after)
+    return shapes
 
 
 def _stages(N: int) -> int:

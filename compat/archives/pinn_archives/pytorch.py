@@ -108,32 +108,34 @@ def _leaves(options: Mapping[str, Any], deep: int = 0) -> Iterator[tuple[str, An
             yield str(name), value
 
 
+_INTENSITY = (
+    "was trained on intensities (scale contract ci_intensity_v2), and our networks see "
+    "amplitudes: train a new model with `pinn train`"
+)
+_FLAGS = ("batch_norm", "use_shared_decoder", "cbam_encoder", "cbam_bottleneck")
+# Option, the only value that is converted, and what is said of another.
+_ONLY: tuple[tuple[str, Any, str], ...] = (
+    ("architecture", "cnn", "has architecture {}, and only 'cnn' is converted"),
+    ("scale_contract_version", "legacy_v1", _INTENSITY),
+    ("measurement_domain", "normalized_amplitude", _INTENSITY),
+    (
+        "cnn_output_mode",
+        "amp_phase",
+        "predicts real and imaginary parts in bounds that our networks do not have; train a "
+        "new model with `pinn train`",
+    ),
+    *((name, False, f"was made with {name}, and only plain convolutions are converted")
+      for name in _FLAGS),
+    ("data_scaling", "Parseval", "scales its data by {}, which differs by frame"),
+    ("normalize", "Batch", "normalises by {}, which differs from group to group"),
+)  # fmt: skip
+
+
 def _check_options(options: Mapping[str, Any], where: str) -> None:
-    wrong = ""
-    if options.get("architecture", "cnn") != "cnn":
-        wrong = f"has architecture {short(options['architecture'])}, and only 'cnn' is converted"
-    elif (
-        options.get("scale_contract_version", "legacy_v1") != "legacy_v1"
-        or options.get("measurement_domain", "normalized_amplitude") != "normalized_amplitude"
-    ):
-        wrong = (
-            "was trained on intensities (scale contract ci_intensity_v2), and our networks see "
-            "amplitudes: train a new model with `pinn train`"
-        )
-    elif options.get("cnn_output_mode", "amp_phase") != "amp_phase":
-        wrong = (
-            "predicts real and imaginary parts in bounds that our networks do not have; train a "
-            "new model with `pinn train`"
-        )
-    for name in ("batch_norm", "use_shared_decoder", "cbam_encoder", "cbam_bottleneck"):
-        if not wrong and options.get(name):
-            wrong = f"was made with {name}, and only plain convolutions are converted"
-    if not wrong and options.get("data_scaling", "Parseval") != "Parseval":
-        wrong = f"scales its data by {short(options['data_scaling'])}, which differs by frame"
-    if not wrong and options.get("normalize", "Batch") != "Batch":
-        wrong = f"normalises by {short(options['normalize'])}, which differs from group to group"
-    if wrong:
-        raise ArchiveError(f"{where} {wrong}")
+    for name, only, words in _ONLY:
+        value = options.get(name, only)
+        if value if only is False else value != only:
+            raise ArchiveError(f"{where} {words.format(short(value))}")
 
 
 def _settings(options: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -213,10 +213,18 @@ class _Reader:
         items = self.marked()  # this changes the stack, so it comes first
         self.stack.append(kind(items))
 
-    def remember(self, number: int | None) -> None:
-        if number is not None and not 0 <= number < 1 << 32:
+    def remember(self, number: int | str | None) -> None:
+        number = len(self.memo) if number is None else int(number)
+        if not 0 <= number < 1 << 32:
             raise ValueError("something is remembered under a number beyond all sense")
-        self.memo[len(self.memo) if number is None else number] = self.stack[-1]
+        self.memo[number] = self.stack[-1]
+
+    def recall(self, number: int | str) -> None:
+        self.stack.append(self.memo[int(number)])
+
+    @staticmethod
+    def push(make: Callable[[Any], Any]) -> Callable[[_Reader, Any], None]:
+        return lambda reader, argument: reader.stack.append(make(argument))
 
     def protocol(self, number: int) -> None:
         if number > NEWEST_PROTOCOL:
@@ -229,20 +237,22 @@ _LITERALS = {
     *("STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
     *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
 }
+_MADE: dict[str, Callable[[Any], Any]] = {
+    "NONE": lambda _: None,
+    "NEWTRUE": lambda _: True,
+    "NEWFALSE": lambda _: False,
+    "EMPTY_LIST": lambda _: [],
+    "EMPTY_TUPLE": lambda _: (),
+    "EMPTY_DICT": lambda _: {},
+    "EMPTY_SET": lambda _: set(),
+    "BYTEARRAY8": bytes,
+}
 # Whatever is not here (making objects of classes, extension codes, buffers kept elsewhere) is
 # refused.
 _DONE: dict[str, Callable[[_Reader, Any], Any]] = {
     "PROTO": _Reader.protocol,
     "FRAME": lambda reader, _: None,
     "STOP": lambda reader, _: None,
-    "NONE": lambda reader, _: reader.stack.append(None),
-    "NEWTRUE": lambda reader, _: reader.stack.append(True),
-    "NEWFALSE": lambda reader, _: reader.stack.append(False),
-    "BYTEARRAY8": lambda reader, data: reader.stack.append(bytes(data)),
-    "EMPTY_LIST": lambda reader, _: reader.stack.append([]),
-    "EMPTY_TUPLE": lambda reader, _: reader.stack.append(()),
-    "EMPTY_DICT": lambda reader, _: reader.stack.append({}),
-    "EMPTY_SET": lambda reader, _: reader.stack.append(set()),
     "MARK": _Reader.mark,
     "POP": lambda reader, _: reader.stack.pop() if reader.stack else reader.marked(),
     "POP_MARK": lambda reader, _: reader.marked(),
@@ -261,18 +271,14 @@ _DONE: dict[str, Callable[[_Reader, Any], Any]] = {
         lambda items: dict(zip(_keys(items[::2]), items[1::2], strict=True))
     ),
     "FROZENSET": lambda reader, _: reader.made(lambda items: set(_keys(items))),
-    "GET": lambda reader, number: reader.stack.append(reader.memo[int(number)]),
-    "BINGET": lambda reader, number: reader.stack.append(reader.memo[number]),
-    "LONG_BINGET": lambda reader, number: reader.stack.append(reader.memo[number]),
-    "PUT": lambda reader, number: reader.remember(int(number)),
-    "BINPUT": _Reader.remember,
-    "LONG_BINPUT": _Reader.remember,
-    "MEMOIZE": _Reader.remember,
     "GLOBAL": lambda reader, words: reader.name(*words.split(" ", 1)),
     "STACK_GLOBAL": lambda reader, _: reader.name(*reversed([reader.stack.pop() for _ in "ab"])),
     "REDUCE": _Reader.call,
     "BUILD": _Reader.complete,
     "BINPERSID": _Reader.known_outside,
+    **{name: _Reader.push(make) for name, make in _MADE.items()},
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _Reader.recall),
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), _Reader.remember),
 }
 
 
