@@ -20,7 +20,6 @@ from ptycho._classes import (
 )
 from ptycho_torch import config_params as torch
 from ptycho_torch.config_bridge import (
-    OURS,
     left_behind,
     to_inference_config,
     to_model_config,
@@ -248,16 +247,18 @@ def test_classes_are_plain_and_travel(kind):
     assert made != kind()
 
 
-def test_options_of_ours_that_are_named_exist():
-    fields = {
+def test_options_and_fields_that_are_named_exist():
+    options = {
         *ours.ModelConfig.model_fields,
         *ours.TrainConfig.model_fields,
         *ours.ReconstructConfig.model_fields,
     }
-    assert {option.split(" ")[0] for option in OURS.values()} <= fields
-    for name in OURS:
-        owner, field = name.split(".")
-        assert field in {f.name for f in dataclasses.fields(getattr(torch, owner))}
+    canonical = {f.name for kind in (ModelConfig, TrainingConfig) for f in dataclasses.fields(kind)}
+    for table in torch.FIELDS.values():
+        for row in table.values():
+            assert row.keys() <= {"default", "to", "ours"}
+            assert row.get("to", "N") in canonical
+            assert row.get("ours", "N").split(" ")[0] in options
 
 
 # -- execution
