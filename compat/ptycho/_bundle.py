@@ -226,14 +226,20 @@ def _unwrapped(path: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _unpacked(outer: zipfile.ZipFile, name: str, path: Path, target: Path) -> Path:
-    """The archive in a zip, unless it states a size that no such zip can hold."""
-    size = outer.getinfo(name).file_size
-    if size > min(max(4 * path.stat().st_size, 256 << 20), _LARGEST):
-        raise ArchiveError(f"{path} states that {name} has {size} bytes; get another copy")
+    """The archive in a zip.
+
+    Raises:
+        ArchiveError: it is damaged, or would grow beyond what such a zip can hold.
+    """
+    info, most = outer.getinfo(name), max(4 * path.stat().st_size, 256 << 20)
+    if info.file_size > min(most, _LARGEST):
+        raise ArchiveError(f"{path} unpacks to more than {most >> 20} MB; get another copy")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ArchiveError(f"{path} is compressed by a method that no archive uses")
     try:
-        with outer.open(name) as source, target.open("wb") as copy:
+        with outer.open(info) as source, target.open("wb") as copy:
             shutil.copyfileobj(source, copy, 1 << 20)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+    except (EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise ArchiveError(f"{path} is damaged: {name} cannot be read ({error})") from None
     return target
 

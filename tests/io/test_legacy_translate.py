@@ -61,6 +61,13 @@ def test_a_changed_field_without_effect_is_named(name):
     assert (changed.model, changed.train, changed.scan) == (plain.model, plain.train, plain.scan)
 
 
+def test_what_moved_says_where_it_is():
+    with pytest.raises(ImportError, match=r"Use ptycho\.params of the distribution ptychopinn"):
+        from pinn.io.legacy import LEGACY  # noqa: F401
+    with pytest.raises(ImportError, match="cannot import name 'nonsense'"):
+        from pinn.io.legacy import nonsense  # noqa: F401
+
+
 # -- the network
 
 

@@ -16,3 +16,23 @@ from pinn.io.legacy.back import to_legacy
 from pinn.io.legacy.forward import Translation, to_pinn
 
 __all__ = ["Translation", "to_legacy", "to_pinn"]
+
+# What version 0.1.0 had here: module of the distribution ptychopinn that has it.
+_MOVED = {
+    "ptycho.config.config": (
+        *("ModelConfig", "TrainingConfig", "InferenceConfig", "PyTorchExecutionConfig"),
+        *("dataclass_to_legacy_dict", "update_legacy_dict", "validate_model_config"),
+        *("validate_training_config", "validate_inference_config"),
+    ),
+    "ptycho.params": ("LEGACY", "LegacyParams", "LegacyDictionary", "DEFAULTS"),
+}
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _MOVED.items():
+        if name in names:
+            raise ImportError(
+                f"{name} is no longer in pinn.io.legacy. Use {module} of the distribution "
+                "ptychopinn (`pip install ./compat`)"
+            )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

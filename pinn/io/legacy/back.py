@@ -69,13 +69,13 @@ def to_legacy(
 
 def _copied(options: dict[str, Any]) -> dict[str, Any]:
     """Fields that go over unchanged; None is a default."""
-    found = {}
+    fields = {}
     for name, row in KINDS["training"].items():
         where, _, option = row.ours.partition(".")
         value = getattr(options.get(where), option, None)
         if value is not None and row.how not in _CONVERTED:
-            found[name] = value
-    return found
+            fields[name] = value
+    return fields
 
 
 def _unsaid(where: str, config: Any, also: set[str]) -> list[str]:

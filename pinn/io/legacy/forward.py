@@ -95,15 +95,7 @@ def to_pinn(
         notes += _without_effect(more, EXECUTION)
         values, rows = {**more, **values, **_stated(more)}, {**EXECUTION, **rows}
     values.setdefault("learning_rate", EXECUTION["learning_rate"].default)
-    options: dict[str, dict[str, Any]] = {"model": {}, "train": {}, "reconstruct": {}, "scan": {}}
-    named: dict[str, Any] = {}  # what is no option of a class
-    for name, row in rows.items():
-        where, _, option = row.ours.rpartition(".")
-        value = row.words.get(values[name], values[name]) if row.words else values[name]
-        if row.how == "path":
-            named[option] = None if value is None or Path(value) == Path() else Path(value)
-        elif row.ours and not row.how and value is not None:
-            options.get(where, named)[option] = value
+    options = _copied(values, rows)
     options["model"] |= support_options(values, notes) | network_options(values, notes, exact)
     if execution is not None and values["architecture"] == "ffno":
         of_ffno = [name for name, row in EXECUTION.items() if row.how == "ffno"]
@@ -112,7 +104,7 @@ def to_pinn(
         for convert in (*_OF_RUN, *((run.record_options,) if execution is not None else ())):
             options["train"] |= convert(values, notes)
         options["train"]["learning_rate"] = values["learning_rate"]
-        named["oversampling"] = values["enable_oversampling"]
+        options[""]["oversampling"] = values["enable_oversampling"]
     elif kind == "inference":
         notes += [
             f"{name} {values[name]!r} has no effect: in a reconstruction a group is its frame and "
@@ -120,16 +112,31 @@ def to_pinn(
             for name in ("neighbor_count", "enable_oversampling", "neighbor_pool_size")
             if values[name] != INFERENCE[name].default
         ]
-        named |= {"n_groups": values["n_groups"], "subsample": values["n_subsample"]}
-        named["subsample_seed"] = values["subsample_seed"]
+        options[""] |= {"n_groups": values["n_groups"], "subsample": values["n_subsample"]}
+        options[""]["subsample_seed"] = values["subsample_seed"]
     return Translation(
         model=ours.ModelConfig(**options["model"]),
         train=ours.TrainConfig(**options["train"]) if kind == "training" else None,
         reconstruct=ours.ReconstructConfig(**options["reconstruct"]),
         scan=ours.ScanConfig(**options["scan"]),
         notes=tuple(notes),
-        **named,
+        **options[""],
     )
+
+
+def _copied(values: Mapping[str, Any], rows: Mapping[str, Row]) -> dict[str, dict[str, Any]]:
+    """Our options by class, of the rows that name no conversion; under "" what is of no class."""
+    options: dict[str, dict[str, Any]] = {
+        where: {} for where in ("", "model", "train", "reconstruct", "scan")
+    }
+    for name, row in rows.items():
+        where, _, option = row.ours.rpartition(".")
+        value = row.words.get(values[name], values[name]) if row.words else values[name]
+        if row.how == "path":
+            options[where][option] = None if Path(value or "") == Path() else Path(value)
+        elif row.ours and not row.how and value is not None:
+            options[where][option] = value
+    return options
 
 
 def _checked(fields: Mapping[str, Any], rows: Mapping[str, Row]) -> dict[str, Any]:

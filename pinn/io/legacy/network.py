@@ -45,22 +45,22 @@ def network_options(
     if name in ("fno", "ffno", "fno_vanilla"):
         return _spectral(values, notes)
     # A network that the reference does not have gets what its caller changed.
-    found = {k: values[k] for k in _OF_CNN if name == "cnn" or _changed(values, k)}
+    options = {k: values[k] for k in _OF_CNN if name == "cnn" or _changed(values, k)}
     amplitude = values["amp_activation"]
     if exact:
-        found |= TABLE["exact"] | {"amp_activation": {"silu": "swish"}.get(amplitude, amplitude)}
+        options |= TABLE["exact"] | {"amp_activation": {"silu": "swish"}.get(amplitude, amplitude)}
     elif name == "cnn" or _changed(values, "amp_activation"):
-        found["amp_activation"] = _head(values, notes)
-    return {"architecture": name, **found}
+        options["amp_activation"] = _head(values, notes)
+    return {"architecture": name, **options}
 
 
 def _baseline(values: dict[str, Any], notes: list[str]) -> dict[str, Any]:
     _unused(values, ("amp_activation", "pad_object", "probe_big"), "baseline", notes)
-    found = {"architecture": "baseline", "n_filters_scale": values["n_filters_scale"]}
+    options = {"architecture": "baseline", "n_filters_scale": values["n_filters_scale"]}
     if values["gridsize"] > 1 and not values["object_big"]:
         notes.append("object_big False has no effect: the network baseline predicts every frame")
-        found["object_big"] = True
-    return found
+        options["object_big"] = True
+    return options
 
 
 def _spectral(values: dict[str, Any], notes: list[str]) -> dict[str, Any]:
@@ -72,17 +72,17 @@ def _spectral(values: dict[str, Any], notes: list[str]) -> dict[str, Any]:
         )
     _unused(values, _OF_CNN, name, notes)
     polar = values["generator_output_mode"] != "real_imag"
-    found = {
+    options = {
         MODEL[k].ours.removeprefix("model."): values[k]
         for k in ("fno_modes", "fno_width", "fno_blocks", "fno_cnn_blocks")
         if _changed(values, k)
     }
     if name == "fno_vanilla":
-        found["fno_refine_blocks"] = 0
+        options["fno_refine_blocks"] = 0
     if polar:
-        found["amp_activation"] = _head(values, notes)
+        options["amp_activation"] = _head(values, notes)
     architecture = "fno" if name == "fno_vanilla" else name
-    return {"architecture": architecture, "head": "polar" if polar else "rectangular", **found}
+    return {"architecture": architecture, "head": "polar" if polar else "rectangular", **options}
 
 
 def _head(values: dict[str, Any], notes: list[str]) -> str:

@@ -60,9 +60,9 @@ def loss_options(values: dict[str, Any], notes: list[str]) -> dict[str, Any]:
         return {"loss": "poisson"}
     weight = loss_weight(mae, nll, values["N"], values["nphotons"])
     notes.append(
-        f"nll_weight {nll:g} and mae_weight {mae:g} become 'poisson + {weight:.3g} mae': the two "
-        f"pull on frames of {values['nphotons']:g} photons as in the reference, where the terms "
-        "have other units (exact for frames of equal pixels, else a little more mae)"
+        f"nll_weight {nll:g} and mae_weight {mae:g} become 'poisson + {weight:.3g} mae': their "
+        f"gradients on frames of {values['nphotons']:g} photons are as in the reference, whose "
+        "terms have other units (exact for frames of equal pixels, else a little more mae)"
     )
     return {"loss": f"poisson + {weight:.12g} mae"}
 
@@ -158,35 +158,35 @@ def schedule_options(values: dict[str, Any], notes: list[str]) -> dict[str, Any]
 def optimizer_options(values: dict[str, Any], notes: list[str]) -> dict[str, Any]:
     """The update rule with those of its numbers that it has."""
     name = values["optimizer"]
-    found: dict[str, Any] = {"optimizer": name}
+    options: dict[str, Any] = {"optimizer": name}
     for old, users in TABLE["optimizer"].items():
         row = TRAINING[old]
         if name in users:
-            found[row.ours.removeprefix("train.")] = values[old]
+            options[row.ours.removeprefix("train.")] = values[old]
         elif values[old] != row.default:
             notes.append(f"{old} {values[old]!r} has no effect: the optimizer {name} has none")
     decay = values["weight_decay"]
     if decay or name == "adamw":  # ours decays by default with adamw, theirs does not
-        found["weight_decay"] = decay
+        options["weight_decay"] = decay
     if decay and name != "adamw":
         notes.append(
             f"weight_decay {decay:g} shrinks the weights directly, as adamw does; the reference's "
             f"{name} adds it to the gradient"
         )
-    return found
+    return options
 
 
 def record_options(values: dict[str, Any], notes: list[str]) -> dict[str, Any]:
     """Checkpoints and pictures, of the execution configuration."""
     metric, every = values["checkpoint_monitor_metric"], values["recon_log_every_n_epochs"]
-    found: dict[str, Any] = {
+    options: dict[str, Any] = {
         "keep_best": values["checkpoint_save_top_k"] if values["enable_checkpointing"] else 0,
         # the reference has one alias for whatever it validates with
         "monitor": None if metric == "val_loss" or metric.endswith("_val_loss") else metric,
         "logger": values["logger_backend"] or "none",
     }
     if every:
-        found["sample_every"] = every
+        options["sample_every"] = every
         if values["recon_log_stitch"]:
-            found["preview_every"] = every
-    return found
+            options["preview_every"] = every
+    return options
