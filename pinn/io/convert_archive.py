@@ -79,10 +79,10 @@ def archive_kind(path: str | Path) -> Literal["old", "ours"] | None:
     """
     path = Path(path)
     if path.is_dir():
-        names = _names_in(path)
+        names = names_in(path)
     elif not path.is_file():  # missing, or a pipe, which would be waited for
         return None
-    elif not _starts_as_zip(path):  # torch.save before 1.6, or no zip at all
+    elif not starts_as_zip(path):  # torch.save before 1.6, or no zip at all
         return "old" if path.suffix in _TORCH_SUFFIXES else None
     else:
         try:
@@ -98,7 +98,7 @@ def archive_kind(path: str | Path) -> Literal["old", "ours"] | None:
     return "ours" if {"manifest.json", "model.weights.h5"} <= set(names) else None
 
 
-def _names_in(folder: Path) -> list[str]:
+def names_in(folder: Path) -> list[str]:
     """Files down to the third level, which is all that an archive has."""
     names: list[str] = []
     for pattern in ("*", "*/*", "*/*/*"):
@@ -110,7 +110,8 @@ def _names_in(folder: Path) -> list[str]:
     return names
 
 
-def _starts_as_zip(path: Path) -> bool:
+def starts_as_zip(path: Path) -> bool:
+    """Whether a file begins as a zip does."""
     try:
         with open(path, "rb") as file:
             return file.read(4) == b"PK\x03\x04"
@@ -179,7 +180,7 @@ def readers(source: Path) -> list[Callable[..., Foreign | None]]:
         ArchiveError: none is.
     """
     found = [entry.load() for entry in entry_points(group=GROUP)]
-    if not found and _starts_as_zip(source) and not zipfile.is_zipfile(source):
+    if not found and starts_as_zip(source) and not zipfile.is_zipfile(source):
         raise ArchiveError(f"{source} is no whole zip file; get another copy")
     if not found:
         raise ArchiveError(

@@ -13,7 +13,7 @@ from old_archives import pickled, small_probe, zip_bytes
 from pinn.errors import ArchiveError
 from pinn.io.convert_archive import convert_archive
 from pinn.networks.trained import load_model
-from pinn_archives.members import ZipMembers
+from pinn_archives.members import zip_members
 from pinn_archives.names import Vocabulary
 from pinn_archives.torch_file import read_torch
 from pinn_archives.unpickle import plain_data
@@ -22,7 +22,7 @@ from pinn_archives.unpickle import plain_data
 def saved(tmp_path, value):
     path = tmp_path / "x.pt"
     torch.save(value, path)
-    return read_torch(ZipMembers(path, str(path)))
+    return read_torch(zip_members(path, str(path)))
 
 
 @pytest.mark.parametrize(

@@ -369,7 +369,7 @@ def test_what_is_unpacked_has_one_budget_nested_zips_included(monkeypatch):
         file.writestr("b", bytes(1500))
     with zipfile.ZipFile(outer := io.BytesIO(), "w") as file:
         file.writestr("inner.zip", inner.getvalue())
-    found = members.ZipMembers(outer, "x.zip")
+    found = members.zip_members(outer, "x.zip")
     with members.inner_zip(found, "inner.zip", 1 << 20) as nested:
         assert len(nested.read("a", 1 << 20)) == 1500
         assert len(nested.read("a", 1 << 20)) == 1500, "the same file counts once"

@@ -21,7 +21,7 @@ from pinn import cli
 from pinn.errors import ArchiveError
 from pinn.io.archive import read_archive
 from pinn.io.convert_archive import archive_kind, convert_archive
-from pinn_archives.members import ZipMembers
+from pinn_archives.members import Members, zip_members
 from pinn_archives.torch_file import read_torch
 
 SHAPE = Shape(N=16, gridsize=2, activation="silu")
@@ -282,7 +282,7 @@ def _tensor_file(tmp_path, key=None, *, offset=0, size=(2, 2), step=(2, 1), numb
     path.write_bytes(
         zip_bytes({"x/data.pkl": pickled(made), "x/data/0": bytes(range(numbers)), **files})
     )
-    return read_torch(ZipMembers(path, str(path)))
+    return read_torch(zip_members(path, str(path)))
 
 
 def test_tensors_are_views_of_their_numbers(tmp_path):
@@ -323,10 +323,10 @@ def test_numbers_are_read_last_and_only_those_that_are_wanted(tmp_path, monkeypa
         zip_bytes({"x/data.pkl": pickled({"junk": made, "b": 1}), "x/data/0": bytes(16)})
     )
     read = []
-    whole = ZipMembers.read
-    monkeypatch.setattr(ZipMembers, "read", lambda s, n, m: read.append(n) or whole(s, n, m))
+    whole = Members.read
+    monkeypatch.setattr(Members, "read", lambda s, n, m: read.append(n) or whole(s, n, m))
     with pytest.raises(ArchiveError, match="no Lightning checkpoint"):
         convert_archive(path, tmp_path / "new")
-    assert read_torch(ZipMembers(path, "x"), lambda found: found["b"]) == 1
+    assert read_torch(zip_members(path, "x"), lambda found: found["b"]) == 1
     assert read == ["x/data.pkl"] * 2
-    assert read_torch(ZipMembers(path, "x"))["junk"].shape == (4,) and "x/data/0" in read
+    assert read_torch(zip_members(path, "x"))["junk"].shape == (4,) and "x/data/0" in read

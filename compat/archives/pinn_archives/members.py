@@ -12,12 +12,13 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from pinn.errors import ArchiveError
+from pinn.io.convert_archive import names_in
 
 MOST_MEMBERS = 10_000
 IN_MEMORY = 16 << 20
@@ -65,30 +66,39 @@ class Budget:
 class Members:
     """Files by name.
 
-    Attributes:
+    Args:
         where: what they belong to, for messages.
-        names: of all files, with `/` between folders.
+        sizes: name and bytes of each file when it is unpacked, with `/` between folders.
+        source: name to the file itself, to be read once.
         budget: what may be unpacked of them; each file counts once.
+
+    Raises:
+        ArchiveError: too many files, one name twice, or a name that leads out of a folder.
     """
 
-    def __init__(self, where: str, names: list[str], budget: Budget) -> None:
-        self.where, self.budget = where, budget
-        self._counted: set[str] = set()
-        if len(names) > MOST_MEMBERS:
-            raise ArchiveError(f"{where} holds {len(names)} files, so it is no model archive")
-        for name in names:
+    def __init__(
+        self,
+        where: str,
+        sizes: list[tuple[str, int]],
+        source: Callable[[str], IO[bytes]],
+        budget: Budget,
+    ) -> None:
+        self.where, self.budget, self._source = where, budget, source
+        self.names = [name for name, _ in sizes]
+        self._sizes, self._counted = dict(sizes), set[str]()
+        if len(sizes) > MOST_MEMBERS:
+            raise ArchiveError(f"{where} holds {len(sizes)} files, so it is no model archive")
+        for name in self.names:
             parts = name.replace("\\", "/").split("/")
             if not name.isprintable():
                 raise ArchiveError(f"{where} is damaged: it holds a file named {ascii(name)[:80]}")
-            if name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0] or "\0" in name:
+            if name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
                 raise ArchiveError(
                     f"{where} holds a file named {name[:80]!r}, which would lead out of any folder "
                     "it is unpacked in: nothing was read, find out where the archive comes from"
                 )
-        if len(set(names)) < len(names):
+        if len(self._sizes) < len(sizes):
             raise ArchiveError(f"{where} is damaged: it holds two files of one name")
-        self.names = names
-        self._names = frozenset(names)
 
     def read(self, name: str, limit: int) -> bytes:
         """A whole file.
@@ -107,7 +117,10 @@ class Members:
         """
         size = self.size(name)
         if size > limit:
-            raise self._too_large(name, size, limit)
+            raise ArchiveError(
+                f"{self.where} states that {name} has {size} bytes, but at most {limit} make "
+                "sense; get another copy"
+            )
         if name not in self._counted:
             self._counted.add(name)
             self.budget.spend(size, self.where)
@@ -115,9 +128,6 @@ class Members:
         try:
             with self._source(name) as source:
                 shutil.copyfileobj(source, copy, 1 << 20)
-        except ArchiveError:
-            copy.close()
-            raise
         except _DAMAGE as error:
             copy.close()
             raise ArchiveError(
@@ -132,90 +142,53 @@ class Members:
         Raises:
             ArchiveError: there is no such file.
         """
-        if name not in self._names:
+        if name not in self._sizes:
             raise ArchiveError(f"{self.where} is incomplete: {name} is missing")
-        return self._size(name)
-
-    def _size(self, name: str) -> int:
-        raise NotImplementedError
-
-    def _source(self, name: str) -> IO[bytes]:
-        raise NotImplementedError
-
-    def _too_large(self, name: str, size: int, limit: int) -> ArchiveError:
-        return ArchiveError(
-            f"{self.where} states that {name} has {size} bytes, but at most {limit} make sense; "
-            "get another copy"
-        )
+        return self._sizes[name]
 
 
-class ZipMembers(Members):
-    """Files in a zip."""
+def zip_members(file: str | Path | IO[bytes], where: str, budget: Budget | None = None) -> Members:
+    """Files in a zip.
 
-    def __init__(
-        self, file: str | Path | IO[bytes], where: str, budget: Budget | None = None
-    ) -> None:
-        try:
-            if budget is None:
-                budget = Budget(_bytes_of(file))
-            self.zip = zipfile.ZipFile(file)
-        except _DAMAGE as error:
-            raise ArchiveError(f"{where} is no whole zip file ({_reason(error)})") from None
-        infos = [info for info in self.zip.infolist() if not info.is_dir()]
-        super().__init__(where, [info.filename for info in infos], budget)
-        self.infos = {info.filename: info for info in infos}
+    Raises:
+        ArchiveError: it is no whole zip, or as of `Members`.
+    """
+    try:
+        budget = budget or Budget(_bytes_of(file))
+        archive = zipfile.ZipFile(file)
+    except _DAMAGE as error:
+        raise ArchiveError(f"{where} is no whole zip file ({_reason(error)})") from None
 
-    def _size(self, name: str) -> int:
-        return self.infos[name].file_size
-
-    def _source(self, name: str) -> IO[bytes]:
-        info = self.infos[name]
+    def source(name: str) -> IO[bytes]:
+        info = archive.getinfo(name)
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ValueError("it is compressed by a method that no archive uses")
-        return self.zip.open(info)
+        return archive.open(info)
+
+    infos = [info for info in archive.infolist() if not info.is_dir()]
+    return Members(where, [(info.filename, info.file_size) for info in infos], source, budget)
 
 
-class FolderMembers(Members):
-    """Files in a folder: an archive that somebody unpacked."""
+def folder_members(folder: Path) -> Members:
+    """Files in a folder: an archive that somebody unpacked.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        found: list[str] = []
-        # Two levels are all an archive has; a folder of anything else is not searched to its end.
-        for pattern in ("*", "*/*", "*/*/*"):
-            for path in folder.glob(pattern):
-                if len(found) > MOST_MEMBERS:
-                    break
-                if path.is_file() and not path.is_symlink():
-                    found.append(path.relative_to(folder).as_posix())
-        size = sum((folder / name).stat().st_size for name in found)
-        super().__init__(f"folder {folder}", sorted(found), Budget(size))
-
-    def _size(self, name: str) -> int:
-        return (self.folder / name).stat().st_size
-
-    def _source(self, name: str) -> IO[bytes]:
-        return (self.folder / name).open("rb")
+    Raises:
+        ArchiveError: as of `Members`.
+    """
+    sizes = [(name, (folder / name).stat().st_size) for name in sorted(names_in(folder))]
+    budget = Budget(sum(size for _, size in sizes))
+    return Members(f"folder {folder}", sizes, lambda name: (folder / name).open("rb"), budget)
 
 
 @contextmanager
-def inner_zip(members: Members, name: str, limit: int) -> Iterator[ZipMembers]:
+def inner_zip(members: Members, name: str, limit: int) -> Iterator[Members]:
     """The files of a zip that is itself one of the files.
 
     Raises:
         ArchiveError: missing, too large, or no zip.
     """
     with contextlib.closing(members.open(name, limit)) as file:
-        yield ZipMembers(file, f"{name} of {members.where}", members.budget)
-
-
-def starts_as_zip(path: Path) -> bool:
-    """Whether a file begins as a zip does."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(4) == b"PK\x03\x04"
-    except OSError:
-        return False
+        yield zip_members(file, f"{name} of {members.where}", members.budget)
 
 
 def _bytes_of(file: str | Path | IO[bytes]) -> int:

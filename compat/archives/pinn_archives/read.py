@@ -16,8 +16,8 @@ import numpy as np
 
 from pinn.errors import ArchiveError
 from pinn.io.archive import ARCHIVE_NAME, archive_digest
-from pinn.io.convert_archive import ROLES, Foreign
-from pinn_archives.members import FolderMembers, Members, ZipMembers, inner_zip, starts_as_zip
+from pinn.io.convert_archive import ROLES, Foreign, starts_as_zip
+from pinn_archives.members import Members, folder_members, inner_zip, zip_members
 from pinn_archives.model import OldModel, our_archive
 from pinn_archives.names import Vocabulary
 from pinn_archives.pytorch import read_pytorch
@@ -92,14 +92,14 @@ def _opened(source: Path) -> Iterator[Members]:
     if not source.exists():
         raise ArchiveError(f"there is no archive {source}; check the path")
     if source.is_dir():
-        yield FolderMembers(source)
+        yield folder_members(source)
         return
     if not starts_as_zip(source):
         raise ArchiveError(
             f"{source} is no zip file: it is damaged, or was saved by a PyTorch before 1.6; load "
             "and save it again with a later one"
         )
-    members = ZipMembers(source, str(source))
+    members = zip_members(source, str(source))
     wrapped = [name for name in members.names if PurePosixPath(name).name == ARCHIVE_NAME]
     if not wrapped or any(PurePosixPath(name).name == _MANIFEST for name in members.names):
         yield members
