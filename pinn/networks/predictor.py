@@ -12,7 +12,7 @@ from pinn import backend
 from pinn.config import ReconstructConfig
 from pinn.layers.probe import illumination_weight
 from pinn.networks.model import PtychoModel
-from pinn.ops import pairs, translate
+from pinn.ops import pairs, shift
 from pinn.ops.contrast import scale_deviation
 
 Predictor = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -54,8 +54,8 @@ class _Placement(keras.Model):
         parts = ops.stack([re * weight, im * weight, re * 0.0 + weight], axis=2)
         side = self.model.settings.N
         # T[i, j] = relu(1 - |i - j - f|): the half-pixel undoes the centring of an odd difference
-        rows = translate.interpolation_matrix(fractions[..., 0] - 0.5, side, side + 1)[:, :, None]
-        columns = translate.interpolation_matrix(fractions[..., 1] - 0.5, side, side + 1)
+        rows = shift.interpolation_matrix(fractions[..., 0] - 0.5, side, side + 1)[:, :, None]
+        columns = shift.interpolation_matrix(fractions[..., 1] - 0.5, side, side + 1)
         columns = ops.swapaxes(columns, -1, -2)[:, :, None]
         moved = ops.matmul(ops.matmul(rows, parts), columns)
         return ops.transpose(moved, (0, 1, 3, 4, 2))
