@@ -16,6 +16,7 @@ from pinn.data.interpret import Sample, apply_mask, choose_centre, choose_units
 from pinn.data.made_with import MadeWith
 from pinn.data.masks import mask_rows
 from pinn.data.prepare import Centre, PreparedFrames, prepared_mask
+from pinn.data.probe_modes import in_gauge
 from pinn.data.spread import nearest_step
 from pinn.data.statistics import ScanStatistics, scan_statistics
 from pinn.errors import ScanError
@@ -64,6 +65,8 @@ class Scan:
             are all, and their mean is `photons_per_frame`.
         files: every file the scan was read from; none of them is written over.
         made_with: what a simulation's frames were made with, for comparison; not checked.
+        propagation: from the object to the detector, by the names of `pinn.ops.propagate`.
+        detector_response: of the detector's pixels, by the names of `pinn.ops.detector`.
 
     Attributes:
         frames: centred, of stored values.
@@ -113,11 +116,14 @@ class Scan:
         dose: Dose | None = None,
         files: Sequence[str | Path] = (),
         made_with: MadeWith | None = None,
+        propagation: str = "far",
+        detector_response: str = "none",
     ) -> None:
         self.name = name
         self.source = None if source is None else Path(source)
         self.files = tuple(Path(file) for file in files)
         self.made_with = made_with
+        self.propagation, self.detector_response = propagation, detector_response
         self._where = where = str(source) if source is not None else f"scan {name!r}"
         stored = frames if isinstance(frames, FrameSource) else ArrayFrames(np.asarray(frames))
         check.check_frames(stored, where)
@@ -268,9 +274,7 @@ class Scan:
                 f"{self._where} has no probe; give one with --probe FILE (an NPZ with probeGuess), "
                 "or as Scan(..., probe=...)"
             )
-        probe = self.probe.astype(np.complex128)
-        energy = np.sum(probe.real**2 + probe.imag**2)
-        return (probe * (self.N / 2 / np.sqrt(energy))).astype(np.complex64)
+        return in_gauge(self.probe).astype(np.complex64)
 
     def select(self, rows: np.ndarray | Sequence[int]) -> Scan:
         """Some of the frames as a scan of their own; nothing is copied.
@@ -325,6 +329,8 @@ class Scan:
             dose=self._dose,
             files=self.files,
             made_with=None if self.made_with is None else self.made_with.select(rows),
+            propagation=self.propagation,
+            detector_response=self.detector_response,
         )
         chosen._assumed_whole = self._assumed_whole
         return chosen

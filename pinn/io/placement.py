@@ -68,6 +68,8 @@ def scan_arguments(stages: FrameStages) -> dict[str, Any]:
         "distance_m": optics.distance_m,
         "detector_pixel_m": None if detector is None else detector * config.bin_frames,
         "particle": optics.particle,
+        "propagation": config.propagation,
+        "detector_response": config.detector_response,
         "acquisition": found.acquisition,
         "saturation": stages.saturation,
         "steps": stages.records,

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 NAME = "refinement.h5"
 # What may differ between the parts of one refinement: how long it goes, and what comes after.
-_FREE = ("epochs", "seconds", "patience", "tolerance", "polish", "split_half")
+_FREE = ("epochs", "seconds", "patience", "tolerance", "lbfgs", "split_half")
+# What version 0.1.0 called them.
+_OLD_ARRAYS = {"shares": "opr_weights"}
+_OLD_COLUMNS = {"polish_iteration": "lbfgs_iteration"}
 
 
 @dataclass
@@ -110,5 +113,11 @@ def _write(group: h5py.Group, state: State) -> None:
 
 def _read(group: h5py.Group) -> State:
     facts = json.loads(group.attrs["facts"])
-    values: dict[str, Any] = {name: np.asarray(dataset[()]) for name, dataset in group.items()}
+    facts["history"] = [
+        {_OLD_COLUMNS.get(name, name): value for name, value in row.items()}
+        for row in facts["history"]
+    ]
+    values: dict[str, Any] = {
+        _OLD_ARRAYS.get(name, name): np.asarray(dataset[()]) for name, dataset in group.items()
+    }
     return State(**values, **facts)

@@ -58,10 +58,10 @@ def fix_variations(state: State) -> None:
     V = len(state.probe)
     if V == 1:
         return
-    probe, shares = state.probe.astype(np.complex128), state.shares
-    mean = shares[:, 1:].mean(0)
+    probe, opr_weights = state.probe.astype(np.complex128), state.opr_weights
+    mean = opr_weights[:, 1:].mean(0)
     probe[0] += np.einsum("v,vpij->pij", mean, probe[1:])
-    rest = shares[:, 1:] - mean
+    rest = opr_weights[:, 1:] - mean
     shape, flat = probe.shape, probe[1:].reshape(V - 1, -1)
     # weights are real: the product is decomposed over the real numbers
     pair = np.concatenate([flat.real, flat.imag], axis=1)
@@ -79,7 +79,7 @@ def fix_variations(state: State) -> None:
     half = pair.shape[1] // 2
     probe[1:] = (pair[:, :half] + 1j * pair[:, half:]).reshape(V - 1, *shape[1:])
     state.probe = probe.astype(np.complex64)
-    state.shares = np.concatenate([np.ones((len(rest), 1)), u * s / strength], axis=1)
+    state.opr_weights = np.concatenate([np.ones((len(rest), 1)), u * s / strength], axis=1)
 
 
 def move_positions(

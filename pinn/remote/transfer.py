@@ -26,7 +26,7 @@ ScanLike = Scan | str | Path | tuple[str | Path, ScanConfig]
 _PLAIN = (
     *("units", "truth_origin_px", "photons_per_frame", "pixel_size_m", "name", "energy_ev"),
     *("distance_m", "detector_pixel_m", "particle", "acquisition", "saturation"),
-    "positions_from_m",
+    *("positions_from_m", "propagation", "detector_response"),
 )
 _ARRAYS = ("positions_px", "positions_nominal_px", "probe_weights", "scan_index", "truth")
 
