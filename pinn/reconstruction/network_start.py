@@ -20,7 +20,7 @@ from pinn.errors import ScanError
 from pinn.networks.trained import Model
 from pinn.progress import Deadline, OutOfTime, Progress, StopRequested
 from pinn.reconstruction.illumination import light_of
-from pinn.reconstruction.inference import GroupStitcher
+from pinn.reconstruction.stitching import Stitcher
 
 LIT = 0.05  # of its brightest pixel's light: what a frame covers
 _PHASE_TOLERANCE = 1e-3  # the first epoch changes more
@@ -58,7 +58,7 @@ def network_start(
     config = ReconstructConfig()
     factor = scan.statistics().exposure_factor
     light = light_of(scan, model, factor)
-    stitcher = GroupStitcher(model, light.probe, config, contrast=light.contrast)
+    stitcher = Stitcher(model, light.probe, config, contrast=light.contrast)
     if stitcher.frame_by_frame:
         groups = rows[:, None]
     else:
