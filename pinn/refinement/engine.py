@@ -15,8 +15,8 @@ from pinn import backend
 from pinn.config.refine import RefineConfig
 from pinn.ops import windows
 from pinn.refinement.frames import Frames
-from pinn.refinement.gauge import MOST_SHIFT
 from pinn.refinement.outputs import Gradient, Outputs, Pass
+from pinn.refinement.positions import MOST_SHIFT
 from pinn.refinement.state import State
 from pinn.refinement.step import Static, Step, accelerate
 from pinn.refinement.tiles import Tile, tile_scan

@@ -18,10 +18,11 @@ from scipy.optimize import minimize
 
 from pinn.config.refine import RefineConfig
 from pinn.progress import Deadline, OutOfTime, Progress, StopRequested
-from pinn.refinement import gauge
+from pinn.refinement import gauge, positions
 from pinn.refinement.engine import Engine
 from pinn.refinement.loop import OVER, STOPPED
 from pinn.refinement.outputs import Gradient
+from pinn.refinement.reports import Reports
 from pinn.refinement.start import support
 from pinn.refinement.state import State
 
@@ -72,7 +73,7 @@ class Variables:
             curvature = diagonal["positions"]
             if config.position_parts:
                 common = np.tile(np.eye(2), (len(start), 1))
-                kinds = np.hstack([gauge.design_of(start, config.position_parts), common])
+                kinds = np.hstack([positions.design_of(start, config.position_parts), common])
                 curvature = np.sum(kinds**2 * curvature.reshape(-1, 1), axis=0)
             roots["positions"] = np.sqrt(curvature + _SOFT * np.median(curvature))
         # what no frame tells anything of does not change
@@ -123,7 +124,7 @@ class Variables:
         common = moved.mean(0)
         far = np.linalg.norm(moved - common, axis=1).max() > self.config.position_limit_px
         shift = np.abs(state.origin - common - anchor).max()
-        return bool(far and self.kinds is not None) or bool(shift > gauge.MOST_SHIFT)
+        return bool(far and self.kinds is not None) or bool(shift > positions.MOST_SHIFT)
 
     def bounds(self) -> list[tuple[float | None, float | None]] | None:
         """Free positions stay in a square within their limit; there are no other bounds."""
@@ -172,6 +173,7 @@ class LBFGS:
         self.ended: str | None = None
         self._value = self._least = np.inf  # the best likelihood, and the best by tolerance
         self._at = 0  # iteration of the latter
+        self._since = time.perf_counter()  # when the state before was kept
 
     def run(
         self,
@@ -180,13 +182,15 @@ class LBFGS:
     ) -> None:
         """Go on to the end; `after` gets the state after each iteration that made it better."""
         try:
-            self._minimise(_Reports(self, progress), after)
+            total, most = len(self.engine.frames), self.config.lbfgs
+            reports = Reports(self.stage, total, most, 0, self.deadline, progress)
+            self._minimise(reports, after)
         except OutOfTime:
             self.ended = OVER
         except StopRequested:
             self.ended = STOPPED
 
-    def _minimise(self, reports: _Reports, after: Callable[[State], None] | None) -> None:
+    def _minimise(self, reports: Reports, after: Callable[[State], None] | None) -> None:
         c, first = self.config, self.best
         gradient = self.engine.gradient(first, reports.before)
         variables = Variables.around(first, self.start, c, gradient)
@@ -217,11 +221,11 @@ class LBFGS:
             watched = gradient.frames.per_pixel(held=c.held_out > 0)
             better = np.array_equal(at, x) and np.isfinite(watched) and watched < self._value
             if better:
-                self._keep(variables.state_at(x), gradient, reports.lap())
+                self._keep(variables.state_at(x), gradient)
                 self._value = watched
                 if after is not None:
                     after(self.best)
-            reports.iteration(gradient)
+            reports.after_round(self.iterations, gradient.frames, c.held_out > 0)
             if better and watched < self._least * (1.0 - c.tolerance):
                 self._least, self._at = watched, self.iterations
             if self.iterations - self._at >= 2 * c.patience:
@@ -237,7 +241,7 @@ class LBFGS:
             options={"maxiter": c.lbfgs, "maxcor": memory},
         )
 
-    def _keep(self, state: State, gradient: Gradient, seconds: float) -> None:
+    def _keep(self, state: State, gradient: Gradient) -> None:
         """Make a state the best one, in the declared gauge."""
         if not state.finite:
             return
@@ -248,50 +252,14 @@ class LBFGS:
             if c.update_object:
                 gauge.fix_energy(state, self.energy)
         if c.update_positions:
-            gauge.within_limits(state, self.start, c.position_limit_px, self.engine.origin)
+            positions.within_limits(state, self.start, c.position_limit_px, self.engine.origin)
         row = {
             "epoch": state.epoch + self.iterations,
             "lbfgs_iteration": self.iterations,
             "deviance": gradient.frames.per_pixel(),
             "held_deviance": gradient.frames.per_pixel(held=True) if c.held_out else None,
-            "seconds": seconds,
+            "seconds": time.perf_counter() - self._since,
         }
+        self._since = time.perf_counter()
         state.history = [*self.best.history, row]
         self.best = state
-
-
-class _Reports:
-    """What L-BFGS tells while it works."""
-
-    def __init__(self, lbfgs: LBFGS, progress: Callable[[Progress], None] | None) -> None:
-        self._lbfgs, self._progress = lbfgs, progress
-        self._total, self._work = len(lbfgs.engine.frames), 0
-        self._began = self._lap = time.perf_counter()
-
-    def before(self, done: int) -> None:
-        """Before each batch, when so many frames of a pass are done."""
-        self._lbfgs.deadline.check()
-        iterations = self._lbfgs.iterations
-        # a line search may look at all frames several times
-        self._work = max(self._work, iterations * self._total + done)
-        self._tell(min(iterations + 1, self._lbfgs.config.lbfgs))
-
-    def iteration(self, gradient: Gradient) -> None:
-        """After each iteration."""
-        self._work = max(self._work, self._lbfgs.iterations * self._total)
-        seen, held = gradient.frames, self._lbfgs.config.held_out
-        held_loss = seen.per_pixel(held=True) if held else None
-        self._tell(self._lbfgs.iterations, seen.per_pixel(), held_loss)
-
-    def lap(self) -> float:
-        """Seconds since the last call."""
-        before, self._lap = self._lap, time.perf_counter()
-        return self._lap - before
-
-    def _tell(self, number: int, loss: float | None = None, held: float | None = None) -> None:
-        if self._progress is None:
-            return
-        rate = self._work / max(time.perf_counter() - self._began, 1e-9)
-        most = self._lbfgs.config.lbfgs
-        work = self._work, most * self._total
-        self._progress(Progress(self._lbfgs.stage, *work, rate, number, most, loss, held))

@@ -5,24 +5,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from pinn.config.refine import RefineConfig
 from pinn.errors import DivergedError
 from pinn.progress import Deadline, OutOfTime, Progress, StopRequested
-from pinn.refinement import gauge
+from pinn.refinement import gauge, positions
 from pinn.refinement.engine import Engine
 from pinn.refinement.outputs import Pass
+from pinn.refinement.reports import Reports
 from pinn.refinement.start import support
 from pinn.refinement.state import State
 
 GROWTH = 1.2  # an epoch whose likelihood is worse than the best by this factor is taken back
 MOST_REJECTED = 6
 OVER, STOPPED = "the time is over", "stopped on request"
-_SEARCH_EVERY, _SEARCH_FROM = 10, 20  # epochs after positions began to move
-_SEARCH_FRACTION, _SEARCH_TRIES = 0.1, 16
 _DAMPED = 0.7  # fraction of a least-squares change of intensities and weights that is made
 
 
@@ -89,9 +87,11 @@ class Loop:
         Raises:
             DivergedError: not one epoch led to finite values.
         """
+        total, first = len(self.engine.frames), self.state.epoch
+        reports = Reports(self.stage, total, self.config.epochs, first, self.deadline, progress)
         try:
             while self.state.epoch < self.config.epochs and not self._settled():
-                self._epoch(progress or (lambda report: None))
+                self._epoch(reports)
                 if after_epoch is not None:
                     after_epoch(self)
             if self._settled():
@@ -108,25 +108,17 @@ class Loop:
 
     # -- one epoch -----------------------------------------------------------------------
 
-    def _epoch(self, progress: Callable[[Progress], None]) -> None:
+    def _epoch(self, reports: Reports) -> None:
         before, state, c = self.state.copy(), self.state, self.config
-        number, total = state.epoch + 1, len(self.engine.frames)
+        number = state.epoch + 1
         lengths = {
             "object": c.object_step * state.length,
             "probe": c.probe_step * state.length if number >= c.probe_epoch else 0.0,
         }
         began = time.perf_counter()
 
-        def report(done: int, **values: Any) -> None:
-            work = (number - 1) * total + done, c.epochs * total
-            progress(Progress(self.stage, *work, epoch=number, epochs=c.epochs, **values))
-
-        def before_batch(done: int) -> None:
-            self.deadline.check()
-            report(done, rate=done / max(time.perf_counter() - began, 1e-9))
-
         try:
-            found = self.engine.epoch(state, lengths, c.momentum, before_batch)
+            found = self.engine.epoch(state, lengths, c.momentum, reports.before)
         except (OutOfTime, StopRequested):
             self._keep_unfinished(before)
             raise
@@ -151,7 +143,7 @@ class Loop:
         state.history.append(row)
         if improved or number < self._all_from:
             self.best = state.copy()
-        report(total, loss=row["deviance"], val_loss=row["held_deviance"])
+        reports.after_round(number, found, c.held_out > 0)
 
     def _keep_unfinished(self, before: State) -> None:
         """What a cut epoch has changed is kept where it is finite and there is nothing better."""
@@ -185,7 +177,8 @@ class Loop:
         """Positions, intensities, OPR weights and background, and the gauge."""
         state, c = self.state, self.config
         if c.update_positions and number >= c.positions_epoch:
-            self._correct_positions(found, number - c.positions_epoch)
+            since = number - c.positions_epoch
+            positions.update(self.engine, state, found, self.start, c, since)
         if c.update_factors and number >= c.factors_epoch:
             corrections = np.nan_to_num(found.others["intensity_corrections"], nan=1.0)
             state.factors *= np.clip(corrections, 0.25, 4.0) ** _DAMPED
@@ -205,52 +198,6 @@ class Loop:
         if c.object_limit is not None:
             over = np.maximum(np.abs(state.object) / c.object_limit, 1.0)
             state.object = (state.object / over).astype(np.complex64)
-
-    def _correct_positions(self, found: Pass, since: int) -> None:
-        c = self.config
-        gauge.move_positions(
-            self.state,
-            np.nan_to_num(found.others["position_updates"]),
-            self.start,
-            c.position_parts,
-            c.position_step_px,
-            c.position_limit_px,
-            c.position_momentum,
-            self.engine.origin,
-        )
-        free = c.position_search_px and not c.position_parts
-        if free and since >= _SEARCH_FROM and since % _SEARCH_EVERY == 0:
-            self._search_positions(found)
-
-    def _search_positions(self, found: Pass) -> None:
-        """Try positions at random around those of the frames explained worst; the best ones stay.
-
-        Where a frame is further off than the features under it are wide, no gradient leads back
-        (annealing: Maiden et al., Ultramicroscopy 120, 64, 2012).
-        """
-        state, c = self.state, self.config
-        rng = np.random.default_rng([c.seed, state.epoch, 1])
-        count = int(np.ceil(_SEARCH_FRACTION * len(found.per_frame)))
-        rows = np.sort(np.argsort(-np.nan_to_num(found.per_frame), kind="stable")[:count])
-        trial, here = state.copy(), state.positions[rows].copy()
-        best = self._deviance_of(state, rows)
-        for _ in range(_SEARCH_TRIES):
-            angle = rng.uniform(0.0, 2.0 * np.pi, count)
-            far = c.position_search_px * np.sqrt(rng.uniform(0.0, 1.0, count))
-            places = here + far[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=1)
-            inside = np.linalg.norm(places - self.start[rows], axis=1) <= c.position_limit_px
-            trial.positions[rows] = np.where(inside[:, None], places, here)
-            value = self._deviance_of(trial, rows)
-            better = value < best
-            best = np.where(better, value, best)
-            state.positions[rows[better]] = trial.positions[rows[better]]
-            state.drift[rows[better]] = 0.0
-        gauge.within_limits(state, self.start, c.position_limit_px, self.engine.origin)
-
-    def _deviance_of(self, state: State, rows: np.ndarray) -> np.ndarray:
-        """Deviance per fitted pixel of some frames: what is held out must not choose."""
-        found = self.engine.look(state, rows, fitted=True)
-        return np.asarray(found.deviance[rows] / np.maximum(found.pixels[rows], 1.0))
 
     def _background(self) -> np.ndarray:
         """The background that explains its part of the counts best, never negative.

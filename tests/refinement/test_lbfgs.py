@@ -6,7 +6,7 @@ from refining import QUICK, scan_of
 from small import same
 
 import pinn
-from pinn.refinement import gauge, lbfgs
+from pinn.refinement import lbfgs, positions
 
 
 def test_lbfgs_lowers_the_likelihood_until_it_improves_no_more(scan, plain):
@@ -51,7 +51,7 @@ def test_lbfgs_keeps_to_a_model_of_positions(arrays):
         **{**QUICK, "epochs": 4, "lbfgs": 40, "positions_epoch": 4},
     )  # fmt: skip
     moved = recon.positions_px - recon.positions_start_px
-    kept = gauge.model_of(moved, scan.positions_px, ("scale",))
+    kept = positions.model_of(moved, scan.positions_px, ("scale",))
     np.testing.assert_allclose(moved, kept, atol=1e-6)
     left = recon.positions_px - arrays["positions_px"]
     left -= left.mean(0)
