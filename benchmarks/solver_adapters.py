@@ -361,7 +361,12 @@ def run_pinn(
 
     scan = fresh()
     clock.start()
-    settings = {"update_probe": case.refine_probe, "split_half": False, "seed": 0, "lbfgs": 0}
+    settings = {
+        "update_probe": case.refine_probe,
+        "split_half": False,
+        "seed": 0,
+        "lbfgs_iterations": 0,
+    }
     pinn.refine(scan, start=start, epochs=epochs, watch=seen, **settings | options)
     clock.stop()
 

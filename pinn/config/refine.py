@@ -32,7 +32,7 @@ class RefineConfig(Config):
         description="What is minimised: squared differences of amplitudes (robust, fast), or the "
         "Poisson likelihood of the counts (unbiased where counts are few).",
     )
-    lbfgs: int = Field(
+    lbfgs_iterations: int = Field(
         60,
         ge=0,
         description="Iterations of L-BFGS at the end, at most, on object, probe and positions "

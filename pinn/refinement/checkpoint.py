@@ -16,6 +16,7 @@ from pinn.data.reconstruction import Reconstruction
 from pinn.data.scan import Scan
 from pinn.errors import ArchiveError
 from pinn.io.atomic import atomic_path
+from pinn.io.old_names import with_new_names
 from pinn.refinement.state import State
 
 if TYPE_CHECKING:
@@ -23,10 +24,7 @@ if TYPE_CHECKING:
 
 NAME = "refinement.h5"
 # What may differ between the parts of one refinement: how long it goes, and what comes after.
-_FREE = ("epochs", "seconds", "patience", "tolerance", "lbfgs", "split_half")
-# What version 0.1.0 called them.
-_OLD_ARRAYS = {"shares": "opr_weights"}
-_OLD_COLUMNS = {"polish_iteration": "lbfgs_iteration"}
+_FREE = ("epochs", "seconds", "patience", "tolerance", "lbfgs_iterations", "split_half")
 
 
 @dataclass
@@ -113,11 +111,5 @@ def _write(group: h5py.Group, state: State) -> None:
 
 def _read(group: h5py.Group) -> State:
     facts = json.loads(group.attrs["facts"])
-    facts["history"] = [
-        {_OLD_COLUMNS.get(name, name): value for name, value in row.items()}
-        for row in facts["history"]
-    ]
-    values: dict[str, Any] = {
-        _OLD_ARRAYS.get(name, name): np.asarray(dataset[()]) for name, dataset in group.items()
-    }
-    return State(**values, **facts)
+    arrays = {name: np.asarray(dataset[()]) for name, dataset in group.items()}
+    return State(**with_new_names(arrays | facts))

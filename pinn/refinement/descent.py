@@ -45,7 +45,11 @@ def descend(
         after: called with the state after every epoch, and every iteration that made it better.
     """
     loop.run(progress, lambda one: after(one.state))
-    if not loop.config.lbfgs or loop.ended in (OVER, STOPPED) or loop.config.restricts_object:
+    if (
+        not loop.config.lbfgs_iterations
+        or loop.ended in (OVER, STOPPED)
+        or loop.config.restricts_object
+    ):
         return
     stage = "lbfgs" if loop.stage == "refine" else f"lbfgs {loop.stage}"
     last = LBFGS(loop.engine, loop.best, loop.start, loop.config, loop.deadline, stage)

@@ -182,7 +182,7 @@ class LBFGS:
     ) -> None:
         """Go on to the end; `after` gets the state after each iteration that made it better."""
         try:
-            total, most = len(self.engine.frames), self.config.lbfgs
+            total, most = len(self.engine.frames), self.config.lbfgs_iterations
             reports = Reports(self.stage, total, most, 0, self.deadline, progress)
             self._minimise(reports, after)
         except OutOfTime:
@@ -238,7 +238,7 @@ class LBFGS:
             method="L-BFGS-B",
             bounds=variables.bounds(),
             callback=accepted,
-            options={"maxiter": c.lbfgs, "maxcor": memory},
+            options={"maxiter": c.lbfgs_iterations, "maxcor": memory},
         )
 
     def _keep(self, state: State, gradient: Gradient) -> None:

@@ -11,7 +11,7 @@ from pinn.refinement.start import begin
 from pinn.simulate import SimulateConfig, simulate_arrays
 from pinn.simulate.forward import diffract, extract_patches
 
-QUICK = {"batch_size": 16, "split_half": False, "epochs": 6, "lbfgs": 0}
+QUICK = {"batch_size": 16, "split_half": False, "epochs": 6, "lbfgs_iterations": 0}
 
 
 def arrays_of(**options):

@@ -117,7 +117,7 @@ def test_probe_support_is_dark_outside(scan):
 
 def test_an_object_that_stays_keeps_its_scale(scan, plain):
     rough = replace(plain, probe=plain.probe * (np.hypot(*np.mgrid[-8:8, -8:8]) < 5))
-    recon = pinn.refine(scan, rough, update_object=False, **{**QUICK, "lbfgs": 5})
+    recon = pinn.refine(scan, rough, update_object=False, **{**QUICK, "lbfgs_iterations": 5})
     inside = recon.valid_mask & (recon.coverage > 0.1)
     corner = np.rint(recon.origin_px - plain.origin_px).astype(int)
     rows, columns = np.nonzero(inside)

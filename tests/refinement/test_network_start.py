@@ -112,7 +112,7 @@ def test_the_start_of_a_network_can_be_cut_short(scan, network):
         if len(stages) == 1:  # and never again
             raise pinn.StopRequested
 
-    recon = pinn.refine(scan, network, progress=stop, **{**QUICK, "lbfgs": 2})
+    recon = pinn.refine(scan, network, progress=stop, **{**QUICK, "lbfgs_iterations": 2})
     assert stages == ["start"]
     assert recon.statistics["refinement"]["ended"] == "stopped on request"
     assert recon.losses == [] and np.isfinite(recon.object).all()

@@ -90,7 +90,7 @@ def test_every_frame_is_in_one_tile_that_holds_its_patch():
     [
         {"tv": 0.02}, {"object_limit": 0.7}, {"object_damping": 0.5}, {"object_step": 0.5},
         {"momentum": 0.0}, {"round": 1}, {"batch_size": 7}, {"seed": 1}, {"held_out": 0.2},
-        {"likelihood": "poisson"}, {"lbfgs": 3}, {"update_probe": True},
+        {"likelihood": "poisson"}, {"lbfgs_iterations": 3}, {"update_probe": True},
     ],
     ids=lambda option: next(iter(option)),
 )  # fmt: skip

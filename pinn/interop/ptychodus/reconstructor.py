@@ -251,7 +251,7 @@ class PinnRefine(Reconstructor):
     def get_progress_goal(self) -> int:
         """Epochs and iterations of L-BFGS, at most: it ends where the frames say no more."""
         config = self._settings.refinement()
-        return config.epochs + config.lbfgs
+        return config.epochs + config.lbfgs_iterations
 
     def reconstruct(self, parameters: ReconstructInput) -> Iterator[ReconstructOutput]:
         """Refine from the product's object, from a network's picture or from nothing.
