@@ -68,8 +68,9 @@ def command(
         if value is not None:
             flag = name.replace("_", "-")
             raise ConfigError(f"--{flag} is for old model archives, but {source} is none")
-    check_target(source, target, to, resolved.build(ScanConfig))
-    (scan,) = load_scans(common, (source,), resolved)
+    reading = resolved.build(ScanConfig)
+    check_target(source, target, to, reading)
+    (scan,) = load_scans(common, (source,), reading)
     with Reporter(common.quiet) as report:
         write_scan(scan, target, to, report)
     common.say(f"wrote {target}: {len(scan)} frames of {scan.N} x {scan.N}, {scan.units}")

@@ -8,8 +8,8 @@ import pinn
 from pinn.config import TrainConfig
 from pinn.errors import ConfigError
 from pinn.io.archive import read_archive
-from pinn.training.checkpoints import Checkpoints
-from pinn.training.monitor import (
+from pinn.training.checkpointer import Checkpointer
+from pinn.training.history import (
     best_epochs,
     early_stop,
     epochs_without_improvement,
@@ -147,10 +147,10 @@ def test_a_copy_that_a_kill_prevented_is_made_on_resume(scan, tmp_path):
     model = small_model(scan, epochs=2, output=tmp_path, keep_best=2)
     for path in (tmp_path / "best").iterdir():
         path.unlink()
-    checkpoints = Checkpoints(tmp_path, TrainConfig(keep_best=2), "loss")
+    checkpoints = Checkpointer(tmp_path, TrainConfig(keep_best=2), "loss")
     checkpoints.take_up(model.history, whole=True)
     assert _names(tmp_path / "best") == {"epoch_0002.h5.zip"}
     # half a copy is no copy
     (tmp_path / "best" / "epoch_0001.h5.zip").write_bytes(b"PK")
-    Checkpoints(tmp_path, TrainConfig(keep_best=2), "loss").take_up(model.history, whole=True)
+    Checkpointer(tmp_path, TrainConfig(keep_best=2), "loss").take_up(model.history, whole=True)
     assert _names(tmp_path / "best") == {"epoch_0002.h5.zip"}

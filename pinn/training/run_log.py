@@ -9,15 +9,15 @@ from typing import Any
 _log = logging.getLogger("pinn")
 
 
-class Journal:
+class RunLog:
     """Remarks on a run, at most one of each kind.
 
-    A remark goes to the one who watches (a line of the progress, or the log where nobody does)
-    and into `events`, which the archive holds and a resumed run takes over.
+    A remark goes to the progress callback (or to the logger where there is none) and into
+    `events`, which the archive holds and a resumed run takes over.
 
     Args:
         events: those of the run so far; new ones are added to this list.
-        tell: shows a line to whoever watches; None where nobody does.
+        tell: shows a line; None where there is no progress callback.
     """
 
     def __init__(
@@ -25,13 +25,11 @@ class Journal:
     ) -> None:
         self.events, self.tell = events, tell
 
-    def note(self, kind: str, epoch: int, text: str) -> bool:
-        """Say something about an epoch; False if its kind was said before."""
-        if any(event["kind"] == kind for event in self.events):
-            return False
-        self.events.append({"kind": kind, "epoch": epoch, "text": text})
-        self.say(f"epoch {epoch}: {text}")
-        return True
+    def note(self, kind: str, epoch: int, text: str) -> None:
+        """Say something about an epoch, unless its kind was said before."""
+        if not any(event["kind"] == kind for event in self.events):
+            self.events.append({"kind": kind, "epoch": epoch, "text": text})
+            self.say(f"epoch {epoch}: {text}")
 
     def say(self, text: str) -> None:
         """Show a line without keeping it."""
@@ -40,6 +38,6 @@ class Journal:
         else:
             self.tell(text)
 
-    def forget(self, *kinds: str) -> None:
+    def forget(self, kind: str) -> None:
         """Take back what a longer run has overtaken."""
-        self.events[:] = [event for event in self.events if event["kind"] not in kinds]
+        self.events[:] = [event for event in self.events if event["kind"] != kind]

@@ -4,57 +4,64 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import keras
 
-from pinn.config import TrainConfig
-from pinn.data.feed import Batches
 from pinn.errors import DivergedError
-from pinn.networks.model import PtychoModel
 from pinn.networks.trained import Model
 from pinn.progress import Progress, StopRequested
-from pinn.training.collapse import Sentinel
+from pinn.training.collapse import CollapseDetector
 from pinn.training.feed import Feed
-from pinn.training.journal import Journal
-from pinn.training.keeper import Keeper
-from pinn.training.monitor import early_stop
+from pinn.training.history import early_stop
 from pinn.training.optimisation import arrays_of, averaged
-from pinn.training.pace import Pace
 from pinn.training.resume import Unfinished, metric_sums, set_metric_sums
+from pinn.training.run_folder import RunFolder
+from pinn.training.run_log import RunLog
 from pinn.training.staging import columns_of_epoch
+
+if TYPE_CHECKING:
+    from pinn.training.session import Session
 
 Report = Callable[[Progress], None]
 Watch = Callable[[Model], None]
 _EVERY = 0.2  # seconds between reports inside an epoch
 
 
-class Session(Protocol):
-    """The part of a training session that is watched."""
+class Throughput:
+    """Counts groups and tells how many of them a second takes.
 
-    run: TrainConfig
-    origin: int
-    first: int
-    last: int
-    metric: str
-    unfinished: Unfinished | None
-    feed: Batches
-    network: PtychoModel
-    model: Model
-    history: list[dict[str, Any]]
+    The clock starts after the first step, which compiles; validation and saving count, so that
+    the time left is what it will take.
 
-    def validate(self, epoch: int) -> dict[str, float]: ...
+    Args:
+        total: groups of this call; an epoch that was begun before counts with what is left of it.
+        clock: in seconds.
+    """
+
+    def __init__(self, total: int, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.total, self.done, self._clock = total, 0, clock
+        self._begun = self._since = clock()
+        self._first = 0
+
+    def step(self, groups: int) -> None:
+        """`groups` more are done."""
+        self.done += groups
+        if not self._first:
+            self._first, self._since = self.done, self._clock()
 
     @property
-    def judged(self) -> list[Mapping[str, Any]]: ...
+    def rate(self) -> float:
+        """Groups per second."""
+        now = self._clock()
+        counted, seconds = self.done - self._first, now - self._since
+        if counted <= 0:  # nothing but the first step: better than no answer
+            counted, seconds = self.done, now - self._begun
+        return counted / max(seconds, 1e-9)
 
-    def set_rate(self) -> None: ...
 
-    def rate_of(self, epoch: int) -> float: ...
-
-
-class Watcher(keras.callbacks.Callback):
+class ProgressCallback(keras.callbacks.Callback):
     """Reports progress, keeps the history, judges the run and has it saved.
 
     A stop request ends the run after the step: the archive then holds an unfinished epoch, which
@@ -69,20 +76,21 @@ class Watcher(keras.callbacks.Callback):
     def __init__(
         self,
         session: Session,
-        keeper: Keeper,
-        journal: Journal,
-        sentinel: Sentinel,
+        folder: RunFolder,
+        log: RunLog,
         report: Report | None,
         watch: Watch | None = None,
     ) -> None:
         super().__init__()
-        self.session, self.keeper, self.journal = session, keeper, journal
-        self.sentinel, self.report, self.watch = sentinel, report, watch
+        self.session, self.folder, self.log = session, folder, log
+        self.report, self.watch = report, watch
+        self.detector = CollapseDetector(session.network, session.feed, not session.from_model)
         self.feed: Feed | None = None
         self.stopped = False
         cut = session.unfinished
         done = 0 if cut is None else cut.batch * session.run.batch_size
-        self.pace = Pace(session.feed.groups * (session.last - session.first) - done)
+        groups = session.feed.groups * (session.last - session.first)
+        self.throughput = Throughput(groups - done)
         self._epoch, self._batch, self._before = session.first, 0, 0.0
         self._begun, self._told = time.perf_counter(), 0.0
 
@@ -98,7 +106,7 @@ class Watcher(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         groups, size = self.session.feed.groups, self.session.run.batch_size
-        self.pace.step(min(size, groups - self._batch * size))
+        self.throughput.step(min(size, groups - self._batch * size))
         self._batch += 1
         if not math.isfinite((logs or {}).get("loss", 0.0)):  # the mean so far: NaN stays in it
             raise self._diverged(f"in epoch {self._epoch + 1}, batch {self._batch}")
@@ -110,26 +118,23 @@ class Watcher(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         # averaged weights, where there are some, are what is validated, judged, drawn and saved
         with averaged(self.model):
-            self._end_epoch(epoch, logs or {})
+            if self._batch < len(self.session.feed):
+                sums = metric_sums(self.model.metrics)
+                self._save(Unfinished(epoch + 1, self._batch, self._seconds(), sums))
+            else:
+                self._end_epoch(epoch, logs or {})
 
     def _end_epoch(self, epoch: int, logs: dict[str, Any]) -> None:
         session = self.session
-        seconds = self._before + time.perf_counter() - self._begun
-        session.unfinished = None
-        if self._batch < len(session.feed):
-            sums = metric_sums(self.model.metrics)
-            session.unfinished = Unfinished(epoch + 1, self._batch, seconds, sums)
-            self.save()
-            return
-        row = {name: float(value) for name, value in logs.items()}
-        row |= session.validate(epoch)
-        if not all(math.isfinite(value) for value in row.values()):
+        losses = {name: float(value) for name, value in logs.items()}
+        losses |= session.validation.evaluate(epoch)
+        if not all(math.isfinite(value) for value in losses.values()):
             raise self._diverged(f"after epoch {epoch + 1}")
-        seconds = self._before + time.perf_counter() - self._begun
+        seconds = self._seconds()
         session.history.append(
             {
                 "epoch": epoch + 1,
-                **row,
+                **losses,
                 **columns_of_epoch(session.run, epoch - session.origin),
                 "learning_rate": session.rate_of(epoch),
                 "seconds": round(seconds, 3),
@@ -138,31 +143,34 @@ class Watcher(keras.callbacks.Callback):
             }
         )
         session.set_rate()
-        own = session.history[session.origin :]
-        for kind, text in self.sentinel.look(own):
-            self.journal.note(kind, epoch + 1, text)
+        for kind, text in self.detector.look(session.history[session.origin :]):
+            self.log.note(kind, epoch + 1, text)
         reason = early_stop(session.judged, session.run, session.metric)
         if reason is not None:
-            self.journal.note("early_stop", epoch + 1, reason)
+            self.log.note("early_stop", epoch + 1, reason)
             self.model.stop_training = True
-        self.save()
-        self._tell(epoch=epoch + 1, loss=row["loss"], val_loss=row.get("val_loss"))
+        self._save(None)
+        self._tell(epoch=epoch + 1, loss=losses["loss"], val_loss=losses.get("val_loss"))
         if self.watch is not None and not self.stopped:
             try:
                 self.watch(session.model)
             except StopRequested:
                 self._stop()
 
-    def save(self) -> None:
+    def _seconds(self) -> float:
+        """What the present epoch has taken so far."""
+        return self._before + time.perf_counter() - self._begun
+
+    def _save(self, cut: Unfinished | None) -> None:
         """Have the state written, of a whole epoch or of one that was cut."""
         session, model = self.session, self.session.model
+        session.unfinished = cut
         model.optimizer_arrays = arrays_of(session.network.optimizer)
-        cut = session.unfinished
         model.provenance["unfinished"] = None if cut is None else cut.to_dict()
         if cut is None:
-            self.keeper.epoch()
+            self.folder.epoch()
         else:
-            self.keeper.save()
+            self.folder.save()
 
     def say(self, text: str) -> None:
         """A line for whoever watches."""
@@ -172,18 +180,10 @@ class Watcher(keras.callbacks.Callback):
         # Not by an exception through `fit`, which would leave the epoch's end out.
         if self.report is None:
             return
-        session, pace = self.session, self.pace
+        seen = self.throughput
+        values |= {"rate": seen.rate, "epochs": self.session.last}
         try:
-            self.report(
-                Progress(
-                    stage="train",
-                    done=pace.done,
-                    total=pace.total,
-                    rate=pace.rate,
-                    epochs=session.last,
-                    **values,
-                )
-            )
+            self.report(Progress("train", seen.done, seen.total, **values))
         except StopRequested:
             self._stop()
 

@@ -25,13 +25,13 @@ def metric_of(run: TrainConfig, columns: Iterable[str]) -> str:
     Raises:
         ConfigError: there will be no such column.
     """
-    known = list(columns)
+    names = list(columns)
     if run.monitor is None:
-        return "val_loss" if "val_loss" in known else "loss"
-    if run.monitor not in known:
-        held = "" if "val_loss" in known else " (nothing is held out)"
+        return "val_loss" if "val_loss" in names else "loss"
+    if run.monitor not in names:
+        held = "" if "val_loss" in names else " (nothing is held out)"
         raise ConfigError(
-            f"monitor is {run.monitor!r}, but this run measures {', '.join(known)}{held}; name one "
+            f"monitor is {run.monitor!r}, but this run measures {', '.join(names)}{held}; name one "
             "of these"
         )
     return run.monitor

@@ -20,7 +20,7 @@ from pinn.io.archive import ARCHIVE_NAME, read_archive
 from pinn.io.atomic import atomic_path, remove_leftovers
 from pinn.io.text import csv_text, parse_csv
 from pinn.networks.trained import Model, load_model
-from pinn.training.monitor import best_epochs, judged
+from pinn.training.history import best_epochs, judged
 from pinn.training.resume import LAST
 
 BEST = "best"
@@ -30,7 +30,7 @@ _FILES = ("history.csv", "config.json", "loss.png", "samples.png", "preview.png"
 Rows = Sequence[Mapping[str, Any]]
 
 
-class Checkpoints:
+class Checkpointer:
     """Keeps the archives in a run's folder.
 
     Args:
@@ -46,8 +46,8 @@ class Checkpoints:
         self._origin = origin
         self._kept: set[int] | None = None  # epochs with an archive of this run; None: not looked
 
-    def place(self, epoch: int) -> Path:
-        """Where the archive of an epoch is kept."""
+    def path_of(self, epoch: int) -> Path:
+        """Path of the archive of an epoch."""
         return self.best / f"epoch_{epoch:04d}.h5.zip"
 
     def clear_leftovers(self) -> None:
@@ -56,7 +56,7 @@ class Checkpoints:
         if self.best.is_dir():
             names = [path.name for path in self.best.iterdir()]
             # a temporary file carries the name of what it was to become
-            epochs = {found[0] for name in names if (found := _NAME_PART.search(name))}
+            epochs = {match[0] for name in names if (match := _NAME_PART.search(name))}
             remove_leftovers(self.best, (f"{name}.h5.zip" for name in epochs))
 
     def save(self, model: Model) -> None:
@@ -90,10 +90,10 @@ class Checkpoints:
         kept, present = self._kept_epochs(history), int(history[-1]["epoch"])
         chosen = self._best(history, self._count, {*kept, present})
         if present in chosen and present not in kept:
-            with atomic_path(self.place(present)) as temporary:
+            with atomic_path(self.path_of(present)) as temporary:
                 shutil.copyfile(self.folder / ARCHIVE_NAME, temporary)
         for epoch in kept - set(chosen):
-            self.place(epoch).unlink(missing_ok=True)
+            self.path_of(epoch).unlink(missing_ok=True)
         self._kept = set(chosen)
 
     def restore(self, model: Model) -> int | None:
@@ -108,10 +108,10 @@ class Checkpoints:
         best = self._best(model.history, 1, kept)
         if not best or best[0] == model.history[-1]["epoch"]:
             return None
-        found = load_model(self.place(best[0]))
+        best_model = load_model(self.path_of(best[0]))
         with atomic_path(self.folder / LAST) as temporary:
             shutil.copyfile(self.folder / ARCHIVE_NAME, temporary)
-        model.network.load_arrays(found.network.named_arrays())
+        model.network.load_arrays(best_model.network.named_arrays())
         model.optimizer_arrays = None
         model.provenance["restored_epoch"] = best[0]
         model.save(self.folder)
@@ -134,12 +134,12 @@ class Checkpoints:
             return self._kept
         kept: set[int] = set()
         for path in sorted(self.best.glob("epoch_*.h5.zip")) if self.best.is_dir() else ():
-            found = _NAME.fullmatch(path.name)
-            if found is None:
+            name = _NAME.fullmatch(path.name)
+            if name is None:
                 continue
-            epoch = int(found[1])
+            epoch = int(name[1])
             # An archive holds the history up to it, seconds included: no other run has the same.
-            if path == self.place(epoch) and _history(path) == _as_read(history[:epoch]):
+            if path == self.path_of(epoch) and _history(path) == _as_read(history[:epoch]):
                 if epoch > self._origin:
                     kept.add(epoch)
             else:

@@ -1,62 +1,31 @@
-"""What a run leaves in its folder besides archive and history: configuration and pictures."""
+"""Pictures that a run leaves in its folder: losses, samples of patches, a stitched preview."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from keras import ops
 
-from pinn import backend
-from pinn.config import ModelConfig, TrainConfig
 from pinn.data.feed import Batches
 from pinn.data.scan import Scan
-from pinn.io.atomic import atomic_write_json
 from pinn.networks.trained import Model
-from pinn.training.resume import CONFIG, read_config
+from pinn.plots.panels import (
+    AMPLITUDE_MAP,
+    draw_image,
+    new_figure,
+    phase_colours,
+    robust_range,
+    save,
+)
+from pinn.plots.pictures import write_loss, write_samples
+from pinn.reconstruction.inference import reconstruct
 
 _PREVIEW_FRAMES = 400
 
 
-def write_config(
-    folder: Path,
-    config: ModelConfig,
-    run: TrainConfig,
-    *,
-    origin: int | None = None,
-    id: str | None = None,
-    record: Mapping[str, Any] | None = None,
-) -> None:
-    """`config.json`: the resolved options and the versions that ran them.
-
-    Args:
-        origin: epochs of the trained model that the run trains on; None from a fresh network.
-        id: of the run.
-        record: further entries; None keeps those that the same run has written before.
-    """
-    content: dict[str, Any] = {
-        "model": config.to_dict(),
-        "train": run.to_dict(),
-        "versions": backend.versions(),
-    }
-    if origin is not None:
-        content["origin"] = origin
-    if id is not None:
-        content["run"] = id
-    if record is None and id is not None:
-        stored = read_config(folder)
-        same = stored.get("run") == id
-        record = {k: v for k, v in stored.items() if k not in content} if same else {}
-    atomic_write_json(folder / CONFIG, {**(record or {}), **content})
-
-
 def write_training_pictures(folder: Path, model: Model, feed: Batches) -> None:
     """`loss.png` and `samples.png` (frames and predicted patches of the first batch)."""
-    from keras import ops
-
-    from pinn.plots.pictures import write_loss, write_samples
-
     if model.history:
         write_loss(folder / "loss.png", model.history)
     batch = feed.batch(0, 0)
@@ -77,16 +46,6 @@ def write_preview(path: Path, model: Model, scan: Scan, epoch: int) -> None:
             cost is bounded.
         epoch: for the heading.
     """
-    from pinn.plots.panels import (
-        AMPLITUDE_MAP,
-        draw_image,
-        new_figure,
-        phase_colours,
-        robust_range,
-        save,
-    )
-    from pinn.reconstruction.inference import reconstruct
-
     rows = _middle(scan.positions_px, max(_PREVIEW_FRAMES, model.config.gridsize**2))
     # not scaled to the frames: the picture shows what the network says
     recon = reconstruct(scan.select(rows), model, calibrate=False)
