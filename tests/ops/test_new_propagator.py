@@ -18,7 +18,7 @@ from pinn.simulate.forward import diffract, extract_patches
 
 STRENGTH, PART = 0.06, 0.3
 CHOICES = {"propagation": f"defocus:{STRENGTH}", "detector_response": f"leak:{PART}"}
-pytestmark = pytest.mark.alike
+pytestmark = pytest.mark.one_backend
 
 
 @pytest.fixture(scope="module", autouse=True)
