@@ -8,8 +8,8 @@ from small import same, small_model
 import pinn
 from pinn.data.grouping import groups_for_inference
 from pinn.errors import ArchiveError, ConfigError, ScanError
-from pinn.plots.refinement import LIT, picture
-from pinn.refinement.loop import Clock
+from pinn.progress import Deadline
+from pinn.reconstruction.network_start import LIT, network_start
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def network(others):
 def begun(scan, model, cover=1):
     dark = scan.statistics().dark_frames
     rows = np.setdiff1d(np.arange(len(scan)), dark)
-    return picture(scan, model, rows, cover, Clock(0.0))[0]
+    return network_start(scan, model, rows, cover, Deadline())[0]
 
 
 def test_a_network_sees_few_frames_and_is_better_than_nothing(scan, plain, network):
@@ -36,7 +36,7 @@ def test_a_network_sees_few_frames_and_is_better_than_nothing(scan, plain, netwo
     assert network_start["of_frames"] == len(scan)
     assert network_start["frames"] < 0.75 * len(scan)
     assert facts["started_from"] == (
-        f"a network's picture from {network_start['frames']} of {len(scan)} frames"
+        f"a network's reconstruction of {network_start['frames']} of {len(scan)} frames"
     )
     assert recon.losses[0] < 0.5 * plain.losses[0]
     assert error(recon, scan) < 0.08
@@ -75,7 +75,7 @@ def test_more_cover_shows_the_network_more_frames(scan, network):
     assert counts[0] < counts[1] < counts[2] == len(scan)
 
 
-def test_a_model_is_the_same_start_as_its_picture(scan, network):
+def test_a_model_is_the_same_start_as_its_reconstruction(scan, network):
     options = {"update_probe": False, **QUICK, "epochs": 2}
     one = pinn.refine(scan, network, **options)
     other = pinn.refine(scan, begun(scan, network), **options)
