@@ -320,8 +320,8 @@ def run_pinn(
     import pinn
     from pinn.config import RefineConfig
     from pinn.data.scan import Scan
-    from pinn.plots.refinement import picture
-    from pinn.refinement.loop import Clock as Deadline
+    from pinn.progress import Deadline
+    from pinn.reconstruction.network_start import network_start
 
     options = dict(options or {})
 
@@ -343,7 +343,7 @@ def run_pinn(
         for _ in range(2):
             scan, before = fresh(), time.process_time()
             cover = options.get("start_cover", RefineConfig.start_cover)
-            start, _ = picture(scan, network, np.arange(len(scan)), cover, Deadline(0.0))
+            start, _ = network_start(scan, network, np.arange(len(scan)), cover, Deadline())
             times.append(time.process_time() - before)
         facts = start.statistics["network_start"]
         report({"kind": "start", "cpu_s": times[1], "first_call_cpu_s": times[0], **facts})

@@ -7,7 +7,7 @@ from typing import Any
 
 # The old name, then the new one; a package stands for all that was in it.
 MODULES = {
-    "pinn.comparison_many": "pinn.plots.comparison_many",
+    "pinn.comparison_many": "pinn.quality.compare",
     "pinn.comparison_pictures": "pinn.plots.comparison",
     "pinn.contrast": "pinn.reconstruction.contrast",
     "pinn.inference": "pinn.reconstruction.inference",
@@ -22,7 +22,7 @@ MODULES = {
     "pinn.panels": "pinn.plots.panels",
     "pinn.pictures": "pinn.plots.pictures",
     "pinn.predictor": "pinn.networks.predictor",
-    "pinn.results": "pinn.data.reconstruction",
+    "pinn.results": "pinn.data.result",
     "pinn.selection": "pinn.backend.selection",
     "pinn.staging": "pinn.training.staging",
     "pinn.stitching": "pinn.reconstruction.canvas",
@@ -39,7 +39,7 @@ MODULES = {
     "pinn.io.ptychoshelves": "pinn.io.formats.ptychoshelves",
     "pinn.io.ptychovit": "pinn.io.formats.ptychovit",
     "pinn.io.ptyd": "pinn.io.formats.ptyd",
-    "pinn.refinement.picture": "pinn.plots.refinement",
+    "pinn.refinement.picture": "pinn.reconstruction.network_start",
     "pinn.studies.figures": "pinn.plots.study",
 }
 

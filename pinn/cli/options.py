@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -30,13 +30,14 @@ class Resolved:
 
     values: dict[str, Any]
     sources: dict[str, str]
+    owners: dict[str, type[Config]]
 
     def given(self, *classes: type[Config]) -> dict[str, Any]:
         """Fields of these classes that are not left at their defaults."""
         return {
             name: value
             for name, value in self.values.items()
-            if self.sources[name] != DEFAULT and any(name in c.model_fields for c in classes)
+            if self.sources[name] != DEFAULT and self.owners[name] in classes
         }
 
     def build(self, cls: type[AnyConfig]) -> AnyConfig:
@@ -71,7 +72,7 @@ class ConfigCommand(click.Command):
 
     Args:
         configs: the classes; a field name must occur in one of them only.
-        leave_out: fields that are no options.
+        leave_out: fields that are no options, by class.
         needed: names of the parameters that must be given (see `need`).
         first: names of the parameters that `--help` shows; the others are shown by `--help-all`.
     """
@@ -80,7 +81,7 @@ class ConfigCommand(click.Command):
         self,
         *args: Any,
         configs: Sequence[type[Config]] = (),
-        leave_out: Sequence[str] = (),
+        leave_out: Mapping[type[Config], Sequence[str]] | None = None,
         needed: Sequence[str] = (),
         first: Sequence[str] = (),
         **kwargs: Any,
@@ -92,7 +93,7 @@ class ConfigCommand(click.Command):
         self.fields: dict[str, type[Config]] = {}
         for cls in configs:
             for name, field in cls.model_fields.items():
-                if name in leave_out:
+                if name in (leave_out or {}).get(cls, ()):
                     continue
                 if name in self.fields:
                     raise TypeError(f"{name} is a field of both {self.fields[name]} and {cls}")
@@ -157,7 +158,7 @@ class ConfigCommand(click.Command):
             values[name] = value
             sources[name] = _SOURCES.get(source, DEFAULT) if source else DEFAULT
         self.complete(ctx, values, sources)
-        resolved = Resolved(values, sources)
+        resolved = Resolved(values, sources, self.fields)
         for cls in self.configs:
             resolved.build(cls)
         if ctx.params.pop("show_config"):

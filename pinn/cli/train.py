@@ -38,7 +38,9 @@ class TrainCommand(ConfigCommand):
     "train",
     cls=TrainCommand,
     configs=(ScanConfig, ModelConfig, TrainConfig),
-    leave_out=("N", "probe_modes"),  # the scan has them; an option could only agree or fail
+    # the scan has them; an option could only agree or fail
+    # The scan has them: an option could only agree or fail.
+    leave_out={ModelConfig: ("N", "probe_modes", "propagation", "detector_response")},
     needed=("scans", "output"),
     first=(
         *("output", "resume", "validation_scans", "architecture", "gridsize", "epochs"),

@@ -18,7 +18,7 @@ class ModelConfig(Config):
             *("input_transform", "head", "amp_activation"),
             *("fno_modes", "fno_width", "fno_blocks", "fno_refine_blocks", "fno_shared_weights"),
             *("object_big", "pad_object", "probe_big", "ring_activation", "merge"),
-            *("probe_support", "scale_trainable"),
+            *("probe_support", "scale_trainable", "propagation", "detector_response"),
         )
     )
     # Largest displacement of a coordinate in pixels where positions are trained, before the mean
@@ -104,6 +104,8 @@ class ModelConfig(Config):
         False,
         description="Train the positions of the frames with the network. Needs gridsize 2 or more.",
     )
+    propagation: str = Field("far", description="Propagation of the scans.")
+    detector_response: str = Field("none", description="Detector response of the scans.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

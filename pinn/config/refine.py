@@ -45,8 +45,6 @@ class RefineConfig(Config):
     probe_step: ClassVar[float] = 1.0
     probe_damping: ClassVar[float] = 0.5
     round: ClassVar[int] = 10
-    # Any modulus of the object is allowed.
-    object_limit: ClassVar[float | None] = None
 
     epochs: int = Field(60, ge=1, description="Largest number of passes over the frames.")
     seconds: float | None = Field(

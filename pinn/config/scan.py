@@ -58,6 +58,7 @@ class ScanConfig(Config):
         "bad_pixels": "Detector masks",
         "frame_size": "Frame preparation",
     }
+    keys_only: ClassVar[frozenset[str]] = frozenset(("propagation", "detector_response"))
     # Fraction of the frames in part test.
     test_fraction: ClassVar[float] = 0.25
 
@@ -128,6 +129,15 @@ class ScanConfig(Config):
     detector_pixel_m: float | None = Field(None, gt=0, description="Detector pixel in metres.")
     step_m: float | None = Field(
         None, gt=0, description="Scan step of a raster in metres, if the file has none (4D-STEM)."
+    )
+    propagation: str = Field(
+        "far",
+        description="Propagation from the object to the detector: far (the far field), or a "
+        "registered kind.",
+    )
+    detector_response: str = Field(
+        "none",
+        description="Response of the detector to the intensity: none, or a registered kind.",
     )
 
     # -- which values count

@@ -13,10 +13,11 @@ import numpy as np
 from pinn.config.refine import RefineConfig
 from pinn.config.successors import translated
 from pinn.data.fingerprint import digest
-from pinn.data.reconstruction import Reconstruction
 from pinn.data.scan import Scan
 from pinn.errors import ArchiveError
 from pinn.io.atomic import atomic_path
+from pinn.io.old_names import with_new_names
+from pinn.io.product import Reconstruction
 from pinn.refinement.state import State
 
 if TYPE_CHECKING:
@@ -111,5 +112,5 @@ def _write(group: h5py.Group, state: State) -> None:
 
 def _read(group: h5py.Group) -> State:
     facts = json.loads(group.attrs["facts"])
-    values: dict[str, Any] = {name: np.asarray(dataset[()]) for name, dataset in group.items()}
-    return State(**values, **facts)
+    arrays = {name: np.asarray(dataset[()]) for name, dataset in group.items()}
+    return State(**with_new_names(arrays | facts))

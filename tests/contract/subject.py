@@ -60,6 +60,8 @@ def arrays_of_result(result: pinn.Reconstruction) -> dict[str, np.ndarray]:
 
 def columns(history: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     """Columns of a history that do not depend on the machine; NaN where a row has no such value."""
+    old = {"lbfgs_iteration": "polish_iteration"}
+    history = [{old.get(name, name): v for name, v in row.items()} for row in history]
     names = dict.fromkeys(name for row in history for name in row)
     found = {}
     for name in names:
@@ -131,7 +133,7 @@ def _rate(
 ) -> Any:
     from keras import ops
 
-    from pinn.layers.diffraction import FarField
+    from pinn.layers.diffraction import Diffraction
     from pinn.layers.group import GroupMerge, PatchExtraction
     from pinn.layers.probe import illumination_weight
     from pinn.ops import pairs
@@ -143,7 +145,7 @@ def _rate(
     rule = "legacy" if merge == "legacy" else "weighted"
     whole = GroupMerge(canvas, rule)(pairs.stack((re, im)), offsets, weights)
     seen = PatchExtraction(re.shape[-1])(whole, offsets)
-    return FarField()(seen, (probe_re, probe_im), log_scale)
+    return Diffraction()(seen, (probe_re, probe_im), log_scale)
 
 
 def merged(

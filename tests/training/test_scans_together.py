@@ -82,7 +82,6 @@ def test_a_dark_mode_stays_dark_when_the_probe_is_refined(one, optimizer):
         probe_trainable=True,
         learning_rate=1e-2,
         optimizer=optimizer,
-        probe_smoothing=0.5,
     )
     stored = arrays(model)["probe"]
     assert not stored[0, 0, 1].any()
