@@ -88,7 +88,8 @@ def _first_mode(config: SimulateConfig, rng: np.random.Generator, error: float) 
     # unset: as much defocus as makes the image of the aperture half as wide as the detector
     defocus = np.pi * HALF_WIDTH * fraction * config.N / 2
     defocus = further * (defocus if config.defocus is None else config.defocus)
-    wavefront, fractions = _wavefront(config, rng), (1.0,)
+    wavefront = _wavefront(config, rng)
+    fractions: tuple[float, ...] = (1.0,)
     if config.probe == "zernike" and config.defocus is None:
         # aberrations widen the probe too: where they leave no room for the defocus there is less
         fractions = (1.0, 0.5, 0.0)

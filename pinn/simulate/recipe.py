@@ -185,7 +185,8 @@ def simulate(config: SimulateConfig) -> SimulatedScan:
     factor = config.photons_per_frame / photons.mean()
     probe = (np.sqrt(factor) * right).astype(np.complex64)
     photons = photons * factor
-    uneven = wrong = None
+    wrong = None
+    uneven: float | np.ndarray = 0.0
     if config.background_uneven > 0:
         uneven = uneven_background(config.N, config.background_uneven, _rng(config, _BACKGROUND))
     if config.probe_error is not None:
