@@ -19,13 +19,10 @@ def test_there_are_recipes():
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_runs(recipe, tmp_path):
-    out = tmp_path / "out"
+    out = tmp_path / "out.npz"
     options = ["--n-frames", "16", "--quiet"]
-    if "n_objects" in recipe.read_text():
-        options += ["--n-objects", "2", "--n-probes", "1"]
     assert cli.run(["simulate", str(out), "--config", str(recipe), *options]) == 0
-    files = list(out.iterdir()) if out.is_dir() else [out]
-    assert files and all(made_by(file) for file in files)
+    assert made_by(out)
     # as its first lines say
     assert f"--config examples/recipes/{recipe.name}" in recipe.read_text()
 

@@ -7,7 +7,8 @@ from PIL import Image
 from pinn.errors import ConfigError, ScanError
 from pinn.io.product import Reconstruction
 from pinn.simulate import SimulateConfig, recipe_hash, simulate
-from pinn.simulate.files import read_image, read_probe, read_reconstruction
+from pinn.simulate.files import read_probe
+from pinn.simulate.object_file import read_image, read_reconstruction
 
 SCAN = dict(N=16, n_frames=20, photons_per_frame=1e4)
 
