@@ -49,19 +49,6 @@ def electron_energy_ev(wavelength_m: float) -> float:
     return momentum**2 / (math.hypot(momentum, _REST_EV) + _REST_EV)
 
 
-def check_particle(particle: str, where: str) -> str:
-    """`photon` or `electron`.
-
-    Raises:
-        ScanError: another word.
-    """
-    if particle not in PARTICLES:
-        raise ScanError(
-            f"particle of {where} is {particle[:40]!r}, but photon or electron is required"
-        )
-    return particle
-
-
 def wavelength_m(energy_ev: float, particle: str = "photon") -> float:
     """Wavelength of a photon, or of an electron of this kinetic energy."""
     known = {"photon": photon_wavelength_m, "electron": electron_wavelength_m}

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from pinn.config.refine import RefineConfig
-from pinn.data.reconstruction import Reconstruction
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
+from pinn.io.product import Reconstruction
 from pinn.networks.trained import Model
 from pinn.progress import Deadline, OutOfTime, Progress, StopRequested
 from pinn.reconstruction.network_start import network_start
