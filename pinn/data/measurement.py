@@ -76,6 +76,8 @@ class Measurement:
         distance_m: from sample to detector.
         detector_pixel_m: side of a detector pixel, of these frames.
         particle: `photon` or `electron`.
+        propagation: from the object to the detector, by the names of `pinn.ops.propagate`.
+        detector_response: of the detector's pixels, by the names of `pinn.ops.detector`.
         saturation: stored values from this one on are not used.
         propagation: from the object to the detector, by the names of `pinn.ops.propagate`.
         detector_response: of the detector's pixels, by the names of `pinn.ops.detector`.
@@ -120,6 +122,8 @@ class Measurement:
     distance_m: PositiveFact = None
     detector_pixel_m: PositiveFact = None
     particle: Annotated[str, Kind(check.check_particle, fact=True)] = "photon"
+    propagation: str = "far"
+    detector_response: str = "none"
     saturation: PositiveFact = None
     propagation: str = "far"
     detector_response: str = "none"
