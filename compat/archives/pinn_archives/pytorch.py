@@ -60,7 +60,7 @@ def read_pytorch(
     notes = [UNTESTED]
     if gain is None:
         gain = _gain(options, where, notes)
-    lit = _probe(state, found, where) if probe is None else square_probe(probe, "the file given")
+    modes = _probe(state, found, where) if probe is None else square_probe(probe, "the file given")
     if probe is not None:
         notes.append("the probe is that of the file given, not the archive's")
     try:
@@ -80,15 +80,15 @@ def read_pytorch(
     return OldModel(
         "torch",
         kind,
-        {**settings, "probe_modes": len(lit)},
+        {**settings, "probe_modes": len(modes)},
         layers,
-        lit,
+        modes,
         scale,
         gain,
         as_json(parameters),
         carried=[
             f"{2 * len(layers)} weights of the network, by their order and shape",
-            f"the probe, {len(lit)} x {N} x {N}, and its norm (into the count scale)",
+            f"the probe, {len(modes)} x {N} x {N}, and its norm (into the count scale)",
             f"the input's factor {gain:g}",
         ],
         lost=[
@@ -255,7 +255,7 @@ def _decoder_order(first: list[Any], second: list[Any], notes: list[str]) -> tup
     if not (says(first, _AMPLITUDE) and says(second, _PHASE)):
         notes.append(
             "no name says which decoder is which: the first was taken for the amplitude; if the "
-            "pictures look swapped, it is the other way round"
+            "images look swapped, it is the other way round"
         )
     return "amplitude", "phase"
 
