@@ -82,15 +82,8 @@ class _TorchFile:
         return plain_data(data, f"data.pkl of {self.where}", self.find, self.storage, part)
 
     def find(self, module: str, name: str) -> Any:
-        known: dict[tuple[str, str], Any] = {
-            ("torch._utils", "_rebuild_tensor_v2"): _tensor,
-            ("torch._utils", "_rebuild_parameter"): _parameter,
-            ("torch", "Size"): _size,
-            ("torch.serialization", "_get_layout"): _word,
-            ("torch", "device"): _word,
-        }
-        if (module, name) in known:
-            return known[module, name]
+        if (module, name) in _KNOWN:
+            return _KNOWN[module, name]
         if module == "torch" and (name in _DTYPES or name.removesuffix("Storage") in _KINDS):
             return f"torch.{name}"
         return self.vocabulary(module, name)
@@ -194,3 +187,12 @@ def _size(numbers: Any = ()) -> tuple[int, ...]:
 
 def _word(name: Any, *_number: Any) -> str:
     return str(name)[:80]
+
+
+_KNOWN: dict[tuple[str, str], Any] = {
+    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    ("torch._utils", "_rebuild_parameter"): _parameter,
+    ("torch", "Size"): _size,
+    ("torch.serialization", "_get_layout"): _word,
+    ("torch", "device"): _word,
+}
