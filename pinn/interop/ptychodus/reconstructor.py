@@ -20,11 +20,11 @@ from ptychodus.api.reconstruct import (
 )
 
 import pinn
-from pinn.data.reconstruction import Reconstruction
 from pinn.errors import ConfigError
 from pinn.interop.ptychodus import exchange
 from pinn.interop.ptychodus.settings import PinnSettings
 from pinn.interop.stream import Stream
+from pinn.io.product import Reconstruction
 from pinn.progress import Progress
 
 logger = logging.getLogger("pinn")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scan_makers import counts_stack, positions
 
-from pinn.data import interpret
+from pinn.data import frame_values
 from pinn.data.masks import encode, measured
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
@@ -62,7 +62,7 @@ def test_whole_floats_above_one_are_counts_and_others_amplitude(dtype):
 
 @pytest.mark.parametrize("frames_at_once", [4, 8192])
 def test_dim_frames_in_the_sample_do_not_decide(frames_at_once, monkeypatch):
-    monkeypatch.setattr(interpret, "SAMPLE_BYTES", frames_at_once * 8 * 256)
+    monkeypatch.setattr(frame_values, "SAMPLE_BYTES", frames_at_once * 8 * 256)
     frames = np.zeros((100, 16, 16), np.float32)
     where = np.random.default_rng(0).uniform(0, 300, (100, 2))
     frames[:, 8, 8] = 1.0

@@ -1,14 +1,80 @@
-"""Whether positions can be those of a scan in object pixels: how far apart, and where."""
+"""Positions of a scan: their form, and whether they can be object pixels by how far they reach."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 from scipy.spatial import cKDTree
 
+from pinn.data.subset import frames_text
+from pinn.data.validation import Subject
 from pinn.errors import ScanError
 
 _WIDEST_PX = 1e7  # a canvas of that side is beyond any machine
 _FARTHEST_PX = 1e9  # double precision still tells a millionth of a pixel there
+
+
+def check_positions(positions: np.ndarray | None, of: Subject) -> np.ndarray:
+    """Positions `(M, 2)` [y, x] in pixels as a float64 copy that cannot be written.
+
+    Raises:
+        ScanError: see `check_coordinates`; or none, all equal, or metres.
+    """
+    found = check_coordinates(positions, of.frames, of.where)
+    check_spread(found, of.where)
+    found.flags.writeable = False
+    return found
+
+
+def check_nominal(positions: np.ndarray | None, of: Subject) -> np.ndarray | None:
+    """Commanded positions, see `check_positions`, or None."""
+    if positions is None:
+        return None
+    return check_positions(positions, replace(of, where=f"{of.where} (nominal)"))
+
+
+def check_coordinates(
+    positions: np.ndarray | None, M: int, where: str, rows: np.ndarray | None = None
+) -> np.ndarray:
+    """Positions `(M, 2)` [y, x] in any unit as a float64 copy.
+
+    Args:
+        rows: numbers of the frames whose positions must be finite; default all.
+
+    Raises:
+        ScanError: none, shape, length, or values that are not finite.
+    """
+    if positions is None:
+        raise ScanError(f"{where} has no positions, which a scan needs")
+    try:
+        given = np.asarray(positions)
+    except ValueError:  # rows of different length
+        given = np.empty(0, object)
+    if given.dtype.kind not in "iuf":
+        raise ScanError(
+            f"positions of {where} are {given.dtype}, but an array of real numbers (M, 2) is "
+            "required"
+        )
+    positions = given.astype(np.float64)
+    if positions.ndim != 2 or positions.shape[1] != 2:
+        raise ScanError(
+            f"positions of {where} have shape {positions.shape}, but (M, 2) with columns y, x in "
+            "object pixels is required"
+        )
+    if len(positions) != M:
+        raise ScanError(
+            f"{where} has {M} frames but {len(positions)} positions; each frame needs one"
+        )
+    bad = np.flatnonzero(~np.isfinite(positions).all(1))
+    bad = bad if rows is None else np.intersect1d(bad, rows)
+    if len(bad):
+        raise ScanError(
+            f"{len(bad)} positions of {where} are not finite, the first is number {bad[0]} with "
+            f"{positions[bad[0]].tolist()}; leave those frames out (--drop-frames "
+            f"{frames_text(bad, 20)})"
+        )
+    return positions
 
 
 def nearest_step(positions: np.ndarray) -> float:

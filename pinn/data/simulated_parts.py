@@ -9,7 +9,7 @@ import numpy as np
 
 
 @dataclass(frozen=True, eq=False)
-class MadeWith:
+class SimulatedParts:
     """The truth behind what a simulated file states wrongly or not at all; for comparison only.
 
     Attributes:
@@ -25,9 +25,9 @@ class MadeWith:
     intensity: np.ndarray | None = None
     background: np.ndarray | None = None
 
-    def select(self, rows: Any) -> MadeWith:
+    def select(self, rows: Any) -> SimulatedParts:
         """Of some of the frames."""
-        return MadeWith(
+        return SimulatedParts(
             None if self.positions_px is None else self.positions_px[rows],
             self.probe,
             None if self.intensity is None else self.intensity[rows],

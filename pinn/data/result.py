@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ _OPTIONAL = ("disagreement", "frame_likelihood", "frame_factors", "positions_sta
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Reconstruction:
+class Result:
     """Object, probe and provenance; arrays are brought to the stated dtype and checked.
 
     Attributes:
@@ -131,16 +130,6 @@ class Reconstruction:
         """Phase of the object in radians in (-pi, pi], `(H, W)` float32."""
         phase = np.angle(self.object)
         return np.where(phase <= -np.float32(np.pi), np.float32(np.pi), phase)
-
-    def save(self, path: str | Path) -> Path:
-        """Write `reconstruction.h5` (see `pinn.io.product`); returns the file's path.
-
-        Raises:
-            OutputError: the place cannot be written.
-        """
-        from pinn.io.product import write_product
-
-        return write_product(path, self)
 
     def _set_probe(self, frames: int) -> None:
         if self.probe_variations is not None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pinn.data.cover import covering
+from pinn.plots.cover import covering
 
 
 def disc(N, radius):

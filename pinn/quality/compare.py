@@ -1,26 +1,14 @@
-"""Several reconstructions against one truth: the same region, the same steps, one picture."""
+"""Several reconstructions against one truth: the same region, the same steps."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from pinn.errors import InputError
-from pinn.plots.panels import (
-    AMPLITUDE_MAP,
-    RANGE_WORDS,
-    dpi_for,
-    draw_image,
-    new_figure,
-    panel_size,
-    phase_colours,
-    robust_range,
-    save,
-)
 from pinn.quality.align import Aligned, align
 from pinn.quality.evaluate import BORDER, Evaluation, measure
 from pinn.quality.frames import (
@@ -33,7 +21,6 @@ from pinn.quality.frames import (
 )
 from pinn.quality.register import RegisterOn, find_factor, find_ramp, remove_ramp
 
-_SIDE = 3.2  # inches of the longer side of one image
 _SAME_PIXEL = 1e-3  # relative; a pixel in a thousand is lost by this
 _AREA = "common to all, less border"
 
@@ -170,56 +157,3 @@ def _fitted(item: Aligned) -> Aligned:
     whole = complex(*steps["complex_factor"]) * factor
     steps["complex_factor"] = [whole.real, whole.imag]
     return replace(item, recon=recon * factor, steps=steps)
-
-
-def write_side_by_side(path: str | Path, found: Mapping[str, Evaluation]) -> Path:
-    """The truth and each reconstruction, amplitude above phase, in the colours of the truth.
-
-    Raises:
-        InputError: an unknown format.
-        OutputError: the place cannot be written.
-    """
-    first = next(iter(found.values()))
-    middle = np.conj(np.sum(first.truth[first.valid]))
-    phase = np.angle(first.truth * middle)
-    span, cmap, words = phase_colours(phase[first.valid], "truth")
-    size = robust_range(np.abs(first.truth)[first.valid])
-    width, height = panel_size(first.truth.shape, _SIDE)
-    columns = 1 + len(found)
-    figure = new_figure(columns * (width + 0.3) + 1.6, 2 * (height + 0.5) + 0.6)
-    grid = figure.subplots(2, columns, squeeze=False)
-    images = [("truth", np.abs(first.truth), phase, first.valid)]
-    for label, item in found.items():
-        turn = np.exp(-1j * item.steps["phase_offset_rad"])
-        images.append((label, np.abs(item.recon), np.angle(item.recon * middle * turn), item.valid))
-    for column, (label, amplitude, angle, valid) in enumerate(images):
-        last = column == columns - 1
-        draw_image(
-            figure,
-            grid[0, column],
-            amplitude,
-            limits=size,
-            cmap=AMPLITUDE_MAP,
-            label=f"amplitude ({RANGE_WORDS} of truth)",
-            valid=valid,
-            bar=last,
-        )
-        draw_image(
-            figure,
-            grid[1, column],
-            angle,
-            limits=span,
-            cmap=cmap,
-            label=f"phase, rad ({words})",
-            valid=valid,
-            bar=last,
-        )
-        note = "" if column == 0 else f"\nnrmse {_number(found[label].metrics['nrmse'])}"
-        grid[0, column].set_title(f"{label}{note}", fontsize=10)
-    y0, y1, x0, x1 = first.region.bounds_px
-    figure.suptitle(f"Against one truth, y {y0:g} to {y1:g}, x {x0:g} to {x1:g}", fontsize=11)
-    return save(figure, path, dpi_for(first.truth.shape, _SIDE))
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4f}"
