@@ -20,7 +20,15 @@ from pinn.config import ModelConfig
 from pinn.errors import ArchiveError, ConfigError
 from pinn_archives.model import OldModel, layer_shapes
 from pinn_archives.network import Weights
-from pinn_archives.options import activation, as_json, number, short, square_probe, whole
+from pinn_archives.options import (
+    activation,
+    as_json,
+    number,
+    read_probe,
+    short,
+    square_probe,
+    whole,
+)
 
 UNTESTED = (
     "PyTorch archives are read after their documented layout, which was never tried on a real one: "
@@ -180,19 +188,11 @@ def _gain(options: Mapping[str, Any], where: str, notes: list[str]) -> float:
 
 
 def _probe(state: Mapping[str, Any], options: Mapping[str, Any], where: str) -> np.ndarray:
-    found = options.get("probe")
-    if not isinstance(found, np.ndarray):
-        probes = [
-            value
-            for name, value in state.items()
-            if "probe" in name.lower() and isinstance(value, np.ndarray) and value.dtype.kind == "c"
-        ]
-        found = probes[0] if probes else None
-    if found is None:
-        raise ArchiveError(
-            f"{where} holds no probe; name an NPZ file that has one with --probe FILE"
-        )
-    return square_probe(found, where)
+    probe = options.get("probe")
+    if not isinstance(probe, np.ndarray):
+        arrays = [a for name, a in state.items() if "probe" in name.lower()]
+        probe = next((a for a in arrays if isinstance(a, np.ndarray) and a.dtype.kind == "c"), None)
+    return read_probe({"probe": probe}, where)
 
 
 def _layers(

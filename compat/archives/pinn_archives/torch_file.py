@@ -125,12 +125,6 @@ class _Storage(Draft):
     word: str
     length: int
 
-    def complete(self, state: Any) -> None:
-        raise ValueError("numbers have a state")
-
-    def value(self) -> Any:
-        raise ValueError("numbers stand where a tensor should")
-
 
 @dataclass
 class _Tensor(Draft):
@@ -140,9 +134,6 @@ class _Tensor(Draft):
     offset: int
     size: tuple[int, ...]
     stride: tuple[int, ...]
-
-    def complete(self, state: Any) -> None:
-        raise ValueError("a tensor has a state")
 
     def value(self) -> np.ndarray:
         numbers = self.storage.file.load(self.storage.name, self.storage.word)
