@@ -116,14 +116,7 @@ class RawData:
         the middle of any result at the centre of the object it came with, `objectGuess`: in its
         processes that is in the middle.
         """
-        made = cls(
-            xcoords,
-            ycoords,
-            diff3d=diff3d,
-            probeGuess=probeGuess,
-            scan_index=scan_index,
-            objectGuess=objectGuess,
-        )
+        made = cls(xcoords, ycoords, None, None, diff3d, probeGuess, scan_index, objectGuess)
         made.centred_on = "midrange"
         if made.objectGuess is not None and in_ptychodus():
             made._middle = middle_for_ptychodus(made.objectGuess.shape, made.positions)
