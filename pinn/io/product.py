@@ -27,6 +27,7 @@ import numpy as np
 from pinn.data.result import Result
 from pinn.errors import ArchiveError, InputError
 from pinn.io.atomic import atomic_path
+from pinn.io.old_names import with_new_names
 from pinn.io.text import json_text
 
 RESULT_NAME = "reconstruction.h5"
@@ -269,7 +270,7 @@ def _read_group(group: h5py.Group, file: Path, pixel: float) -> dict[str, Any]:
     return {
         **values,
         "config": texts["configuration"],
-        "statistics": texts["statistics"],
+        "statistics": with_new_names(texts["statistics"]),
         "versions": texts["versions"],
         "notes": tuple(texts["notes"]),
         "acquisition": texts["acquisition"],
