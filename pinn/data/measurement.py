@@ -87,8 +87,6 @@ class Measurement:
             are all, and their mean is `photons_per_frame`.
         files: every file the measurement was read from; none of them is written over.
         made_with: what a simulation's frames were made with, for comparison; not checked.
-        propagation: from the object to the detector, by the names of `pinn.ops.propagate`.
-        detector_response: of the detector's pixels, by the names of `pinn.ops.detector`.
         probe_variations: `(V, P, N, N)` complex, or None where there is one only; `probe` is then
             the first of them.
         units_given: the units were said, by a file or an option, and not found out.
@@ -131,8 +129,6 @@ class Measurement:
     dose: Dose | None = None
     files: Annotated[Sequence[str | Path], Kind(check.check_files)] = ()
     made_with: Annotated[SimulatedParts | None, Kind(axes=1, label=True)] = None
-    propagation: str = "far"
-    detector_response: str = "none"
     probe_variations: np.ndarray | None = None
     units_given: bool = True
     centred: bool = False
