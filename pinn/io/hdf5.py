@@ -15,6 +15,7 @@ import numpy as np
 from pinn.errors import ScanError
 from pinn.io.hdf5_files import (
     FAULTS,
+    KINDS,
     LARGEST_UNWRITTEN,
     NEEDS_PLUGIN,
     damaged,
@@ -26,11 +27,13 @@ from pinn.io.hdf5_files import (
     listing,
     open_hdf5,
     reading,
+    reason_of,
 )
 from pinn.io.hdf5_frames import Hdf5Frames
 
 __all__ = [
     "FAULTS",
+    "KINDS",
     "NEEDS_PLUGIN",
     "Hdf5Frames",
     "array",
@@ -45,6 +48,7 @@ __all__ = [
     "numbers",
     "open_hdf5",
     "reading",
+    "reason_of",
     "scalar",
     "text",
 ]

@@ -32,7 +32,7 @@ FAULTS = (
 LARGEST_UNWRITTEN = 64 << 20  # bytes
 _LISTED = 12
 _MOST_SOURCES = 100
-_KINDS = {
+KINDS = {
     "iuf": "real numbers",
     "iu": "whole numbers",
     "biu": "whole numbers or booleans",
@@ -184,7 +184,7 @@ def dataset(
         raise ScanError(f"{full!r} in {where} is {kind_of}, not a dataset{inside}")
     dtype = _dtype(item, full, where)
     if dtype.kind not in kind:
-        wanted = _KINDS.get(kind, f"one of the types {kind!r}")
+        wanted = KINDS.get(kind, f"one of the types {kind!r}")
         raise ScanError(f"{full!r} in {where} holds {_named(dtype)}, but must hold {wanted}")
     ranks = (ndim,) if isinstance(ndim, int) else ndim
     if item.shape is None or (ranks is not None and item.ndim not in ranks):

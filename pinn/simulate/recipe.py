@@ -17,7 +17,7 @@ import numpy as np
 
 from pinn.data.geometry import probe_diameter_px
 from pinn.errors import ConfigError
-from pinn.io.formats.npz import NpzScanWriter, scan_arrays
+from pinn.io.formats.npz_writer import NpzScanWriter, scan_arrays
 from pinn.progress import Progress
 from pinn.simulate.config import SimulateConfig
 from pinn.simulate.detector import Detector, make_detector

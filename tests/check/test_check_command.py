@@ -17,7 +17,7 @@ from pinn.config import ScanConfig
 from pinn.data.frames import ArrayFrames
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
-from pinn.io.formats.npz import write_npz
+from pinn.io.formats.npz_writer import write_npz
 from pinn.io.load import load
 from pinn.simulate import SimulateConfig, simulate
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pinn import cli
-from pinn.io.formats.npz import write_npz
+from pinn.io.formats.npz_writer import write_npz
 from pinn.simulate import SimulateConfig, simulate
 
 MADE = simulate(SimulateConfig(N=16, n_frames=12, seed=1))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pinn import cli
-from pinn.io.formats.npz import write_npz
+from pinn.io.formats.npz_writer import write_npz
 from pinn.io.load import load
 
 M, N = 12, 16

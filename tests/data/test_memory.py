@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pinn.io.formats.npz import NpzScanWriter, scan_arrays
+from pinn.io.formats.npz_writer import NpzScanWriter, scan_arrays
 
 M, N = 800, 256  # 210 MB of float32
 LIMIT_MB = 100

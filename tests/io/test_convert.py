@@ -19,7 +19,7 @@ from pinn.data.masks import mask_rows
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, OutputError, ScanError
 from pinn.io.convert import convert, write_scan
-from pinn.io.formats.npz import NpzScanWriter, scan_arrays
+from pinn.io.formats.npz_writer import NpzScanWriter, scan_arrays
 from pinn.io.formats.registry import FORMATS, for_writing, names
 from pinn.io.load import load
 from pinn.progress import StopRequested

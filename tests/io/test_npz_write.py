@@ -8,7 +8,7 @@ from npz_files import M, N, contract
 
 from pinn.data.frames import ArrayFrames
 from pinn.errors import OutputError, ScanError
-from pinn.io.formats.npz import NpzScanWriter, scan_arrays, write_npz
+from pinn.io.formats.npz_writer import NpzScanWriter, scan_arrays, write_npz
 from pinn.io.load import load
 
 BASE = contract()

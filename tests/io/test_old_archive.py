@@ -26,7 +26,7 @@ from pinn.config import ModelConfig
 from pinn.errors import ArchiveError, OutputError
 from pinn.io.archive import Archive, read_archive, write_archive
 from pinn.io.convert_archive import archive_kind, convert_archive
-from pinn.io.formats.npz import write_npz
+from pinn.io.formats.npz_writer import write_npz
 from pinn.io.old_archive.ours import layer_names
 
 SMALL = Shape(N=16)

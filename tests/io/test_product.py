@@ -14,7 +14,7 @@ from pinn.config import ScanConfig
 from pinn.data.reconstruction import Reconstruction
 from pinn.errors import ArchiveError, InputError, OutputError
 from pinn.io import product as module
-from pinn.io.formats.ptychodus_scan import read_ptychodus_product
+from pinn.io.formats.ptychodus import read_product as read_ptychodus_product
 from pinn.io.product import load_reconstruction, write_product
 
 GOLDEN = Path(__file__).parents[1] / "goldens" / "ptychodus_1_7"

@@ -15,12 +15,12 @@ from foreign_files import (
     write_hxn,
     write_ptylab,
 )
+from readers import claims
 
 from pinn.config import ScanConfig
 from pinn.data.geometry import photon_energy_ev
 from pinn.errors import ScanError
-from pinn.io.formats.hxn import is_hxn, read_hxn
-from pinn.io.formats.ptylab import is_ptylab, read_ptylab
+from pinn.io.formats.flat import read_hxn, read_ptylab
 
 
 def lr(image):
@@ -152,6 +152,5 @@ def test_broken_files_get_one_sentence(tmp_path, name):
 def test_recognised(tmp_path):
     lab, nano = write_ptylab(tmp_path / "a.h5"), write_hxn(tmp_path / "b.h5")
     other = write_flat(tmp_path / "c.h5", {"ptychogram": 1, "points": 1})
-    heads = {path: path.read_bytes()[:16] for path in (lab, nano, other)}
-    assert [is_ptylab(path, head) for path, head in heads.items()] == [True, False, False]
-    assert [is_hxn(path, head) for path, head in heads.items()] == [False, True, False]
+    assert [claims("ptylab", path) for path in (lab, nano, other)] == [True, False, False]
+    assert [claims("hxn", path) for path in (lab, nano, other)] == [False, True, False]

@@ -9,7 +9,7 @@ from foreign_files import COUNTS, PLACES, PROBE, H, M, W, frames_of, tike_arrays
 
 from pinn.config import ScanConfig
 from pinn.errors import ScanError
-from pinn.io.formats.tike import is_tike, read_tike
+from pinn.io.formats.flat import is_tike, read_tike
 
 CORNER = np.fft.ifftshift(COUNTS, axes=(1, 2))
 STAR = Path(__file__).parents[1] / "goldens" / "siemens_star_part.npz"
