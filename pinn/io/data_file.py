@@ -120,6 +120,10 @@ class DataFile(ABC):
         value = self.number(*names)
         return value if value is not None and value > 0 else None
 
+    def missing(self, name: str) -> ScanError:
+        """The error for an array that is not there."""
+        return ScanError(f"{self.path} has no array {self.full(name)!r}; it has: {self.listing()}")
+
     def wrong(self, name: str, shape: tuple[int, ...], wanted: str) -> ScanError:
         """The error for an array of another shape than is required."""
         return ScanError(
@@ -219,7 +223,9 @@ class NpzFile(DataFile):
 
     def member(self, name: str, ndim: Ranks = None, kind: str | None = None) -> Member:
         """The header of an array. One of Python objects passes: reading it is refused."""
-        member = self.members[self.need("such array", name)]
+        if not self.has(name):
+            raise self.missing(name)
+        member = self.members[name]
         ranks = (ndim,) if isinstance(ndim, int) else ndim
         if ranks is not None and len(member.shape) not in ranks:
             raise self.wrong(name, member.shape, f"an array of {' or '.join(map(str, ranks))} axes")

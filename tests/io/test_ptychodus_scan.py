@@ -227,47 +227,6 @@ def test_a_result_of_ours_says_where_its_object_lies(tmp_path):
     assert read_product(path, AUTO).truth_origin_px == (3.25, -4.5)
 
 
-BROKEN = {
-    "no x": ({"drop": ("probe_position_x_m",)}, "no dataset '/probe_position_x_m'"),
-    "one y less": ({"probe_position_y_m": np.zeros(3)}, "'probe_position_y_m' 3"),
-    "no positions": (
-        {k: np.zeros(0) for k in ("probe_position_x_m", "probe_position_y_m")}
-        | {"probe_position_indexes": np.zeros(0, int)},
-        "or none",
-    ),
-    "infinite": ({"probe_position_x_m": np.array([1, 2, np.inf, 4])}, "position 2"),
-    "text": ({"probe_position_x_m": "here"}, "holds text"),
-    "indexes are floats": ({"probe_position_indexes": np.arange(4.0)}, "must hold whole numbers"),
-    "complex x": ({"probe_position_x_m": np.zeros(4, complex)}, "holds complex numbers"),
-    "other scan": ({"probe_position_indexes": np.arange(4) + 1000}, "no frame belongs"),
-    "probe of rank 1": ({"probe": np.ones(16, complex)}, "must have 2 or 3 or 4 axes"),
-    "probe with NaN": ({"probe": np.full((16, 16), np.nan + 0j)}, "not finite"),
-    "weights": (
-        {"probe": np.ones((2, 1, 16, 16), complex), "opr_weights": np.ones((4, 3))},
-        "'opr_weights'",
-    ),
-    "object of rank 4": ({"object": np.ones((1, 1, 4, 4), complex)}, "must have 2 or 3 axes"),
-    "broken link": ({"object": h5py.SoftLink("/gone")}, "'/gone'"),
-    "complex frames": ({"patterns": {"patterns": np.ones((5, 16, 16), complex)}}, "complex"),
-    "frames of rank 2": ({"patterns": {"patterns": np.ones((16, 16))}}, "must have 3 axes"),
-    "no frames": ({"patterns": {"patterns": None}}, "no dataset '/patterns'"),
-    "one index less": ({"patterns": {"indexes": np.arange(4)}}, "has 4 entries"),
-    "mask of other shape": ({"patterns": {"bad_pixels": np.zeros((8, 16), bool)}}, "(8, 16)"),
-    "external frames": (
-        {"patterns": {"patterns": h5py.ExternalLink("raw_frames.h5", "/d")}},
-        "'raw_frames.h5'",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_broken_products_are_a_sentence(tmp_path, name):
-    changes, said = BROKEN[name]
-    path = product(tmp_path, **changes)
-    message = refusal(read_product, path, AUTO)
-    assert said in message and str(tmp_path) in message
-
-
 def test_missing_and_foreign_diffraction_files(tmp_path):
     path = product(tmp_path)
     (tmp_path / "p_diffraction.h5").unlink()
@@ -275,7 +234,7 @@ def test_missing_and_foreign_diffraction_files(tmp_path):
     assert "diffraction.h5" in message and "--diffraction" in message
     gone = ScanConfig(diffraction=tmp_path / "gone.h5")
     assert "gone.h5 does not exist" in refusal(read_product, path, gone)
-    assert "cannot be read" in refusal(read_product, path, ScanConfig(diffraction=tmp_path))
+    assert "is no file" in refusal(read_product, path, ScanConfig(diffraction=tmp_path))
     (tmp_path / "words.h5").write_text("not HDF5")
     foreign = ScanConfig(diffraction=tmp_path / "words.h5")
     assert "no HDF5 file" in refusal(read_product, path, foreign)
@@ -284,55 +243,18 @@ def test_missing_and_foreign_diffraction_files(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"patterns": np.zeros((4, 16))}, "(K, H, W)"),
-        ({"patterns": np.array([None, 1])}, "(K, H, W)"),
-        ({"patterns": np.array([[[None]]])}, "pickled"),
+        ({"patterns": np.zeros((4, 16))}, "3 axes"),
         ({"indexes": np.zeros(4)}, "'indexes'"),
-        ({"indexes": np.array([None] * 5)}, "pickled"),
+        ({"indexes": np.arange(4)}, "(4,)"),
         ({"bad_pixels": np.zeros(4, bool)}, "'bad_pixels'"),
     ],
 )
 def test_broken_patterns_in_npz(tmp_path, changes, said):
     path = product(tmp_path)
     arrays = {"patterns": np.zeros((5, 16, 16)), "indexes": np.arange(5), **changes}
-    np.savez(tmp_path / "d.npz", allow_pickle=True, **arrays)
+    np.savez(tmp_path / "d.npz", **arrays)
     config = ScanConfig(diffraction=tmp_path / "d.npz")
     assert said in refusal(read_product, path, config)
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"probe_position_x_m": np.zeros((2, 2))}, "'probe_position_x_m'"),
-        ({"probe_position_x_m": np.array([None] * 4)}, "pickled"),
-        ({"object": np.ones((3, 3), "U2")}, "'object'"),
-    ],
-)
-def test_broken_products_in_npz(tmp_path, changes, said):
-    with np.load(GOLDEN / "flat.npz") as contents:
-        np.savez(tmp_path / "p.npz", allow_pickle=True, **(dict(contents) | changes))
-    config = ScanConfig(diffraction=GOLDEN / "diffraction.h5")
-    assert said in refusal(read_product, tmp_path / "p.npz", config)
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"probe_position_x_px": np.zeros(5)}, "has 6 patterns, 5 'probe_position_x_px'"),
-        ({"probe_position_y_px": np.full(6, np.nan)}, "not all finite"),
-        ({"probe": np.ones((2, 1, 2, 2), complex)}, "(modes, H, W)"),
-        ({"patterns": np.ones((6, 4, 4), complex)}, "complex"),
-        ({"object": np.ones((1, 4, 4), complex)}, "'/object'"),
-    ],
-)
-def test_broken_training_files(tmp_path, changes, said):
-    path = tmp_path / "t.h5"
-    path.write_bytes((GOLDEN / "training.h5").read_bytes())
-    with h5py.File(path, "a") as h5:
-        for name, value in changes.items():
-            del h5[name]
-            h5[name] = value
-    assert said in refusal(read_training, path, AUTO)
 
 
 def test_recognition_never_raises(tmp_path):

@@ -75,8 +75,9 @@ class Mat5File(DataFile):
 
     def array(self, name: str, ndim: Ranks = None, kind: str = "iuf") -> np.ndarray:
         """A variable or field in MATLAB's order of axes."""
-        value = self._value(self.need("such array", name))
-        assert value is not None
+        value = self._value(name)
+        if value is None:
+            raise self.missing(name)
         ranks = (ndim,) if isinstance(ndim, int) else ndim
         if ranks is not None and value.ndim not in ranks:
             raise self.wrong(name, value.shape, f"an array of {' or '.join(map(str, ranks))} axes")
@@ -160,7 +161,8 @@ class Mat73File(Hdf5File):
 
     def array(self, name: str, ndim: Ranks = None, kind: str = "iuf") -> np.ndarray:
         """A variable or field in MATLAB's order of axes."""
-        self.need("such array", name)
+        if not self.has(name):
+            raise self.missing(name)
         return super().array(_key(name), ndim, kind).T
 
     def frames(self, name: str) -> Hdf5Frames:
