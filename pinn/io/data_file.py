@@ -1,4 +1,4 @@
-"""The named arrays of an open file, whether it is HDF5 or NPZ.
+"""The named arrays of an open file, of whatever kind it is; and those of an NPZ file.
 
 A reader asks for what its layout names and gets a value, or one sentence that says what is wrong
 with which array of which file.
@@ -7,23 +7,24 @@ with which array of which file.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 
 from pinn.data.frames import FrameSource, NpyInZipFrames
 from pinn.data.zipped import Member, load_member, read_members
 from pinn.errors import ScanError
-from pinn.io import hdf5
 from pinn.io.opened import opened
 
-__all__ = ["DataFile", "Hdf5File", "NpzFile", "holds", "open_data"]
-
 Ranks = int | tuple[int, ...] | None
+KINDS = {
+    "iuf": "real numbers",
+    "iu": "whole numbers",
+    "biu": "whole numbers or booleans",
+    "biuf": "real numbers or booleans",
+    "c": "complex numbers",
+    "iufc": "numbers",
+}
 
 
 class DataFile(ABC):
@@ -131,73 +132,6 @@ class DataFile(ABC):
         )
 
 
-class Hdf5File(DataFile):
-    """Arrays of an open HDF5 file, or of a group in it.
-
-    Args:
-        path: the file, for messages.
-        group: where names begin.
-    """
-
-    def __init__(self, path: Path, group: h5py.Group) -> None:
-        super().__init__(path)
-        self.group = group
-
-    def below(self, name: str) -> Hdf5File:
-        """What is in a group."""
-        return Hdf5File(self.path, self.group[name])
-
-    def full(self, name: str) -> str:
-        """A name from the root of the file."""
-        return hdf5.full_name(self.group, name)
-
-    def has(self, name: str) -> bool:
-        """Whether there is this name, though it may be a link that leads nowhere."""
-        return hdf5.has(self.group, name)
-
-    def has_array(self, name: str) -> bool:
-        """Whether the name is that of a dataset which is not empty."""
-        return self.has(name) and bool(getattr(self.group[name], "size", 0))
-
-    def dataset(self, name: str, ndim: Ranks = None, kind: str = "biufc") -> h5py.Dataset:
-        """A dataset, without reading it; see `pinn.io.hdf5.dataset`."""
-        return hdf5.dataset(self.group, name, self.path, ndim=ndim, kind=kind)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of a dataset of numbers, without reading it."""
-        return tuple(self.dataset(name).shape)
-
-    def array(self, name: str, ndim: Ranks = None, kind: str = "iuf") -> np.ndarray:
-        """A dataset in its own type."""
-        return hdf5.array(self.group, name, self.path, ndim=ndim, kind=kind)
-
-    def frames(self, name: str) -> hdf5.Hdf5Frames:
-        """A dataset `(M, H, W)` or `(ny, nx, H, W)` as frames."""
-        return hdf5.Hdf5Frames(self.path, self.full(name).lstrip("/"))
-
-    def listing(self) -> str:
-        """Names and shapes of the first datasets."""
-        return hdf5.listing(self.group)
-
-    def text(self, name: str) -> str | None:
-        """The text of a dataset, or of an attribute (`data@units`)."""
-        holder, at, key = name.partition("@")
-        if at:
-            return hdf5.text(self._holder(holder), key) if not holder or self.has(holder) else None
-        return hdf5.text(self.group[name]) if self.has(name) else None
-
-    def _number(self, name: str) -> float | None:
-        holder, at, key = name.rpartition("@")
-        if at and (not holder or self.has(holder)):
-            value = hdf5.attribute(self._holder(holder), key)
-            # Of the file as a whole some programs make a dataset.
-            return value if holder or value is not None else self._number(key)
-        return None if at else hdf5.scalar(self.group, name, self.path)
-
-    def _holder(self, name: str) -> Any:
-        return self.dataset(name) if name else self.group
-
-
 class NpzFile(DataFile):
     """Arrays of an NPZ file; pickled ones are never decoded.
 
@@ -230,7 +164,7 @@ class NpzFile(DataFile):
         if ranks is not None and len(member.shape) not in ranks:
             raise self.wrong(name, member.shape, f"an array of {' or '.join(map(str, ranks))} axes")
         if kind is not None and member.dtype.kind not in kind and not member.objects:
-            wanted = hdf5.KINDS.get(kind, f"one of the types {kind!r}")
+            wanted = KINDS.get(kind, f"one of the types {kind!r}")
             raise ScanError(
                 f"{name!r} in {self.path} has dtype {member.dtype}, but {wanted} are required"
             )
@@ -270,53 +204,3 @@ class NpzFile(DataFile):
 def _flat(name: str) -> str:
     """The name of an attribute as an NPZ file keeps it."""
     return name.replace("@", "_").lstrip("_") if "@" in name else name
-
-
-@contextmanager
-def open_data(path: Path) -> Iterator[NpzFile | Hdf5File]:
-    """A file of arrays for the length of a `with`.
-
-    Raises:
-        ScanError: it is missing, foreign or damaged.
-    """
-    if path.is_file() and not hdf5.is_hdf5(path, b""):
-        with open(path, "rb") as file:
-            zipped = file.read(2) == b"PK"
-        if zipped:
-            yield NpzFile(path)
-            return
-    with hdf5.reading(path) as h5:
-        yield Hdf5File(path, h5)
-
-
-def holds(
-    path: Path,
-    head: bytes,
-    *names: str,
-    if_so: Callable[[h5py.File], bool] | None = None,
-) -> bool:
-    """True for an HDF5 file with all these names (links that lead nowhere included).
-
-    Args:
-        path: the file.
-        head: its first bytes.
-        names: paths from the root.
-        if_so: a further look at the open file, asked when the names are there.
-    """
-    if not hdf5.is_hdf5(path, head):
-        return False
-    try:
-        with hdf5.open_hdf5(path) as h5:
-            return all(hdf5.has(h5, name) for name in names) and (if_so is None or bool(if_so(h5)))
-    except (ScanError, *hdf5.FAULTS):
-        return False
-
-
-def holds_arrays(path: Path, head: bytes, *names: str) -> bool:
-    """True for an HDF5 or NPZ file with all these names."""
-    if not head.startswith(b"PK"):
-        return holds(path, head, *names)
-    try:
-        return set(names) <= set(read_members(path))
-    except (ScanError, OSError, ValueError):
-        return False

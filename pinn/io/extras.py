@@ -70,7 +70,7 @@ def _array(
             return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
         except BROKEN as error:
             raise ScanError(f"{what} {path} cannot be read ({error}); write it again") from None
-    from pinn.io.hdf5 import is_hdf5
+    from pinn.io.hdf5_files import is_hdf5
 
     if is_hdf5(path, head):
         return _from_hdf5(path, keys, what, ranks, kinds)
@@ -88,9 +88,9 @@ def _from_hdf5(
     """The dataset of one of these names wherever it lies, or the only one of such a shape."""
     import h5py
 
-    from pinn.io.hdf5 import array, listing, reading
+    from pinn.io.hdf5 import reading
 
-    with reading(path) as h5:
+    with reading(path) as file:
         fitting: list[str] = []
 
         def look(name: str, item: object) -> None:
@@ -99,7 +99,7 @@ def _from_hdf5(
                 if item.dtype.kind in kinds and len(squeezed) in ranks:
                     fitting.append(name)
 
-        h5.visititems(look)
+        file.group.visititems(look)
         for key in keys:
             named = [name for name in fitting if name.rsplit("/", 1)[-1] == key]
             if named:
@@ -107,12 +107,12 @@ def _from_hdf5(
         else:
             named = fitting
         if len(named) != 1:
+            there = ", ".join(map(repr, named)) or f"it has: {file.listing()}"
             raise ScanError(
-                f"{what} {path} has {len(named) or 'no'} datasets that it could be"
-                f"{': ' + ', '.join(map(repr, named)) if named else '; it has: ' + listing(h5)}; "
-                "copy the one to use into an NPY file"
+                f"{what} {path} has {len(named) or 'no'} datasets that it could be: {there}; copy "
+                "the one to use into an NPY file"
             )
-        found = array(h5, named[0], path, kind=kinds)
+        found = file.array(named[0], kind=kinds)
     while found.ndim > 2 and found.shape[0] == 1 and 2 in ranks and len(ranks) == 1:
         found = found[0]
     return found

@@ -22,8 +22,8 @@ import numpy as np
 from pinn.data.reconstruction import Reconstruction
 from pinn.errors import ArchiveError, InputError, ScanError
 from pinn.io.atomic import atomic_path
-from pinn.io.data_file import Hdf5File
-from pinn.io.hdf5 import FAULTS, open_hdf5, reason_of
+from pinn.io.hdf5 import Hdf5File
+from pinn.io.hdf5_files import FAULTS, open_hdf5, reason_of
 from pinn.io.product_layout import (
     ATTRIBUTES,
     INDEXES,

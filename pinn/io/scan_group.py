@@ -22,8 +22,8 @@ from pinn.data.scan import Scan
 from pinn.data.validation import check_origin
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
-from pinn.io.data_file import DataFile, Hdf5File
-from pinn.io.hdf5 import Hdf5Frames, attribute
+from pinn.io.data_file import DataFile
+from pinn.io.hdf5 import Hdf5File, Hdf5Frames
 from pinn.io.layout import pairs
 from pinn.io.stored import Intensities, write_frame_masks
 from pinn.io.text import json_text
@@ -172,7 +172,7 @@ def ours(file: DataFile) -> Hdf5File | None:
     group = file.below(GROUP)
     if group.text("@format") != FORMAT_NAME:
         return None
-    version = attribute(group.group, "format_version")
+    version = group.number("@format_version")
     if version is None or version > FORMAT_VERSION:
         raise ScanError(
             f"{file.path} was written by a newer pinn (its group {group.group.name} is of version "
@@ -200,7 +200,7 @@ def read_scan_group(group: Hdf5File, contents: Contents) -> None:
         labels = group.full("label_patches")
         contents.label_patches = Hdf5Frames(group.path, labels, kind="c")
     for name in (*_LENGTHS, "saturation"):
-        setattr(contents, name, attribute(group.group, name))
+        setattr(contents, name, group.number(f"@{name}"))
     contents.particle = group.text("@particle") or "photon"
     contents.units = group.text("@frames_units") or contents.units
     contents.centre, contents.beam_centre = "centred", None

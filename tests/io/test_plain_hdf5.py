@@ -106,9 +106,7 @@ def test_different_units_of_two_axes(tmp_path):
     found = read(path, **LINES)
     np.testing.assert_allclose(found.positions_m, PLACES * [1e-6, 1e-9], rtol=1e-14)
     path = write(tmp_path / "b.h5", {"motors/sy": "um"})
-    with pytest.raises(
-        ScanError, match="one is in 'um' .* 'no stated unit'"
-    ):
+    with pytest.raises(ScanError, match=r"one is in 'um' .* 'no stated unit'"):
         read(path, **LINES)
 
 

@@ -17,7 +17,6 @@ from pinn.config import ScanConfig
 from pinn.data.geometry import CHARGE_C, photon_energy_ev
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
-from pinn.io.data_file import Hdf5File, holds
 from pinn.io.formats.cxi_geometry import (
     DETECTOR,
     centre_from_corner,
@@ -29,7 +28,7 @@ from pinn.io.formats.cxi_geometry import (
     read_translation,
 )
 from pinn.io.formats.ptychodus import Join, open_patterns
-from pinn.io.hdf5 import has, reading, text
+from pinn.io.hdf5 import Hdf5File, holds, reading
 from pinn.io.layout import Number, read_numbers, read_truth, square_pixel, stated_units
 from pinn.io.product_layout import object_origin
 from pinn.io.scan_group import ours, read_scan_group
@@ -56,26 +55,24 @@ def is_cxi(path: Path, head: bytes) -> bool:
         path,
         head,
         "cxi_version",
-        if_so=lambda h5: bool(entries(h5)) and not nexus_entries(h5),
+        if_so=lambda file: bool(entries(file)) and not nexus_entries(file),
     )
 
 
-def nexus_entries(h5: h5py.File) -> list[str]:
+def nexus_entries(file: Hdf5File) -> list[str]:
     """Entries that name the definition NXcxi_ptycho (NXptycho in early versions)."""
-    groups = {name: h5.get(name) for name in h5}
     return [
         name
-        for name, group in groups.items()
-        if isinstance(group, h5py.Group)
-        and has(group, "definition")
-        and text(group["definition"]) in ("NXcxi_ptycho", "NXptycho")
+        for name in file.group
+        if isinstance(file.group.get(name), h5py.Group)
+        and file.below(name).text("definition") in ("NXcxi_ptycho", "NXptycho")
     ]
 
 
-def entries(h5: h5py.File) -> dict[int, str]:
+def entries(file: Hdf5File) -> dict[int, str]:
     """Entries of a file by number."""
-    named = {int(match[1]): name for name in h5 if (match := _ENTRY.match(str(name)))}
-    return {k: named[k] for k in sorted(named) if isinstance(h5.get(named[k]), h5py.Group)}
+    named = {int(match[1]): name for name in file.group if (match := _ENTRY.match(str(name)))}
+    return {k: named[k] for k in sorted(named) if isinstance(file.group.get(named[k]), h5py.Group)}
 
 
 def read_cxi(path: Path, config: ScanConfig) -> Contents:
@@ -84,9 +81,9 @@ def read_cxi(path: Path, config: ScanConfig) -> Contents:
     Raises:
         ScanError: a part is missing, damaged, or of the wrong shape or type.
     """
-    with reading(path) as h5:
+    with reading(path) as file:
         notes: list[str] = []
-        entry = _entry(Hdf5File(path, h5), config, notes)
+        entry = _entry(file, config, notes)
         name = entry.first(*FRAMES)
         if name is None or config.diffraction is not None:
             return _read_split(entry, config, notes)
@@ -113,7 +110,7 @@ _AXES = (
 
 
 def _entry(file: Hdf5File, config: ScanConfig, notes: list[str]) -> Hdf5File:
-    numbered = entries(file.group)
+    numbered = entries(file)
     if not numbered:
         raise ScanError(f"{file.path} has no group 'entry_1'; it has: {file.listing()}")
     return choose_entry(file, numbered, config, notes)
@@ -159,8 +156,8 @@ def _frames_beside(
     """Frames of a CXI file without positions, or of a diffraction file of ptychodus."""
     if not holds(other, b"", "cxi_version"):
         return *open_patterns(other), None
-    with reading(other) as h5:
-        entry = _entry(Hdf5File(other, h5), config, [])
+    with reading(other) as file:
+        entry = _entry(file, config, [])
         contents = Contents(entry.frames(entry.need("frames", *FRAMES)))
         try:
             basis = _detector(entry, contents)

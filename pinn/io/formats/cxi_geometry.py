@@ -18,7 +18,7 @@ from pinn.config import ScanConfig
 from pinn.data.frames import DerivedFrames, FrameSource
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
-from pinn.io.data_file import Hdf5File
+from pinn.io.hdf5 import Hdf5File
 from pinn.io.layout import read_probe as read_probe_array
 
 DETECTOR = "instrument_1/detector_1"

@@ -23,8 +23,7 @@ from pinn.config import ScanConfig
 from pinn.data.geometry import electron_wavelength_m
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
-from pinn.io.data_file import holds
-from pinn.io.hdf5_files import reading
+from pinn.io.hdf5 import Hdf5File, holds, reading
 from pinn.io.hdf5_frames import MOST_FRAMES
 from pinn.io.hdf5_tree import check_tree
 from pinn.io.layout import stated_units
@@ -57,16 +56,16 @@ def read_electron(path: Path, config: ScanConfig) -> Contents:
         ScanError: the library is missing or cannot read the file, there is no raster of images in
             it, or the step or the calibration is not known.
     """
-    with open(path, "rb") as file:
-        module = _sniff(path, file.read(16)) or _BY_SUFFIX.get(path.suffix.lower())
+    with open(path, "rb") as opened:
+        module = _sniff(path, opened.read(16)) or _BY_SUFFIX.get(path.suffix.lower())
     if module is None:
         raise ScanError(
             f"{path} is of no electron microscopy format that is known by its content (EMD, "
             "HyperSpy, Merlin, Gatan, blockfile, EMPAD); convert it with RosettaSciIO to .hspy"
         )
     if module in ("hspy", "emd"):
-        with reading(path) as h5:
-            check_tree(h5, path)
+        with reading(path) as file:
+            check_tree(file.group, path)
     signal = _raster(path, _signals(path, module))
     axes = signal["axes"]
     frames = LazyFrames(signal["data"], path)
@@ -113,7 +112,7 @@ def _sniff(path: Path, head: bytes) -> str | None:
         except OSError:
             return None
         return "empad" if b"<raw_file" in start else None
-    if holds(path, head, "Experiments", if_so=lambda h5: "file_format" in h5.attrs):
+    if holds(path, head, "Experiments", if_so=lambda file: "file_format" in file.group.attrs):
         return "hspy"
     if holds(path, head, if_so=_is_emd):
         return "emd"
@@ -127,8 +126,9 @@ def _is_gatan(head: bytes) -> bool:
     return order in (b"\0\0\0\0", b"\0\0\0\1")
 
 
-def _is_emd(h5: Any) -> bool:
+def _is_emd(file: Hdf5File) -> bool:
     """Version attributes of the Berkeley EMD format, at the root or one level below."""
+    h5 = file.group
     groups = [h5, *(h5[name] for name in list(h5)[:20] if hasattr(h5.get(name), "keys"))]
     return any({"version_major", "version_minor"} <= set(group.attrs) for group in groups)
 

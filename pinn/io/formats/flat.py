@@ -14,10 +14,9 @@ from pinn.data.prepare import Flip
 from pinn.data.zipped import read_members
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
-from pinn.io.data_file import DataFile, NpzFile, holds, open_data
+from pinn.io.data_file import DataFile, NpzFile
+from pinn.io.hdf5 import open_data
 from pinn.io.layout import Layout, Number, keep_first, read_layout, read_truth
-
-__all__ = ["holds", "is_tike", "read_hxn", "read_ptylab", "read_tike", "read_training"]
 
 # Amplitudes; positions are a row of x and a row of y in micrometres.
 HXN = Layout(

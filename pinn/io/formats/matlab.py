@@ -19,9 +19,9 @@ import numpy as np
 
 from pinn.data.frames import FrameSource
 from pinn.errors import ScanError
-from pinn.io.data_file import DataFile, Hdf5File, Ranks
-from pinn.io.hdf5 import Hdf5Frames, is_hdf5, reading
-from pinn.io.hdf5_files import printable
+from pinn.io.data_file import DataFile, Ranks
+from pinn.io.hdf5 import Hdf5File, Hdf5Frames, reading
+from pinn.io.hdf5_files import is_hdf5, printable
 from pinn.io.mat5 import check_mat5
 from pinn.io.stacks import StoredFrames
 
@@ -43,8 +43,8 @@ def open_matlab(path: Path) -> Iterator[DataFile]:
     if not is_hdf5(path, b""):
         yield Mat5File(path)
         return
-    with reading(path) as h5:
-        yield Mat73File(path, h5)
+    with reading(path) as file:
+        yield Mat73File(path, file.group)
 
 
 class Mat5File(DataFile):

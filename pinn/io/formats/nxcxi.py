@@ -17,7 +17,6 @@ from pinn.config import ScanConfig
 from pinn.data.geometry import photon_energy_ev
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
-from pinn.io.data_file import Hdf5File, holds
 from pinn.io.formats.cxi import nexus_entries
 from pinn.io.formats.cxi_geometry import (
     DETECTOR,
@@ -29,7 +28,7 @@ from pinn.io.formats.cxi_geometry import (
     read_probe,
     read_translation,
 )
-from pinn.io.hdf5 import Hdf5Frames, reading
+from pinn.io.hdf5 import Hdf5File, Hdf5Frames, holds, reading
 from pinn.io.layout import square_pixel, stated_units
 from pinn.io.physical_units import electronvolts, metres
 
@@ -44,7 +43,7 @@ _LARGEST_KEV = 200.0
 
 def is_nxcxi(path: Path, head: bytes) -> bool:
     """True for HDF5 with an entry whose definition is NXcxi_ptycho (NXptycho in early versions)."""
-    return holds(path, head, if_so=lambda h5: bool(nexus_entries(h5)))
+    return holds(path, head, if_so=lambda file: bool(nexus_entries(file)))
 
 
 def read_nxcxi(path: Path, config: ScanConfig) -> Contents:
@@ -53,16 +52,16 @@ def read_nxcxi(path: Path, config: ScanConfig) -> Contents:
     Raises:
         ScanError: a part is missing, damaged, of the wrong shape or type, or in an unknown unit.
     """
-    with reading(path) as h5:
+    with reading(path) as file:
         notes: list[str] = []
-        names = nexus_entries(h5)
+        names = nexus_entries(file)
         if not names:
             raise ScanError(f"{path} has no entry with the definition NXcxi_ptycho")
         numbered: dict[int, str] = {}
         for k, name in enumerate(names):
             match = re.search(r"_(\d+)$", name)
             numbered.setdefault(int(match[1]) if match else -1 - k, name)
-        entry = choose_entry(Hdf5File(path, h5), numbered, config, notes)
+        entry = choose_entry(file, numbered, config, notes)
         frames = entry.frames(entry.need("frames", *FRAMES))
         contents = Contents(frames, notes=notes)
         try:

@@ -15,9 +15,8 @@ import numpy as np
 from pinn.config import ScanConfig
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
-from pinn.io.data_file import Hdf5File
-from pinn.io.hdf5 import FAULTS, is_hdf5, reading
-from pinn.io.hdf5_files import printable
+from pinn.io.hdf5 import Hdf5File, reading
+from pinn.io.hdf5_files import FAULTS, is_hdf5, printable
 from pinn.io.layout import Layout, read_layout, read_probe
 from pinn.io.physical_units import metres
 
@@ -38,10 +37,9 @@ def read_plain_hdf5(path: Path, config: ScanConfig) -> Contents:
         ScanError: paths are not given (the sentence lists datasets that may be meant, as options),
             are not in the file, or are of the wrong shape or type.
     """
-    with reading(path) as h5:
-        file = Hdf5File(path, h5)
+    with reading(path) as file:
         if config.data_path is None or (config.positions_path is None and config.x_path is None):
-            raise ScanError(_advice(h5, path, config))
+            raise ScanError(_advice(file.group, path, config))
         contents = read_layout(file, _layout(file, config), config)
         try:
             if config.probe_path is not None:

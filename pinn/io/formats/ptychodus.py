@@ -18,7 +18,8 @@ from pinn.data.frames import DerivedFrames
 from pinn.data.prepare import as_source
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
-from pinn.io.data_file import DataFile, holds, holds_arrays, open_data
+from pinn.io.data_file import DataFile
+from pinn.io.hdf5 import holds, holds_arrays, open_data
 from pinn.io.layout import (
     frame_masks,
     meant,

@@ -21,7 +21,7 @@ from pinn.data.scan import Scan
 from pinn.errors import OutputError
 from pinn.io.atomic import atomic_path
 from pinn.io.formats.ptychodus import PATTERNS
-from pinn.io.hdf5 import FAULTS, text
+from pinn.io.hdf5 import holds
 from pinn.io.product_layout import NO_PROBE, write_root
 from pinn.io.scan_group import (
     FORMAT_NAME,
@@ -105,14 +105,10 @@ def keep_foreign(path: Path) -> None:
     Raises:
         OutputError: there is one.
     """
-    if not path.exists():
+    if not path.exists() or holds(
+        path, b"", GROUP, if_so=lambda file: file.below(GROUP).text("@format") == FORMAT_NAME
+    ):
         return
-    try:
-        with h5py.File(path, "r") as h5:
-            if GROUP in h5 and text(h5[GROUP], "format") == FORMAT_NAME:
-                return
-    except FAULTS:
-        pass
     raise OutputError(
         f"cannot write {path}: there is a file of this name that pinn did not write; choose "
         "another name or folder"

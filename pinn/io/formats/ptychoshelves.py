@@ -15,9 +15,9 @@ import numpy as np
 from pinn.config import ScanConfig
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
-from pinn.io.data_file import DataFile, holds
+from pinn.io.data_file import DataFile
 from pinn.io.formats.matlab import open_matlab
-from pinn.io.hdf5 import Hdf5Frames
+from pinn.io.hdf5 import Hdf5Frames, holds
 from pinn.io.layout import (
     Layout,
     Number,

@@ -15,8 +15,7 @@ import numpy as np
 from pinn.config import ScanConfig
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
-from pinn.io.data_file import Hdf5File, holds
-from pinn.io.hdf5 import reading
+from pinn.io.hdf5 import Hdf5File, holds, reading
 from pinn.io.layout import (
     Layout,
     Number,
@@ -65,12 +64,16 @@ def is_ptychovit(path: Path, head: bytes) -> bool:
     """
     if head.startswith(b"MATLAB"):  # the same names in another order of axes
         return False
-    if holds(path, head, FRAMES, if_so=lambda h5: isinstance(h5[FRAMES], h5py.Dataset)):
+    if holds(path, head, FRAMES, if_so=_frames):
         return True
     if holds(path, head, "ppX", "ppY") or holds(path, head, _PAIRS):
         return True
     beside = _beside(path, "para", "dp")
     return holds(path, head, *POSITIONS) and beside is not None and holds(beside, b"", FRAMES)
+
+
+def _frames(file: Hdf5File) -> bool:
+    return isinstance(file.group[FRAMES], h5py.Dataset)
 
 
 def read_ptychovit(path: Path, config: ScanConfig) -> Contents:
@@ -80,8 +83,7 @@ def read_ptychovit(path: Path, config: ScanConfig) -> Contents:
         ScanError: the other file is not there, or parts are missing or do not fit each other.
     """
     frames_path, para_path = _pair(path, config)
-    with reading(frames_path) as h5, reading(para_path) as para:
-        beside, file = Hdf5File(frames_path, h5), Hdf5File(para_path, para)
+    with reading(frames_path) as beside, reading(para_path) as file:
         kind = file.need("positions", *LAYOUTS)
         contents = read_layout(file, LAYOUTS[kind], config, beside.frames(FRAMES))
         try:
@@ -99,8 +101,7 @@ def read_ptychovit(path: Path, config: ScanConfig) -> Contents:
 
 def _pair(path: Path, config: ScanConfig) -> tuple[Path, Path]:
     """Files of the frames and of the positions."""
-    with reading(path) as h5:
-        file = Hdf5File(path, h5)
+    with reading(path) as file:
         has_frames, has_positions = file.has(FRAMES), file.first(*LAYOUTS) is not None
         if not has_frames and not has_positions:
             file.need("frames and no positions", FRAMES, *LAYOUTS)

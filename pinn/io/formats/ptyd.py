@@ -18,26 +18,24 @@ from pinn.config import ScanConfig
 from pinn.data.frames import ArrayFrames, DerivedFrames, FrameSource, pieces
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
-from pinn.io.data_file import Hdf5File, holds
-from pinn.io.hdf5 import Hdf5Frames, reading
+from pinn.io.hdf5 import Hdf5File, Hdf5Frames, holds, reading
 from pinn.io.layout import meant, pairs, square_pixel, stated_units
 from pinn.io.stacks import JoinedFrames
 
 # A centre nearer than this to pixel [0, 0] is that of frames whose zero frequency is in the corner.
 _CORNER = 0.51
+_GROUPS = ("chunks", "meta")
 # `info` may say only whether there is one.
 _COMMON_WEIGHTS = ("meta/weight2d", "info/weight2d")
 
 
 def is_ptyd(path: Path, head: bytes) -> bool:
     """True for an HDF5 file with the groups `chunks` and `meta`."""
-    return holds(
-        path,
-        head,
-        "chunks",
-        "meta",
-        if_so=lambda h5: all(isinstance(h5[name], h5py.Group) for name in ("chunks", "meta")),
-    )
+    return holds(path, head, *_GROUPS, if_so=_has_groups)
+
+
+def _has_groups(file: Hdf5File) -> bool:
+    return all(isinstance(file.group[name], h5py.Group) for name in _GROUPS)
 
 
 def read_ptyd(path: Path, config: ScanConfig) -> Contents:
@@ -46,8 +44,7 @@ def read_ptyd(path: Path, config: ScanConfig) -> Contents:
     Raises:
         ScanError: chunks are missing, lead nowhere or do not fit each other.
     """
-    with reading(path) as h5:
-        file = Hdf5File(path, h5)
+    with reading(path) as file:
         shapes = _chunks(file)
         image = next(iter(shapes.values()))[1:]
         dtype = np.result_type(*(file.dataset(f"{name}/data").dtype for name in shapes))

@@ -60,7 +60,7 @@ class Format:
         """Whether a file is of this format, by its content."""
         if self.matches is not None:
             return bool(_function(self.matches)(path, head))
-        return bool(_function("flat:holds")(path, head, *self.arrays))
+        return bool(_function(".hdf5:holds")(path, head, *self.arrays))
 
     def contents(self, path: Path, config: ScanConfig) -> Contents:
         """What a file of this format holds.
@@ -182,9 +182,8 @@ FORMATS: tuple[Format, ...] = (
 
 def _function(name: str) -> Callable[..., Any]:
     module, function = name.split(":")
-    loaded: Callable[..., Any] = getattr(
-        importlib.import_module(f"pinn.io.formats.{module}"), function
-    )
+    where = f"pinn.io{module}" if module.startswith(".") else f"pinn.io.formats.{module}"
+    loaded: Callable[..., Any] = getattr(importlib.import_module(where), function)
     return loaded
 
 
