@@ -9,6 +9,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from pinn.backend import seed_everything
+
 BACKENDS = ("jax", "torch", "tensorflow")
 BACKEND_FOLDERS = ("ops", "layers", "networks", "training", "reconstruction", "refinement")
 _HERE = Path(__file__).parent
@@ -64,6 +66,5 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture(autouse=True)
 def _seeds() -> None:
     """Same seeds before every test, so that no result depends on the order of tests."""
-    keras = sys.modules.get("keras")
-    if keras is not None:
-        keras.utils.set_random_seed(20240607)
+    if "keras" in sys.modules:
+        seed_everything(20240607)

@@ -12,6 +12,7 @@ from pinn.backend.framework import (
     deterministic,
     full_precision,
     ordered_updates,
+    seed_everything,
     select_device,
     synchronise,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "hardware",
     "ordered_updates",
     "peak_memory_mb",
+    "seed_everything",
     "select",
     "select_device",
     "synchronise",

@@ -6,6 +6,10 @@ import sys
 from types import TracebackType
 from typing import Any, TextIO
 
+import rich.progress
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+
 from pinn.progress import Progress
 
 _UNITS = {
@@ -33,7 +37,7 @@ class Reporter:
         self._stream = sys.stderr if stream is None else stream
         self._quiet = quiet
         self._terminal = not quiet and self._stream.isatty()
-        self._bar: Any = None
+        self._bar: rich.progress.Progress | None = None
         self._stage, self._tenth = "", 0
 
     def __enter__(self) -> Reporter:
@@ -63,22 +67,15 @@ class Reporter:
 
     def _draw(self, progress: Progress) -> None:
         if self._bar is None:
-            from tqdm import tqdm
-
-            self._bar = tqdm(
-                total=progress.total,
-                unit=" " + _UNITS.get(progress.stage, "step"),
-                desc=progress.stage,
-                file=self._stream,
-                dynamic_ncols=True,
-            )
+            self._bar = _bar(self._stream)
+            self._bar.add_task(progress.stage, total=progress.total, losses="", speed="")
+            self._bar.start()
+        changed: dict[str, Any] = {"completed": progress.done, "speed": _speed(progress)}
         if progress.epoch is not None:
-            self._bar.set_description(
-                f"{progress.stage} {progress.epoch}/{progress.epochs}", refresh=False
-            )
+            changed["description"] = f"{progress.stage} {progress.epoch}/{progress.epochs}"
         if progress.loss is not None:
-            self._bar.set_postfix_str(_losses(progress), refresh=False)
-        self._bar.update(progress.done - self._bar.n)
+            changed["losses"] = _losses(progress)
+        self._bar.update(self._bar.task_ids[0], **changed)
 
     def _write(self, progress: Progress) -> None:
         if progress.epoch is not None:
@@ -94,14 +91,27 @@ class Reporter:
 
     def _line(self, text: str) -> None:
         if self._bar is not None:
-            self._bar.write(text, file=self._stream)
+            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
             print(text, file=self._stream, flush=True)
 
     def _close(self) -> None:
         if self._bar is not None:
-            self._bar.close()
+            self._bar.stop()
             self._bar = None
+
+
+def _bar(stream: TextIO) -> rich.progress.Progress:
+    return rich.progress.Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[losses]}  {task.fields[speed]}", markup=False),
+        console=Console(file=stream),
+        expand=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
 
 
 def _losses(progress: Progress) -> str:

@@ -80,3 +80,15 @@ def encode(amplitude: np.ndarray, valid: np.ndarray, factor: float) -> np.ndarra
     """
     scaled = np.asarray(amplitude, np.float32) * np.float32(factor)
     return np.where(valid, scaled, np.float32(-1.0))
+
+
+def decode(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The inverse of `encode`, but for the factor (`pinn.ops.masks` for tensors).
+
+    Args:
+        frames: any shape and float type, -1 at masked pixels.
+
+    Returns:
+        Amplitude, 0 at masked pixels, in the type of `frames`; and bool, True = the pixel is used.
+    """
+    return np.maximum(frames, 0), frames >= 0

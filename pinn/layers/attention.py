@@ -17,10 +17,7 @@ import keras
 from keras import ops
 
 from pinn.layers import PACKAGE
-
-
-def _small() -> keras.initializers.Initializer:
-    return keras.initializers.VarianceScaling(0.01, mode="fan_in", distribution="normal")
+from pinn.layers.initialisers import he_normal, small_normal
 
 
 def _gate(x: Any) -> Any:
@@ -45,10 +42,10 @@ class ChannelGate(keras.layers.Layer):
         channels = input_shape[-1]
         hidden = max(1, channels // self.reduction)
         self.squeeze = keras.layers.Dense(
-            hidden, activation="relu", kernel_initializer="he_normal", dtype=self.dtype_policy
+            hidden, activation="relu", kernel_initializer=he_normal(), dtype=self.dtype_policy
         )
         self.excite = keras.layers.Dense(
-            channels, kernel_initializer=_small(), dtype=self.dtype_policy
+            channels, kernel_initializer=small_normal(), dtype=self.dtype_policy
         )
         self.squeeze.build((None, channels))
         self.excite.build((None, hidden))
@@ -91,7 +88,7 @@ class SpatialGate(keras.layers.Layer):
             1,
             self.kernel,
             padding="same",
-            kernel_initializer=_small(),
+            kernel_initializer=small_normal(),
             dtype=self.dtype_policy,
         )
         self.look.build((*input_shape[:-1], 2))
@@ -133,7 +130,7 @@ class EfficientChannelGate(keras.layers.Layer):
             self.kernel,
             padding="same",
             use_bias=False,
-            kernel_initializer=_small(),
+            kernel_initializer=small_normal(),
             dtype=self.dtype_policy,
         )
         self.look.build((None, input_shape[-1], 1))

@@ -20,6 +20,7 @@ from keras import ops
 from pinn.config import ModelConfig
 from pinn.errors import ConfigError
 from pinn.layers.heads import PolarPatches, RealHead
+from pinn.layers.initialisers import he_normal
 from pinn.networks.output import small_conv
 from pinn.networks.registry import register
 
@@ -33,7 +34,7 @@ def _double(x: Any, filters: int, name: str) -> Any:
             3,
             padding="same",
             activation="relu",
-            kernel_initializer="he_normal",
+            kernel_initializer=he_normal(),
             name=f"{name}_{part}",
         )(x)
     return x

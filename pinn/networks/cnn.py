@@ -23,6 +23,7 @@ from pinn.config import ModelConfig
 from pinn.errors import ConfigError
 from pinn.layers.attention import attend
 from pinn.layers.heads import RingMask
+from pinn.layers.initialisers import he_normal
 from pinn.networks.output import join_parts, part_heads, small_conv, starts
 from pinn.networks.registry import output_patches, register
 
@@ -50,7 +51,7 @@ def _conv(filters: int, name: str) -> keras.layers.Conv2D:
     # it, and the deeper encoder of N >= 128 starts with outputs that hardly depend on the input:
     # one root of the collapse to a flat picture (docs/collapse.md).
     return keras.layers.Conv2D(
-        filters, 3, padding="same", activation="relu", kernel_initializer="he_normal", name=name
+        filters, 3, padding="same", activation="relu", kernel_initializer=he_normal(), name=name
     )
 
 

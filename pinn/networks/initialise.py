@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from pinn.layers.initialisers import draw_scaled
+
 
 def initialise(network: keras.Model, seed: int) -> None:
     """Redraw every kernel whose initialiser is a variance scaling (He, Glorot, LeCun...).
@@ -33,7 +35,7 @@ def initialise(network: keras.Model, seed: int) -> None:
                 own = inner is layer and weight is getattr(layer, "kernel", None)
                 place = [] if own else [1 + places[id(weight)]]
                 rng = np.random.default_rng([seed, position, *place])
-                drawn = _variance_scaling(initialiser, weight, inner, rng)
+                drawn = draw_scaled(initialiser, tuple(weight.shape), _fans(weight, inner), rng)
                 weight.assign(drawn.astype("float32"))
 
 
@@ -102,25 +104,3 @@ def _fans(weight: Any, layer: keras.layers.Layer) -> tuple[float, float]:
 def _is_depthwise(weight: Any, layer: keras.layers.Layer) -> bool:
     kinds = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
     return isinstance(layer, kinds) or weight is getattr(layer, "depthwise_kernel", None)
-
-
-def _variance_scaling(
-    initialiser: keras.initializers.VarianceScaling,
-    weight: Any,
-    layer: keras.layers.Layer,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    shape = tuple(weight.shape)
-    fan_in, fan_out = _fans(weight, layer)
-    fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
-    variance = initialiser.scale / max(1.0, fans[initialiser.mode])
-    if initialiser.distribution == "uniform":
-        limit = math.sqrt(3 * variance)
-        return rng.uniform(-limit, limit, shape)
-    if initialiser.distribution == "untruncated_normal":
-        return rng.normal(0.0, math.sqrt(variance), shape)
-    # Truncated at two standard deviations, which narrows a unit normal to 0.8796.
-    draw = rng.standard_normal(shape)
-    while (outside := np.abs(draw) > 2).any():
-        draw[outside] = rng.standard_normal(int(outside.sum()))
-    return draw * math.sqrt(variance) / 0.87962566103423978

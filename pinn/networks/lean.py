@@ -31,6 +31,7 @@ import numpy as np
 
 from pinn.config import ModelConfig
 from pinn.layers.correlation import BatchToFrames, CorrelationMap, FramesToBatch, Reflection
+from pinn.layers.initialisers import he_normal
 from pinn.networks.output import patches_from, small_conv, starts
 from pinn.networks.registry import output_patches, register
 
@@ -44,7 +45,7 @@ def block_side(N: int) -> int:
 
 def _conv(filters: int, kernel: int, name: str) -> keras.layers.Conv2D:
     return keras.layers.Conv2D(
-        filters, kernel, padding="same", kernel_initializer="he_normal", name=name
+        filters, kernel, padding="same", kernel_initializer=he_normal(), name=name
     )
 
 

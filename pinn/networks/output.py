@@ -26,6 +26,7 @@ from pinn.layers.heads import (
     RectangularPatches,
     amplitude_start,
 )
+from pinn.layers.initialisers import small_normal
 
 
 def part_heads(config: ModelConfig) -> tuple[keras.layers.Layer, keras.layers.Layer]:
@@ -90,7 +91,6 @@ def small_conv(
     Args:
         start: initial bias of each filter; default 0.
     """
-    small = keras.initializers.VarianceScaling(0.01, mode="fan_in", distribution="normal")
     bias: Any = "zeros"
     if np.any(start):
         bias = keras.initializers.Constant(np.asarray(start, np.float32))
@@ -98,7 +98,7 @@ def small_conv(
         filters,
         kernel,
         padding="same",
-        kernel_initializer=small,
+        kernel_initializer=small_normal(),
         bias_initializer=bias,
         name=name,
     )

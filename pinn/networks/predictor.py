@@ -12,7 +12,7 @@ from pinn import backend
 from pinn.config import ReconstructConfig
 from pinn.layers.probe import illumination_weight
 from pinn.networks.model import PtychoModel
-from pinn.ops import pairs, translate
+from pinn.ops import pairs, shift
 from pinn.ops.contrast import scale_deviation
 
 Predictor = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -34,9 +34,10 @@ class _Placement(keras.Model):
         weight: np.ndarray,
         light: np.ndarray,
         contrast: np.ndarray | None,
+        alone: bool,
     ) -> None:
         super().__init__(name="placement")
-        self.model = model
+        self.model, self.alone = model, alone
         self.weight, self.light = weight.astype("float32"), light.astype("float32")
         self.contrast = None if contrast is None else contrast.astype("float32")
         self.built = True
@@ -46,18 +47,27 @@ class _Placement(keras.Model):
         if self.contrast is not None:
             light = ops.convert_to_tensor(self.light)
             factors = ops.convert_to_tensor(self.contrast)[None]
-            patches = scale_deviation(patches, light, factors)
+            patches = self._scaled(patches, light, factors)
         re, im = patches
         fractions = inputs["places"]
         weight = ops.convert_to_tensor(self.weight) * fractions[..., 2][..., None, None]
         parts = ops.stack([re * weight, im * weight, re * 0.0 + weight], axis=2)
         side = self.model.settings.N
         # T[i, j] = relu(1 - |i - j - f|): the half-pixel undoes the centring of an odd difference
-        rows = translate.interpolation_matrix(fractions[..., 0] - 0.5, side, side + 1)[:, :, None]
-        columns = translate.interpolation_matrix(fractions[..., 1] - 0.5, side, side + 1)
+        rows = shift.interpolation_matrix(fractions[..., 0] - 0.5, side, side + 1)[:, :, None]
+        columns = shift.interpolation_matrix(fractions[..., 1] - 0.5, side, side + 1)
         columns = ops.swapaxes(columns, -1, -2)[:, :, None]
         moved = ops.matmul(ops.matmul(rows, parts), columns)
         return ops.transpose(moved, (0, 1, 3, 4, 2))
+
+    def _scaled(self, patches, light, factors):
+        """Deviations from the mean of the group, or of each patch where frames are alone."""
+        shape = ops.shape(patches[0])
+        if self.alone:
+            side = self.model.settings.N
+            patches = tuple(ops.reshape(part, (-1, 1, side, side)) for part in patches)
+        re, im = scale_deviation(patches, light, factors)
+        return ops.reshape(re, shape), ops.reshape(im, shape)
 
 
 def patch_weight(probe: np.ndarray, config: ReconstructConfig) -> np.ndarray:
@@ -91,11 +101,13 @@ def compile_predictor(
     Args:
         probe: `(P, N, N)` complex, weights the patches as `config` says.
         contrast: `(2,)` factors of the deviations of a group's patches from their illuminated
-            mean, as in training (`pinn.ops.contrast`); None leaves them.
+            mean, as in training (`pinn.ops.contrast`), or, where the network sees each frame alone,
+            of each patch from its own; None leaves them.
     """
     pair = probe.real.astype("float32"), probe.imag.astype("float32")
     light = ops.convert_to_numpy(illumination_weight(pair))
-    placement = _Placement(model, patch_weight(probe, config), light, contrast)
+    alone = getattr(model.network, "frame_by_frame", False)
+    placement = _Placement(model, patch_weight(probe, config), light, contrast, alone)
     compiled = backend.compile_inference(placement)
 
     def predict(frames: np.ndarray, places: np.ndarray) -> np.ndarray:

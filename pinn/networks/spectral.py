@@ -9,6 +9,7 @@ import numpy as np
 
 from pinn.config import ModelConfig
 from pinn.errors import ConfigError
+from pinn.layers.initialisers import lecun_normal
 from pinn.networks.output import patches_from, small_conv, starts
 from pinn.networks.registry import output_patches
 
@@ -40,7 +41,7 @@ def width_of(config: ModelConfig) -> int:
 def conv(filters: int, kernel: int, name: str) -> keras.layers.Conv2D:
     """A linear convolution that keeps the variance of its input."""
     return keras.layers.Conv2D(
-        filters, kernel, padding="same", kernel_initializer="lecun_normal", name=name
+        filters, kernel, padding="same", kernel_initializer=lecun_normal(), name=name
     )
 
 

@@ -12,7 +12,7 @@ from keras import ops
 
 from pinn.errors import InputError
 from pinn.ops.pairs import Pair, Tensor
-from pinn.ops.translate import interpolation_matrix
+from pinn.ops.shift import interpolation_matrix
 
 
 def canvas_size(max_abs_offset: float, N: int) -> int:

@@ -1,17 +1,32 @@
-"""Windows of one large canvas at fractional positions: taking them, and adding into them.
+"""Windows of one large canvas: taking them, and adding into them.
 
 Where a group has a small canvas of its own, `pinn.ops.patches` places by matrix products. Here
 many patches share a canvas of a whole scan, too large for that: a window one pixel wider than a
-patch is gathered, and sampled between its pixels. The bilinear rule is that of
-`pinn.ops.translate`: a patch with its corner at `c + f`, whole plus fraction, is
-`(1 - f) canvas[c + i] + f canvas[c + i + 1]` along either axis.
+patch is gathered, and sampled between its pixels (`pinn.ops.shift`). A patch with its corner at
+`c + f`, whole plus fraction, is `(1 - f) canvas[c + i] + f canvas[c + i + 1]` along either axis.
 """
 
 from __future__ import annotations
 
+import numpy as np
 from keras import ops
 
 from pinn.ops.pairs import Pair, Tensor
+from pinn.ops.shift import sample, spread
+
+
+def split(places: np.ndarray, N: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions on a canvas to the corners of their windows, in float64 throughout.
+
+    Args:
+        places: `(..., 2)` of the patches' indices N/2, in pixels of the canvas.
+        N: side of a patch.
+
+    Returns:
+        Corners `(..., 2)` int32, and fractions `(..., 2)` float32 in [0, 1).
+    """
+    whole = np.floor(places)
+    return whole.astype(np.int32) - N // 2, (places - whole).astype(np.float32)
 
 
 def take(plane: Tensor, corners: Tensor, side: int) -> Tensor:
@@ -46,55 +61,6 @@ def add(windows: Tensor, corners: Tensor, shape: tuple[int, int]) -> Tensor:
     return ops.reshape(flat, shape)
 
 
-def sample(windows: Tensor, fractions: Tensor) -> Tensor:
-    """Patches at a fraction of a pixel beyond the corner of their windows.
-
-    Args:
-        windows: `(B, N+1, N+1)`.
-        fractions: `(B, 2)` in [0, 1), `[y, x]`.
-
-    Returns:
-        `(B, N, N)`.
-    """
-    y, x = _parts(fractions)
-    return _columns(_rows(windows, y), x)
-
-
-def sample_slopes(windows: Tensor, fractions: Tensor) -> tuple[Tensor, Tensor]:
-    """Derivatives of `sample` with respect to the fractions.
-
-    Args:
-        windows: `(B, N+1, N+1)`.
-        fractions: `(B, 2)`.
-
-    Returns:
-        `(B, N, N)` along y, and along x: inside a pixel, bilinear interpolation is linear.
-    """
-    y, x = _parts(fractions)
-    rows = windows[:, 1:] - windows[:, :-1]
-    columns = windows[:, :, 1:] - windows[:, :, :-1]
-    return _columns(rows, x), _rows(columns, y)
-
-
-def spread(patches: Tensor, fractions: Tensor) -> Tensor:
-    """Patches onto the pixels they were sampled from, the adjoint of `sample`.
-
-    Args:
-        patches: `(B, N, N)`.
-        fractions: `(B, 2)`.
-
-    Returns:
-        `(B, N+1, N+1)`.
-    """
-    y, x = _parts(fractions)
-    rows = ops.pad(patches * (1.0 - y), ((0, 0), (0, 1), (0, 0))) + ops.pad(
-        patches * y, ((0, 0), (1, 0), (0, 0))
-    )
-    return ops.pad(rows * (1.0 - x), ((0, 0), (0, 0), (0, 1))) + ops.pad(
-        rows * x, ((0, 0), (0, 0), (1, 0))
-    )
-
-
 def take_patches(canvas: Pair, corners: Tensor, fractions: Tensor, side: int) -> Pair:
     """Patches `(B, side, side)` of a complex canvas `(H, W)` at `corners + fractions`."""
     re, im = (sample(take(plane, corners, side + 1), fractions) for plane in canvas)
@@ -106,18 +72,6 @@ def add_patches(
 ) -> Tensor:
     """Sum of real patches `(B, N, N)` on an empty plane, the adjoint of taking them."""
     return add(spread(patches, fractions), corners, shape)
-
-
-def _rows(windows: Tensor, fraction: Tensor) -> Tensor:
-    return windows[:, :-1] * (1.0 - fraction) + windows[:, 1:] * fraction
-
-
-def _columns(windows: Tensor, fraction: Tensor) -> Tensor:
-    return windows[:, :, :-1] * (1.0 - fraction) + windows[:, :, 1:] * fraction
-
-
-def _parts(fractions: Tensor) -> tuple[Tensor, Tensor]:
-    return fractions[:, 0][:, None, None], fractions[:, 1][:, None, None]
 
 
 def _indices(corners: Tensor, side: int, width: int) -> Tensor:

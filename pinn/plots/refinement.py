@@ -19,7 +19,7 @@ from pinn.errors import ScanError
 from pinn.networks.trained import Model
 from pinn.progress import Progress, StopRequested
 from pinn.reconstruction.illumination import light_of
-from pinn.reconstruction.inference import GroupStitcher
+from pinn.reconstruction.stitching import Stitcher
 from pinn.refinement.loop import OVER, STOPPED, Clock, OutOfTime
 from pinn.refinement.start import refuse_too_wide
 
@@ -59,7 +59,7 @@ def picture(
     config = ReconstructConfig()
     factor = scan.statistics().exposure_factor
     light = light_of(scan, model, factor)
-    stitcher = GroupStitcher(model, light.probe, config, contrast=light.contrast)
+    stitcher = Stitcher(model, light.probe, config, contrast=light.contrast)
     if stitcher.frame_by_frame:
         groups = rows[:, None]
     else:

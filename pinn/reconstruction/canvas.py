@@ -6,6 +6,12 @@ import numpy as np
 
 from pinn.reconstruction.phases import TOLERANCE, phase_correction
 
+# What is summed for each pixel; the gradients are those of `w O` along y and x.
+_WEIGHTED = slice(0, 3)  # w Re O, w Im O, w
+_POWER, _SQUARE = 3, 4  # w |O|^2, w^2
+_GRADIENT_Y, _GRADIENT_X = slice(5, 7), slice(7, 9)
+_SUMS = 9
+
 
 class Canvas:
     """Sum of weighted complex patches on a growing grid of object pixels (NumPy, float64).
@@ -28,8 +34,7 @@ class Canvas:
     def __init__(self, size: int, anchor: tuple[float, float] = (0.0, 0.0)) -> None:
         self.size = size
         self.anchor = np.asarray(anchor, np.float64)
-        self._sums: np.ndarray | None = None  # (5, H, W): w Re, w Im, w, w |O|^2, w^2
-        self._gradient = np.zeros((2, 0, 0), np.complex64)  # along y and x
+        self._sums: np.ndarray | None = None  # (H, W, 9), see above
         self._start = np.zeros(2, np.int64)
         self._low = np.full(2, np.iinfo(np.int64).max)
         self._high = np.full(2, np.iinfo(np.int64).min)
@@ -47,62 +52,53 @@ class Canvas:
         self._grow(corners.min(0), corners.max(0) + self.size, spare=0)
 
     def add(self, corners: np.ndarray, patches: np.ndarray) -> None:
-        """Add the patches of one group.
+        """Add the patches of one group, whose phases belong together.
 
         Args:
             corners: `(C, 2)` int64 from `split`.
             patches: `(C, size, size, 3)`: weight times Re, weight times Im, weight.
         """
-        low, high = corners.min(0), corners.max(0) + self.size
-        self._grow(low, high, spare=self.GROWTH)
-        self._low = np.minimum(self._low, low)
-        self._high = np.maximum(self._high, high)
-        assert self._sums is not None
-        group = np.zeros((*(high - low), 5), patches.dtype)
-        weight = patches[..., 2]
-        power = np.square(patches[..., 0]) + np.square(patches[..., 1])
-        power = np.divide(power, weight, out=np.zeros_like(weight), where=weight > 0)
-        squares = np.stack([power, np.square(weight)], axis=-1)
+        low, high = self._cover(corners)
+        group = np.zeros((*(high - low), _SUMS), patches.dtype)
+        squares = _squares(patches)
         for (y, x), patch, square in zip(corners - low, patches, squares, strict=True):
             window = group[y : y + self.size, x : x + self.size]
-            window[..., :3] += patch
-            window[..., 3:] += square
-        y, x = low - self._start
-        height, width = group.shape[:2]
-        self._sums[:, y : y + height, x : x + width] += np.moveaxis(group, -1, 0)
-        merged = group[..., 0] + 1j * group[..., 1]
-        self._gradient[0, y : y + height - 1, x : x + width] += np.conj(merged[:-1]) * merged[1:]
-        self._gradient[1, y : y + height, x : x + width - 1] += (
-            np.conj(merged[:, :-1]) * merged[:, 1:]
-        )
+            window[..., _WEIGHTED] += patch
+            window[..., _POWER : _SQUARE + 1] += square
+        _add_gradients(group[None])
+        self._window(low, high)[...] += group
+
+    def add_each(self, corners: np.ndarray, patches: np.ndarray) -> None:
+        """Add patches that are a group each; arguments as of `add`."""
+        if not len(corners):
+            return
+        self._cover(corners)
+        sums = np.zeros((*patches.shape[:3], _SUMS), patches.dtype)
+        sums[..., _WEIGHTED] = patches
+        sums[..., _POWER : _SQUARE + 1] = _squares(patches)
+        _add_gradients(sums)
+        for corner, patch in zip(corners, sums, strict=True):
+            self._window(corner, corner + self.size)[...] += patch
 
     @property
     def empty(self) -> bool:
         """Whether nothing was added."""
         return self._sums is None or bool(np.any(self._high <= self._low))
 
-    def less(self, part: Canvas) -> Canvas:
-        """This canvas without a part of its patches: all sums are linear."""
-        rest = self.copy()
-        if part._sums is not None:
-            assert rest._sums is not None
-            y, x = part._start - rest._start
-            height, width = part._sums.shape[1:]
-            # the part may have spare room beyond the whole, where it is zero
-            y0, x0 = max(y, 0), max(x, 0)
-            y1 = min(y + height, rest._sums.shape[1])
-            x1 = min(x + width, rest._sums.shape[2])
-            there = slice(y0, y1), slice(x0, x1)
-            from_ = slice(y0 - y, y1 - y), slice(x0 - x, x1 - x)
-            rest._sums[(slice(None), *there)] -= part._sums[(slice(None), *from_)]
-            rest._gradient[(slice(None), *there)] -= part._gradient[(slice(None), *from_)]
-        return rest
+    def plus(self, other: Canvas) -> Canvas:
+        """The canvas of the patches of both: all sums are linear."""
+        whole = self.copy()
+        if other._sums is not None and not other.empty:
+            whole._grow(other._low, other._high, spare=0)
+            whole._low = np.minimum(self._low, other._low)
+            whole._high = np.maximum(self._high, other._high)
+            whole._window(other._low, other._high)[...] += other._window(other._low, other._high)
+        return whole
 
     def copy(self) -> Canvas:
         """An independent copy."""
         other = Canvas(self.size, (self.anchor[0], self.anchor[1]))
         other._sums = None if self._sums is None else self._sums.copy()
-        other._gradient = self._gradient.copy()
         other._start = self._start.copy()
         other._low, other._high = self._low.copy(), self._high.copy()
         return other
@@ -124,17 +120,19 @@ class Canvas:
         """
         if self._sums is None or self.empty:
             return np.zeros((0, 0), np.complex64), np.zeros((0, 0), np.float32), self.anchor.copy()
-        y0, x0 = self._low - self._start
-        y1, x1 = self._high - self._start
-        re, im, weight = self._sums[:3, y0:y1, x0:x1]
+        sums = self._window(self._low, self._high)
+        re, im, weight = np.moveaxis(sums[..., _WEIGHTED], -1, 0)
         threshold = floor * float(weight.max())
         covered = weight > threshold
         divisor = np.where(covered, weight, 1.0)
         obj = np.where(covered, (re + 1j * im) / divisor, 0.0).astype(np.complex64)
         coverage = np.where(covered, weight, 0.0).astype(np.float32)
         if synchronise:
-            grad_y, grad_x = self._gradient[:, y0:y1, x0:x1]
-            obj *= np.exp(1j * phase_correction(obj, grad_y, grad_x, tolerance=tolerance))
+            along_y, along_x = (
+                sums[..., part][..., 0] + 1j * sums[..., part][..., 1]
+                for part in (_GRADIENT_Y, _GRADIENT_X)
+            )
+            obj *= np.exp(1j * phase_correction(obj, along_y, along_x, tolerance=tolerance))
         return obj, coverage, self._low.astype(np.float64) + self.anchor
 
     def disagreement(self) -> np.ndarray:
@@ -147,36 +145,61 @@ class Canvas:
         """
         if self._sums is None or self.empty:
             return np.zeros((0, 0), np.float32)
-        y0, x0 = self._low - self._start
-        y1, x1 = self._high - self._start
-        re, im, weight, power, squares = self._sums[:, y0:y1, x0:x1]
+        sums = self._window(self._low, self._high)
+        re, im, weight, power, squares = np.moveaxis(sums[..., : _SQUARE + 1], -1, 0)
         known = (weight > 0) & (weight**2 >= 1.5 * squares)
         divisor = np.where(known, weight, 1.0)
         variance = power / divisor - (re**2 + im**2) / divisor**2
         spread: np.ndarray = np.sqrt(np.maximum(np.where(known, variance, 0.0), 0.0))
         return spread.astype(np.float32)
 
+    def _cover(self, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Make room for patches; the first and the last pixel (exclusive) of them all."""
+        low, high = corners.min(0), corners.max(0) + self.size
+        self._grow(low, high, spare=self.GROWTH)
+        self._low, self._high = np.minimum(self._low, low), np.maximum(self._high, high)
+        return low, high
+
+    def _window(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """The sums `(h, w, 9)` from one pixel to another, a view."""
+        assert self._sums is not None
+        (y0, x0), (y1, x1) = low - self._start, high - self._start
+        return self._sums[y0:y1, x0:x1]
+
     def _grow(self, low: np.ndarray, high: np.ndarray, spare: int) -> None:
         if self._sums is None:
             self._start = low - spare
-            shape = high - low + 2 * spare
-            self._sums = np.zeros((5, shape[0], shape[1]))
-            self._gradient = np.zeros((2, shape[0], shape[1]), np.complex64)
+            self._sums = np.zeros((*(high - low + 2 * spare), _SUMS))
             return
-        start, end = self._start, self._start + self._sums.shape[1:]
+        start, end = self._start, self._start + self._sums.shape[:2]
         if np.all(low >= start) and np.all(high <= end):
             return
         new_start = np.where(low < start, low - spare, start)
         new_end = np.where(high > end, high + spare, end)
-        y, x = start - new_start
-        height, width = self._sums.shape[1:]
-        grown = []
-        for old in (self._sums, self._gradient):
-            new = np.zeros((len(old), *(new_end - new_start)), old.dtype)
-            new[:, y : y + height, x : x + width] = old
-            grown.append(new)
-        self._sums, self._gradient = grown
+        old, self._sums = self._sums, np.zeros((*(new_end - new_start), _SUMS))
         self._start = new_start
+        self._window(start, end)[...] = old
+
+
+def _squares(patches: np.ndarray) -> np.ndarray:
+    """`w |O|^2` and `w^2` `(..., 2)` of patches `(..., 3)`."""
+    weight = patches[..., 2]
+    power = np.square(patches[..., 0]) + np.square(patches[..., 1])
+    power = np.divide(power, weight, out=np.zeros_like(weight), where=weight > 0)
+    return np.stack([power, np.square(weight)], axis=-1)
+
+
+def _add_gradients(sums: np.ndarray) -> None:
+    """Put `conj(q) q'` of each pixel q = w O and its neighbour q' below, and right, into `sums`
+    `(n, H, W, 9)`."""
+    re, im = sums[..., 0], sums[..., 1]
+    down, right = np.s_[:, :-1], np.s_[:, :, :-1]
+    for here, there, part in (
+        (down, np.s_[:, 1:], _GRADIENT_Y),
+        (right, np.s_[:, :, 1:], _GRADIENT_X),
+    ):
+        sums[here][..., part.start] = re[here] * re[there] + im[here] * im[there]
+        sums[here][..., part.start + 1] = re[here] * im[there] - im[here] * re[there]
 
 
 def legacy_reassemble(
@@ -208,12 +231,11 @@ def legacy_reassemble(
     corners, fractions = canvas.split(offsets)
     shifted = bilinear_shift(patches, fractions)
     canvas.reserve(np.array([[-pad, -pad], [pad, pad]], np.float64))
-    for corner, patch in zip(corners, shifted, strict=True):
-        canvas.add(corner[None], patch[None])
+    canvas.add_each(corners, shifted)
     total = canvas._sums
     assert total is not None
     full = crop + 2 * pad
-    re, im, weight = total[:3, :full, :full]
+    re, im, weight = np.moveaxis(total[:full, :full, _WEIGHTED], -1, 0)
     return ((re + 1j * im) / (weight + 1e-9)).astype(np.complex64)
 
 

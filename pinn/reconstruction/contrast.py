@@ -23,7 +23,7 @@ import numpy as np
 from keras import ops
 
 from pinn import backend
-from pinn.ops import diffraction, illumination, translate
+from pinn.ops import diffraction, illumination, shift
 from pinn.reconstruction import contrast_fit
 
 SAMPLE_PIXELS = 1 << 20  # frame pixels that are looked at: 256 frames of 64 x 64
@@ -140,7 +140,7 @@ class _Features(keras.Model):
         parts, places = inputs["parts"], inputs["places"]
         side = parts.shape[-1] - 1
         # T[i, j] = max(0, 1 - |j - i - f|): sampling at +f is moving by -f
-        T = translate.interpolation_matrix(0.5 - places, side + 1, side)
+        T = shift.interpolation_matrix(0.5 - places, side + 1, side)
         rows, columns = T[:, 0][:, None], ops.swapaxes(T[:, 1], -1, -2)[:, None]
         moved = ops.matmul(ops.matmul(rows, parts), columns)
         one, nothing = ops.ones_like(moved[:, :1]), ops.zeros_like(moved[:, :1])

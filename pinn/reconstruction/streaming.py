@@ -8,22 +8,23 @@ import numpy as np
 
 from pinn.config import ReconstructConfig
 from pinn.data.arrivals import Arrivals, Plan
-from pinn.data.grouping import groups_for_inference
 from pinn.data.masks import encode, measured
 from pinn.data.reconstruction import Reconstruction
 from pinn.data.spool import Spool
 from pinn.data.validation import check_positions, check_positive, check_probe
 from pinn.errors import ConfigError, ScanError
 from pinn.networks.trained import Model
-from pinn.reconstruction.inference import GroupStitcher, ReadFrames, assemble
+from pinn.reconstruction.inference import assemble
+from pinn.reconstruction.stitching import ReadFrames, Stitcher
 
 
 class Reconstructor:
     """Incremental reconstruction of frames that may come late, out of order or not at all.
 
-    The result depends only on which frames have arrived, not on their order or packets: every
-    frame is grouped with its C-1 nearest neighbours among those that arrived, and all patches of
-    its group are placed. With `expected_positions` a group is placed as soon as no nearer frame
+    The result depends only on which frames have arrived, not on their order or packets. A network
+    that sees one frame at a time places each frame when it arrives. For any other one, every frame
+    is grouped with its C-1 nearest neighbours among those that arrived, and all patches of its
+    group are placed. With `expected_positions` a group is placed as soon as no nearer frame
     can come; without, or for frames whose neighbours are missing, it is placed by `result`.
     Frames still needed wait in an unnamed temporary file (TMPDIR), never in memory.
 
@@ -77,14 +78,16 @@ class Reconstructor:
         if expected_positions is not None:
             self._expected = len(expected_positions)
             expected = check_positions(expected_positions, self._expected, "expected_positions")
-            self._plan = Plan(groups_for_inference(expected, model.config.gridsize).indices)
             if self.config.anchor == "mean":
                 mean = expected.mean(0)
                 anchor = (float(mean[0]), float(mean[1]))
         elif self.config.anchor == "mean":
             raise ConfigError("anchor 'mean' needs expected_positions: the mean must be known")
         contrast = model.contrast() if modes is None else None  # goes with the model's own probe
-        self._stitcher = GroupStitcher(model, self._probe, self.config, anchor, contrast)
+        self._stitcher = Stitcher(model, self._probe, self.config, anchor, contrast)
+        self._alone = self._stitcher.frame_by_frame
+        if expected_positions is not None:
+            self._plan = Plan(self._stitcher.groups(expected))
         self._spool = Spool((N, N))
         self._arrivals = Arrivals()
         self.duplicates = 0
@@ -130,10 +133,10 @@ class Reconstructor:
         if not len(chosen):
             return self._arrivals.placed
         encoded, ids = self._encode(frames[chosen]), indices[chosen]
-        if self.model.config.gridsize > 1 or self.config.calibrate:
+        if not self._alone or self.config.calibrate:
             self._spool.put(self._arrivals.next_rows(len(ids)), encoded)
         self._arrivals.record(ids, positions[chosen])  # last: a failed packet may come again
-        if self.model.config.gridsize == 1:
+        if self._alone:
             store = dict(zip(ids.tolist(), encoded, strict=True))
             self._place(ids[:, None], lambda wanted: np.stack([store[i] for i in wanted.tolist()]))
         elif self._plan is not None:
@@ -146,7 +149,7 @@ class Reconstructor:
         Raises:
             ScanError: fewer frames than a group has members.
         """
-        members = self.model.config.gridsize**2
+        members = 1 if self._alone else self.model.config.gridsize**2
         if self.arrived < members:
             raise ScanError(
                 f"{self.arrived} frames have arrived, but a group of this model has {members}"
@@ -155,7 +158,7 @@ class Reconstructor:
         known, places, placed = self._arrivals.sorted()
         if not placed.all():
             canvas = canvas.copy()
-            groups = known[groups_for_inference(places, self.model.config.gridsize).indices]
+            groups = known[self._stitcher.groups(places)]
             for _ in self._stitcher.run(
                 groups[~placed], self._arrivals.positions, self._waiting, canvas
             ):

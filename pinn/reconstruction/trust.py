@@ -19,6 +19,7 @@ from pinn.reconstruction.canvas import Canvas
 
 _SAMPLE_PIXELS = 1 << 19
 _NAMED = 10
+_TOLERANCE = 1e-4  # of the phase of halves: what is left is far below their difference
 
 
 def with_likelihood(
@@ -80,26 +81,25 @@ def with_likelihood(
 
 
 def with_consistency(
-    recon: Reconstruction, whole: Canvas, half: Canvas, synchronise: bool, shared: bool
+    recon: Reconstruction, one: Canvas, other: Canvas, synchronise: bool, shared: bool
 ) -> Reconstruction:
     """Add how alike the pictures from two halves of the scan are.
 
     Args:
-        whole: canvas of all patches.
-        half: canvas of those of one half.
+        one, other: canvases of the patches of either half.
         synchronise: see `ReconstructConfig`.
         shared: groups of either half hold frames of the other.
     """
     clock = time.perf_counter()
     pictures = [
-        _on(canvas.result(synchronise=synchronise), recon)
-        for canvas in (half, whole.less(half))
+        _on(canvas.result(synchronise=synchronise, tolerance=_TOLERANCE), recon)
+        for canvas in (one, other)
         if not canvas.empty
     ]
     found = None
     if len(pictures) == 2:
-        (first, one), (second, other) = pictures
-        found = correlate(first, second, one & other & recon.valid_mask)
+        (first, covered), (second, also) = pictures
+        found = correlate(first, second, covered & also & recon.valid_mask)
     if found is not None:
         found["halves"] = "every second frame along a space-filling curve" + (
             "; groups reach into the other half" if shared else ""

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from pinn.ops import diffraction, likelihood, pairs, priors, windows
+from pinn.ops import diffraction, likelihood, pairs, priors, shift, windows
 from pinn.ops.pairs import Pair, Tensor
 
 State = dict[str, Tensor]
@@ -112,7 +112,7 @@ class Step:
         s = self.static
         canvas = state["object_re"], state["object_im"]
         seen = tuple(windows.take(plane, batch["corners"], s.N + 1) for plane in canvas)
-        patches = tuple(windows.sample(w, batch["fractions"]) for w in seen)
+        patches = tuple(shift.sample(w, batch["fractions"]) for w in seen)
         probe = self.lit(state, batch)
         waves = pairs.multiply((patches[0][:, None], patches[1][:, None]), probe)
         spectra = diffraction.far_field(waves)
@@ -277,7 +277,7 @@ class Step:
         """Products `(B,)` of what the exit waves change by along y and x with themselves (yy, xx,
         yx) and with `chi` (y, x)."""
         along = []
-        slopes = [windows.sample_slopes(part, batch["fractions"]) for part in w.windows]
+        slopes = [shift.sample_gradients(part, batch["fractions"]) for part in w.windows]
         for axis in (0, 1):
             slope = slopes[0][axis][:, None], slopes[1][axis][:, None]
             along.append(pairs.multiply(slope, w.probe))

@@ -5,8 +5,7 @@ process of its own for each call; a `Worker` keeps one for many calls. Data go b
 log records and errors come back as they are in process, and so do the results, bit for bit.
 """
 
-from pinn.remote.client import Worker
-from pinn.remote.functions import needs_worker, predict, reconstruct, train
+from pinn.remote.client import Worker, needs_worker, predict, reconstruct, train
 from pinn.remote.trained import Trained
 
 __all__ = ["Trained", "Worker", "needs_worker", "predict", "reconstruct", "train"]

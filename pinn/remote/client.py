@@ -18,7 +18,7 @@ from pinn.backend import selection
 from pinn.config import ModelConfig, ReconstructConfig, TrainConfig
 from pinn.errors import BackendError, ConfigError, ScanError, WorkerError
 from pinn.io.archive import ARCHIVE_NAME
-from pinn.remote import transfer, wire
+from pinn.remote import transfer
 from pinn.remote.process import Process, Report
 from pinn.remote.trained import Trained
 from pinn.remote.transfer import ScanLike
@@ -128,44 +128,36 @@ class Worker:
         given = transfer.as_list(scans)
         if not given:
             raise ScanError("no scan to train on")
-        if not resume:  # then it depends on the archive what the options mean
+        labels = True
+        if not resume:  # else it depends on the archive what the options mean
             names = {k: v for k, v in options.items() if k not in ModelConfig.model_fields}
-            run = (train or TrainConfig()).replace(**names)
-            labels = run.needs_labels
-        else:
-            labels = True
-        folder = None
-        with self._call() as (process, place):
-            parts = [
-                transfer.describe(scan, place / f"scan_{number}", labels)
-                for number, scan in enumerate([*given, *validation_scans])
-            ]
-            if output is None:
-                folder = Path(tempfile.mkdtemp(prefix="pinn-trained-"))
-            archive = None if folder is None else folder / ARCHIVE_NAME
-            try:
-                self._ask(
-                    process,
-                    "train",
-                    {
-                        "scans": parts[: len(given)],
-                        "validation_scans": parts[len(given) :],
-                        **_beginning(model, place),
-                        "train": None if train is None else train.to_dict(),
-                        "output": output,
-                        "archive": archive,
-                        "resume": bool(resume),
-                        "options": options,
-                    },
-                    progress,
-                )
-                where = archive if output is None else Path(output) / ARCHIVE_NAME
-                assert where is not None
-                return Trained(where, self.backend, process.device, folder)
-            except BaseException:
-                if folder is not None:
-                    shutil.rmtree(folder, ignore_errors=True)
-                raise
+            labels = (train or TrainConfig()).replace(**names).needs_labels
+        temporary = None if output else Path(tempfile.mkdtemp(prefix="pinn-trained-"))
+        try:
+            with self._call() as (process, folder):
+                parts = [
+                    transfer.describe(scan, folder / f"scan_{number}", labels)
+                    for number, scan in enumerate([*given, *validation_scans])
+                ]
+                arguments = {
+                    **options,
+                    "scans": parts[: len(given)],
+                    "validation_scans": parts[len(given) :],
+                    "model": model
+                    if model is None or isinstance(model, ModelConfig)
+                    else _archive_of(model, folder)[0],
+                    "train": train,
+                    "output": output,
+                    "archive": temporary and temporary / ARCHIVE_NAME,
+                    "resume": resume,
+                }
+                process.ask("pinn.remote.tasks:train", arguments, progress)
+                where = Path(temporary or output or "") / ARCHIVE_NAME
+                return Trained(where, self.backend, process.device, temporary)
+        except BaseException:
+            if temporary is not None:
+                shutil.rmtree(temporary, ignore_errors=True)
+            raise
 
     def reconstruct(
         self,
@@ -188,18 +180,19 @@ class Worker:
             PinnError: as `pinn.reconstruct`.
             WorkerError: the process ended, or failed in a way nobody foresaw.
         """
-        from pinn.io.product import RESULT_NAME, load_reconstruction
-
         resolved = (config or ReconstructConfig()).replace(**options)
-        with self._call() as (process, place):
+        with self._call() as (process, folder):
+            path, naming = _archive_of(model, folder)
             arguments = {
-                "scan": transfer.describe(scan, place / "scan", labels=False),
-                **_known(model, place),
-                "config": resolved.to_dict(),
-                "result": place / RESULT_NAME,
+                "scan": transfer.describe(scan, folder / "scan", labels=False),
+                "model": path,
+                "config": resolved,
+                **naming,
             }
-            self._ask(process, "reconstruct", arguments, progress)
-            return load_reconstruction(place / RESULT_NAME)
+            found: Reconstruction = process.ask(
+                "pinn.remote.tasks:reconstruct", arguments, progress
+            )
+            return found
 
     def predict(self, frames: np.ndarray, model: Source, *, batch_size: int = 32) -> np.ndarray:
         """Object patches of groups of frames.
@@ -220,10 +213,11 @@ class Worker:
         """
         if batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}, but must be at least 1")
-        with self._call() as (process, place):
-            options = {"model": _known(model, place)["model"], "batch_size": batch_size}
-            function = "pinn.remote.patches:predict"
-            return self._run(process, place, function, {"frames": frames}, options)["patches"]
+        with self._call() as (process, folder):
+            path, _ = _archive_of(model, folder)
+            arguments = {"frames": frames, "model": path, "batch_size": batch_size}
+            found: np.ndarray = process.ask("pinn.remote.tasks:predict", arguments)
+            return found
 
     def call(
         self, function: str, arrays: Mapping[str, np.ndarray] | None = None, **options: Any
@@ -233,7 +227,7 @@ class Worker:
         Args:
             function: `module:function`; it gets arrays and options by name and returns a
                 dictionary of arrays.
-            arrays: passed by file.
+            arrays: numbers, text or Booleans.
             options: text, numbers, paths, and lists of them.
 
         Raises:
@@ -241,24 +235,18 @@ class Worker:
             PinnError: what the function raises.
             WorkerError: as of `train`; the function raised something else.
         """
-        with self._call() as (process, place):
-            return self._run(process, place, function, arrays or {}, options)
-
-    def _run(
-        self,
-        process: Process,
-        place: Path,
-        function: str,
-        arrays: Mapping[str, np.ndarray],
-        options: Mapping[str, Any],
-    ) -> dict[str, np.ndarray]:
-        stored = {
-            name: transfer.write_array(np.asarray(array), place / f"array_{number}.npy", name)
-            for number, (name, array) in enumerate(arrays.items())
-        }
-        arguments = {"function": function, "arrays": stored, "options": options, "folder": place}
-        answer = self._ask(process, "call", arguments, None)
-        return {name: transfer.opened(at) for name, at in answer.items()}
+        given = {name: np.asarray(array) for name, array in (arrays or {}).items()}
+        for name, array in given.items():
+            if array.dtype.hasobject:
+                raise ConfigError(f"array {name!r} holds Python objects; give numbers")
+        with self._call() as (process, _):
+            answer = process.ask(function, {**given, **options})
+        if not isinstance(answer, dict):
+            raise ConfigError(
+                f"function {function!r} gave a {type(answer).__name__}, but a dictionary of arrays "
+                "is required"
+            )
+        return {name: np.asarray(array) for name, array in answer.items()}
 
     @contextmanager
     def _call(self) -> Iterator[tuple[Process, Path]]:
@@ -272,35 +260,22 @@ class Worker:
             self.start()
             assert self._process is not None
             process = self._process
-            place = Path(tempfile.mkdtemp(dir=process.folder))
+            folder = Path(tempfile.mkdtemp(dir=process.folder))
             try:
-                yield process, place
+                yield process, folder
             finally:
-                shutil.rmtree(place, ignore_errors=True)
+                shutil.rmtree(folder, ignore_errors=True)
         finally:
             self._lock.release()
 
-    def _ask(
-        self, process: Process, task: str, arguments: dict[str, Any], report: Report | None
-    ) -> dict[str, Any]:
-        request = {"task": task, "arguments": arguments, "cwd": str(Path.cwd())}
-        wire.line_of(request)  # what cannot be passed is refused before the process is disturbed
-        return process.exchange(request, report)
 
+def _archive_of(model: Source, folder: Path) -> tuple[Path, dict[str, Any]]:
+    """An archive of a trained model, and the checksum by which results name it.
 
-def _beginning(model: ModelConfig | Source | None, place: Path) -> dict[str, Any]:
-    """What a training starts from."""
-    if model is None or isinstance(model, ModelConfig):
-        return {"model": None if model is None else model.to_dict(), "start": None}
-    return {"model": None, "start": _known(model, place)["model"]}
-
-
-def _known(model: Source, place: Path) -> dict[str, Any]:
-    """An archive of a trained model; one of this process is written first."""
-    if isinstance(model, Trained):
-        return {"model": model.path, "unnamed": False, "sha256": None}
-    if isinstance(model, str | Path):
-        return {"model": model, "unnamed": False, "sha256": None}
+    A model of this process is written into `folder` first, and named as it was here.
+    """
+    if isinstance(model, Trained | str | Path):
+        return Path(model), {}
     trained = sys.modules.get("pinn.networks.trained")  # not imported: that would load a backend
     if trained is None or not isinstance(model, trained.Model):
         raise ConfigError(
@@ -309,7 +284,59 @@ def _known(model: Source, place: Path) -> dict[str, Any]:
         )
     named = model.archive_sha256
     try:
-        path = model.save(place / "model.h5.zip", optimizer=False)
+        path = model.save(folder / "model.h5.zip", optimizer=False)
     finally:
         model.archive_sha256 = named
-    return {"model": path, "unnamed": True, "sha256": named}
+    return path, {"archive_sha256": named}
+
+
+# One call, one worker process: nothing stays behind, neither a process nor memory on a GPU.
+
+
+def needs_worker(backend: str) -> bool:
+    """Whether this process has loaded another backend than the one asked for.
+
+    Raises:
+        BackendError: unknown, or not installed.
+    """
+    wanted, loaded = selection.available(backend), selection.loaded_backend()
+    return loaded is not None and loaded != wanted
+
+
+def train(
+    scans: ScanLike | Sequence[ScanLike],
+    *arguments: Any,
+    backend: str,
+    device: str = "auto",
+    imports: Sequence[str] = (),
+    **options: Any,
+) -> Trained:
+    """Train in a process of its own on `backend`; the rest as of `Worker` and `Worker.train`."""
+    with Worker(backend, device=device, imports=imports) as worker:
+        return worker.train(scans, *arguments, **options)
+
+
+def reconstruct(
+    scan: ScanLike,
+    *arguments: Any,
+    backend: str,
+    device: str = "auto",
+    imports: Sequence[str] = (),
+    **options: Any,
+) -> Reconstruction:
+    """Reconstruct in a process of its own; as of `Worker` and `Worker.reconstruct`."""
+    with Worker(backend, device=device, imports=imports) as worker:
+        return worker.reconstruct(scan, *arguments, **options)
+
+
+def predict(
+    frames: np.ndarray,
+    *arguments: Any,
+    backend: str,
+    device: str = "auto",
+    imports: Sequence[str] = (),
+    **options: Any,
+) -> np.ndarray:
+    """Object patches from a process of its own; as of `Worker` and `Worker.predict`."""
+    with Worker(backend, device=device, imports=imports) as worker:
+        return worker.predict(frames, *arguments, **options)

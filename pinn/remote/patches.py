@@ -11,7 +11,7 @@ import numpy as np
 from pinn import backend
 from pinn.errors import ScanError
 from pinn.networks.model import PtychoModel
-from pinn.remote.tasks import model_at
+from pinn.networks.trained import Model
 
 _compiled: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
@@ -28,9 +28,8 @@ class ObjectPatches(keras.Model):
         return self.model.object_patches(inputs)
 
 
-def predict(frames: np.ndarray, model: str, batch_size: int) -> dict[str, np.ndarray]:
-    """The patches of all frames; see `pinn.remote.Worker.predict`."""
-    trained = model_at(model)
+def patches_of(trained: Model, frames: np.ndarray, batch_size: int) -> np.ndarray:
+    """Complex patches of normalised amplitudes; see `pinn.remote.Worker.predict`."""
     N, C = trained.config.N, trained.config.gridsize**2
     if frames.ndim != 4 or frames.shape[1:] != (N, N, C) or frames.dtype.kind not in "biuf":
         raise ScanError(
@@ -48,4 +47,4 @@ def predict(frames: np.ndarray, model: str, batch_size: int) -> dict[str, np.nda
         out.append(_compiled[trained](batch)[: len(some)])
     members = C if trained.config.object_big else 1
     pairs = np.concatenate(out) if out else np.zeros((0, members, N, N, 2), np.float32)
-    return {"patches": (pairs[..., 0] + 1j * pairs[..., 1]).astype(np.complex64)}
+    return (pairs[..., 0] + 1j * pairs[..., 1]).astype(np.complex64)

@@ -1,10 +1,13 @@
-"""The process at the other end: started, spoken with, watched, and ended.
+"""The process at the other end: started, asked, watched, and ended.
 
-Nothing here waits for a time: the end of a process closes its pipes, and that is what is seen.
+`ProcessPoolExecutor` imports the program that calls it, and a busy worker of loky outlives its
+caller, so the process is our own: Python's pipe between two processes, and the end of either closes
+it, which the other sees at once. Nothing here waits for a time.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -12,16 +15,19 @@ import subprocess
 import sys
 import tempfile
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
-from pinn.errors import OutputError, WorkerError
+from pinn.errors import ConfigError, OutputError, PinnError, WorkerError
 from pinn.progress import Progress, StopRequested
-from pinn.remote import wire
 
 Report = Callable[[Progress], None]
+LOGGERS = ("pinn", "ptycho")
 _TAIL = 300  # characters of the last line it wrote
 
 
@@ -53,39 +59,44 @@ class Process:
                 f"{(error.strerror or type(error).__name__).lower()}; set TMPDIR to another disk"
             ) from error
         self._said = self.folder / "stderr.txt"
+        self._pipe, theirs = Pipe()
         try:
-            self._popen = self._start()
+            self._popen = self._start(theirs)
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
-        self._end = weakref.finalize(self, _end, self._popen, self.folder)
-        self.device = ""
+        finally:
+            theirs.close()
+        self._end = weakref.finalize(self, _end, self._popen, self._pipe, self.folder)
         try:
-            start = {"backend": backend, "device": device, "imports": list(imports)}
-            self.device = self.exchange({**start, "folder": str(self.folder)})["device"]
+            start = {"backend": backend, "device": device, "imports": tuple(imports)}
+            self.device: str = self.ask("pinn.remote.worker:begin", start)
         except BaseException:
             self.end()
             raise
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self, theirs: Any) -> subprocess.Popen[bytes]:
         if not sys.executable:
             raise WorkerError(
                 "this Python does not know its own program (sys.executable is empty), so no "
                 "worker process can be started; run pinn in a usual Python"
             )
+        number = theirs.fileno()
         path = os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
         environment = {**os.environ, "KERAS_BACKEND": self.backend, "PYTHONPATH": path}
         # In a group of its own, so that a Ctrl-C meant for this process is not one for that: the
         # caller may turn it into a stop that saves, and else ends the worker.
-        own: dict[str, Any] = {"process_group": 0}
+        own: dict[str, Any] = {"pass_fds": [number], "process_group": 0}
         if sys.platform == "win32":
-            own = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+            os.set_handle_inheritable(number, True)
+            own = {"close_fds": False, "creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+        command = [sys.executable, "-P", "-m", "pinn.remote.worker", str(number), str(self.folder)]
         with open(self._said, "wb") as said:
             try:
-                return subprocess.Popen(
-                    [sys.executable, "-P", "-m", "pinn.remote.worker"],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
+                return subprocess.Popen(  # noqa: S603 (this Python and a module of ours)
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=said,
                     stderr=said,
                     env=environment,
                     **own,
@@ -106,51 +117,70 @@ class Process:
         """Number of the process."""
         return self._popen.pid
 
-    def exchange(self, request: dict[str, Any], report: Report | None = None) -> dict[str, Any]:
-        """Send a request and wait for its answer; reports and log records come in between.
+    def ask(
+        self, function: str, arguments: Mapping[str, Any], progress: Report | None = None
+    ) -> Any:
+        """Have a function called there; its reports and log records arrive meanwhile.
 
-        What stops the waiting in any way but by an answer ends the process, too.
+        Anything but an answer that ends the waiting ends the process, too.
+
+        Args:
+            function: `module:function`.
+            arguments: by name.
+            progress: if given, the function gets a `progress` that calls it.
 
         Raises:
-            PinnError: what the worker raised.
-            WorkerError: it ended, or failed unexpectedly.
+            PinnError: what the function raised.
+            ConfigError: an argument that cannot be passed.
+            WorkerError: the process ended, or failed unexpectedly.
         """
+        request = _packed(
+            {
+                "function": function,
+                "arguments": arguments,
+                "watched": progress is not None,
+                "cwd": str(Path.cwd()),
+                "levels": {name: logging.getLogger(name).getEffectiveLevel() for name in LOGGERS},
+            }
+        )
         try:
-            self._send({**request, "levels": wire.levels(), "watched": report is not None})
-            while (message := self._receive()) is not None:
-                if "log" in message:
-                    wire.hear(message["log"])
-                elif "progress" in message:
-                    self._send(_answer(message["progress"], report))
-                elif "error" in message:
-                    break
+            self._send(request)
+            while True:
+                kind, value = self._receive()
+                if kind == "log":
+                    _hear(value)
+                elif kind == "progress":
+                    self._send(ForkingPickler.dumps(_wants_stop(value, progress)))
                 else:
-                    found: dict[str, Any] = message["done"]
-                    return found
+                    break
         except BaseException:
             self.end()
             raise
-        if message is None:
-            raise self._ended()
-        if "trace" in message["error"]:
-            self.end()
-            raise self._failed(message["error"])
-        raise wire.to_error(message["error"])
+        match kind:
+            case "done":
+                return value
+            case "error":
+                raise value
+            case "failed":
+                self.end()
+                raise self._failed(*value)
+        raise self._ended()
 
     def end(self) -> None:
         """End the process, whatever it does; a second Ctrl-C meanwhile kills it."""
         self._end()
 
-    def _send(self, message: dict[str, Any]) -> None:
-        assert self._popen.stdin is not None
-        line = wire.line_of(message)
-        with suppress(BrokenPipeError):  # then there is no answer, which is seen next
-            self._popen.stdin.write(line)
-            self._popen.stdin.flush()
+    def _send(self, message: Any) -> None:
+        with suppress(OSError):  # it has ended, which is seen next
+            self._pipe.send_bytes(message)
 
-    def _receive(self) -> dict[str, Any] | None:
-        assert self._popen.stdout is not None
-        return wire.message_of(self._popen.stdout.readline())
+    def _receive(self) -> tuple[str, Any]:
+        try:
+            data = self._pipe.recv_bytes()
+        except (EOFError, OSError):
+            return "ended", None
+        found: tuple[str, Any] = ForkingPickler.loads(data)
+        return found
 
     def _ended(self) -> WorkerError:
         code = self._popen.wait()
@@ -167,20 +197,44 @@ class Process:
         where = f"; its last words were {last!r}, all of them are in {_kept(said)}" if said else ""
         return WorkerError(f"the worker process on {self.backend} {how}{where}; run it again")
 
-    def _failed(self, error: dict[str, Any]) -> WorkerError:
+    def _failed(self, text: str, trace: str) -> WorkerError:
         return WorkerError(
-            f"the worker process on {self.backend} failed unexpectedly: {error['text'][:_TAIL]}; "
-            f"the traceback is in {_kept(error['trace'])}"
+            f"the worker process on {self.backend} failed unexpectedly: {text[:_TAIL]}; "
+            f"the traceback is in {_kept(trace)}"
         )
 
 
-def _answer(fields: dict[str, Any], report: Report | None) -> dict[str, Any]:
+def _packed(request: dict[str, Any]) -> Any:
+    """A request as bytes, refused before the process is disturbed."""
+    try:
+        return ForkingPickler.dumps(request)
+    except Exception as error:  # an object may refuse in any way
+        raise ConfigError(
+            f"an option cannot be passed to a worker process ({' '.join(str(error).split())}); "
+            "give text, numbers, paths, arrays, or lists of them"
+        ) from None
+
+
+def _wants_stop(progress: Progress, report: Report | None) -> bool:
     try:
         if report is not None:
-            report(Progress(**fields))
+            report(progress)
     except StopRequested:
-        return {"stop": True}
-    return {"stop": False}
+        return True
+    return False
+
+
+def _hear(record: logging.LogRecord) -> None:
+    """Give a record of the other process to the logger of the same name here."""
+    logger = logging.getLogger(record.name)
+    if logger.isEnabledFor(record.levelno):
+        logger.handle(record)
+
+
+def known_error(error: PinnError) -> PinnError:
+    """The same error, of the nearest class that every process of ours can import."""
+    kind = next(cls for cls in type(error).__mro__ if cls.__module__ == PinnError.__module__)
+    return kind(str(error))
 
 
 def _kept(text: str) -> str:
@@ -194,11 +248,8 @@ def _kept(text: str) -> str:
     return name
 
 
-def _end(popen: subprocess.Popen[bytes], folder: Path) -> None:
-    for pipe in (popen.stdin, popen.stdout):  # this is what it takes for the end of its caller
-        assert pipe is not None
-        with suppress(OSError):
-            pipe.close()
+def _end(popen: subprocess.Popen[bytes], pipe: Connection, folder: Path) -> None:
+    pipe.close()  # this is what it takes for the end of its caller
     try:
         popen.wait()
     except BaseException:

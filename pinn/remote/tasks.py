@@ -1,40 +1,86 @@
-"""What a worker process can be asked for; runs there, with the backend loaded."""
+"""What a worker process is asked for; imported there, once it has its backend and device."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pinn.config import ModelConfig, ReconstructConfig, TrainConfig
+from pinn import training
+from pinn.config import ModelConfig, ReconstructConfig
+from pinn.data.reconstruction import Reconstruction
 from pinn.data.scan import Scan
-from pinn.errors import ConfigError
+from pinn.io.archive import archive_path
+from pinn.networks.trained import Model, load_model
 from pinn.progress import Progress
-from pinn.remote.transfer import opened, rebuild, write_array
+from pinn.reconstruction import inference
+from pinn.remote.patches import patches_of
+from pinn.remote.transfer import Described, rebuild
 
-Report = Callable[[Progress], None] | None
-_models: dict[tuple[Any, ...], Any] = {}
-
-
-def run(task: str, arguments: dict[str, Any], report: Report) -> dict[str, Any]:
-    """Do one task; what it answers is JSON-ready."""
-    return {"train": _train, "reconstruct": _reconstruct, "call": _call}[task](arguments, report)
+Report = Callable[[Progress], None]
+_models: dict[tuple[Any, ...], Model] = {}
 
 
-def model_at(path: str | Path) -> Any:
+def train(
+    scans: Sequence[Described],
+    validation_scans: Sequence[Described],
+    model: ModelConfig | Path | None,
+    archive: Path | None,
+    progress: Report | None = None,
+    **options: Any,
+) -> None:
+    """Train on described scans; see `pinn.remote.Worker.train`.
+
+    Args:
+        model: options, or the archive of a trained model.
+        archive: where the model is saved besides.
+    """
+    start: Any = model
+    if isinstance(model, Path):  # never the remembered one: training may change it
+        start = load_model(model)
+    with _rebuilt([*scans, *validation_scans]) as found:
+        learned, watched = found[: len(scans)], found[len(scans) :]
+        trained = training.train(
+            learned, start, validation_scans=watched, progress=progress, **options
+        )
+        if archive is not None:
+            trained.save(archive)
+
+
+def reconstruct(
+    scan: Described,
+    model: Path,
+    config: ReconstructConfig,
+    progress: Report | None = None,
+    **naming: Any,
+) -> Reconstruction:
+    """Reconstruct a described scan; see `pinn.remote.Worker.reconstruct`.
+
+    Args:
+        naming: `archive_sha256`, where the result names another archive than this one.
+    """
+    with _rebuilt([scan]) as scans:
+        found = inference.reconstruct(scans[0], model_at(model), config, progress=progress)
+    # what the caller had found out about the scan was found again here
+    notes = tuple(dict.fromkeys(found.notes))
+    return dataclasses.replace(found, notes=notes, **naming)
+
+
+def predict(frames: np.ndarray, model: Path, batch_size: int) -> np.ndarray:
+    """The patches of all frames; see `pinn.remote.Worker.predict`."""
+    return patches_of(model_at(model), frames, batch_size)
+
+
+def model_at(path: str | Path) -> Model:
     """The model of an archive; the last one is remembered, and read again when its file changed.
 
     Raises:
         ArchiveError: it cannot be read.
     """
-    from pinn.io.archive import archive_path
-    from pinn.networks.trained import load_model
-
     file = archive_path(path)
     try:
         known = file.stat()
@@ -49,7 +95,7 @@ def model_at(path: str | Path) -> Any:
 
 
 @contextmanager
-def _scans(described: list[dict[str, Any]]) -> Iterator[list[Scan]]:
+def _rebuilt(described: Sequence[Described]) -> Iterator[list[Scan]]:
     scans: list[Scan] = []
     try:
         for one in described:
@@ -58,72 +104,3 @@ def _scans(described: list[dict[str, Any]]) -> Iterator[list[Scan]]:
     finally:
         for scan in scans:
             scan.close()
-
-
-def _train(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
-    from pinn.networks.trained import load_model
-    from pinn.training import train
-
-    model: Any = None
-    if arguments["start"] is not None:  # never the remembered one: training may change it
-        model = load_model(arguments["start"])
-    elif arguments["model"] is not None:
-        model = ModelConfig(**arguments["model"])
-    run = None if arguments["train"] is None else TrainConfig(**arguments["train"])
-    learned = len(arguments["scans"])
-    with _scans([*arguments["scans"], *arguments["validation_scans"]]) as scans:
-        trained = train(
-            scans[:learned],
-            model,
-            run,
-            output=arguments["output"],
-            validation_scans=scans[learned:],
-            resume=arguments["resume"],
-            progress=report,
-            **arguments["options"],
-        )
-        if arguments["archive"] is not None:
-            trained.save(arguments["archive"])
-    return {}
-
-
-def _reconstruct(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
-    from pinn.reconstruction.inference import reconstruct
-
-    model = model_at(arguments["model"])
-    named = model.archive_sha256
-    if arguments["unnamed"]:  # a model that the caller never saved
-        model.archive_sha256 = arguments["sha256"]
-    try:
-        with _scans([arguments["scan"]]) as scans:
-            config = ReconstructConfig(**arguments["config"])
-            found = reconstruct(scans[0], model, config, progress=report)
-    finally:
-        model.archive_sha256 = named
-    # what the caller had found out about the scan was found again here
-    notes = tuple(dict.fromkeys(found.notes))
-    dataclasses.replace(found, notes=notes).save(arguments["result"])
-    return {}
-
-
-def _call(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
-    module, _, name = arguments["function"].partition(":")
-    try:
-        function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"function {arguments['function']!r} is not there in the worker process ({error}); "
-            "name it as module:function, in a module that can be imported"
-        ) from None
-    arrays = {key: opened(place) for key, place in arguments["arrays"].items()}
-    found = function(**arrays, **arguments["options"])
-    if not isinstance(found, dict):
-        raise ConfigError(
-            f"function {arguments['function']!r} gave a {type(found).__name__}, but a dictionary "
-            "of arrays is required"
-        )
-    folder = Path(arguments["folder"])
-    return {
-        key: write_array(np.asarray(value), folder / f"answer_{number}.npy", key)
-        for number, (key, value) in enumerate(found.items())
-    }

@@ -87,6 +87,6 @@ class Trained:
 
     def reconstruct(self, scan: Scan, **options: Any) -> Reconstruction:
         """Reconstruct a scan on the backend that trained; see `pinn.remote.reconstruct`."""
-        from pinn.remote.functions import reconstruct
+        from pinn.remote.client import reconstruct
 
         return reconstruct(scan, self, **{"backend": self.backend, **options})

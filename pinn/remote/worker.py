@@ -1,8 +1,7 @@
-"""The worker process, `python -m pinn.remote.worker`: one backend, one request after the other.
+"""The worker process, `python -m pinn.remote.worker PIPE FOLDER`: one backend, request by request.
 
-Requests come as lines on standard input, answers go as lines to what was standard output; whatever
-else is printed goes to standard error. When standard input ends, so does the process, whatever it
-is doing: files half written are removed, and so is the folder of files on the way.
+When the caller ends, so does the process, whatever it is doing: files half written are removed, and
+so is the folder of files on the way.
 """
 
 from __future__ import annotations
@@ -10,6 +9,9 @@ from __future__ import annotations
 import _thread
 import faulthandler
 import importlib
+import logging
+import logging.handlers
+import multiprocessing.connection
 import os
 import queue
 import shutil
@@ -17,44 +19,67 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import IO, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
 
+from pinn import backend as frameworks
 from pinn.errors import ConfigError, PinnError
 from pinn.progress import Progress, StopRequested
-from pinn.remote import wire
+from pinn.remote.process import known_error
 
 
-class Inbox:
-    """Lines of the caller; tells the end of them at once, whatever the process is doing."""
+class Caller:
+    """The process that asks. Its end is noticed at once, whatever is being done here."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream, self._lines = stream, queue.SimpleQueue[bytes]()
-        self._busy, self._ended = False, False
+    def __init__(self, number: int) -> None:
+        kind: Any = multiprocessing.connection.Connection
+        if sys.platform == "win32":
+            kind = multiprocessing.connection.PipeConnection
+        self._pipe, self._lock = kind(number), threading.Lock()
+        self._messages = queue.SimpleQueue[bytes]()
+        self._busy = self._gone = False
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def get(self, between: bool = False) -> dict[str, Any] | None:
-        """The next message; None at the end of them.
+    def receive(self, idle: bool = False) -> Any:
+        """The next message.
 
         Args:
-            between: nothing is being done until it comes.
-        """
-        self._busy = not between
-        line = self._lines.get()
-        self._busy = True
-        return None if self._ended else wire.message_of(line)
+            idle: nothing is being done until it comes.
 
-    def check(self) -> None:
-        """End the work if nobody waits for it."""
-        if self._ended:
-            raise KeyboardInterrupt
+        Raises:
+            EOFError: the caller has ended.
+        """
+        self._busy = not idle
+        data = self._messages.get()
+        self._busy = True
+        if self._gone:
+            raise EOFError
+        return ForkingPickler.loads(data)
+
+    def send(self, kind: str, value: Any) -> None:
+        """Send a message, from any thread."""
+        data = ForkingPickler.dumps((kind, value))
+        with self._lock:
+            self._pipe.send_bytes(data)
+
+    def report(self, progress: Progress) -> None:
+        """A progress callback: that of the caller, waited for.
+
+        Raises:
+            StopRequested: it raised it.
+        """
+        self.send("progress", progress)
+        if self.receive():
+            raise StopRequested
 
     def _listen(self) -> None:
-        while line := self._stream.readline():
-            self._lines.put(line)
-        self._ended = True
-        self._lines.put(b"")
+        with suppress(EOFError, OSError):
+            while True:
+                self._messages.put(self._pipe.recv_bytes())
+        self._gone = True
+        self._messages.put(b"")
         if self._busy:
             _interrupt()
 
@@ -68,78 +93,86 @@ def _interrupt() -> None:
         _thread.interrupt_main()
 
 
-class Outbox:
-    """Messages to the caller, from any thread, each whole."""
+class _Sender(logging.handlers.QueueHandler):
+    """Sends log records as messages."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream, self._lock = stream, threading.Lock()
+    def __init__(self, caller: Caller) -> None:
+        super().__init__(queue.Queue())  # not used
+        self._caller = caller
 
-    def write(self, line: bytes) -> int:
-        """Send a line."""
-        with self._lock:
-            self._stream.write(line)
-            self._stream.flush()
-        return len(line)
+    def enqueue(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):  # nobody is there to be told
+            self._caller.send("log", record)
 
 
-def main() -> None:
-    """Serve until the caller ends or closes the pipe."""
-    faulthandler.enable()
-    inbox, outbox = _take_pipes()
-    folder = ""
+@contextmanager
+def _sending(caller: Caller, levels: Mapping[str, int]) -> Iterator[None]:
+    """While entered, the loggers send what the other process would hear."""
+    handler = _Sender(caller)
+    for name, level in levels.items():
+        logger = logging.getLogger(name)
+        logger.addHandler(handler)
+        logger.setLevel(max(level, 1))
+        logger.propagate = False
     try:
-        start = inbox.get(between=True)
-        if start is not None:
-            folder = start["folder"]
-            if _serve(start, inbox, outbox, lambda: _begin(start)):
-                while (request := inbox.get(between=True)) is not None:
-                    _serve(request, inbox, outbox, lambda: _do(request, inbox, outbox))
-    except (KeyboardInterrupt, BrokenPipeError):
+        yield
+    finally:
+        for name in levels:
+            logging.getLogger(name).removeHandler(handler)
+
+
+def main(pipe: str, folder: str) -> None:
+    """Serve until the caller ends or closes the pipe.
+
+    Args:
+        pipe: number of the end that this process has inherited.
+        folder: of files on the way, which is removed in the end.
+    """
+    faulthandler.enable()
+    caller = Caller(int(pipe))
+    try:
+        while True:
+            _serve(caller, caller.receive(idle=True))
+    except (EOFError, OSError, KeyboardInterrupt):
         pass
     finally:
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
     sys.stderr.flush()
     os._exit(0)  # frameworks may take long to end, and nothing is left to be done
 
 
-def _take_pipes() -> tuple[Inbox, Any]:
-    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)
-    return Inbox(requests), Outbox(answers)
-
-
-def _serve(request: dict[str, Any], inbox: Inbox, outbox: Any, work: Any) -> bool:
-    """Do some work and send what comes of it; False if that is an error."""
+def _serve(caller: Caller, request: dict[str, Any]) -> None:
+    """Do some work and send what comes of it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # others may have changed it
-    with wire.sending(outbox, request["levels"]):
+    with _sending(caller, request["levels"]):
         try:
-            answer = {"done": work()}
+            os.chdir(request["cwd"])
+            reports = {"progress": caller.report} if request["watched"] else {}
+            caller.send("done", _function(request["function"])(**request["arguments"], **reports))
         except PinnError as error:
-            answer = {"error": wire.from_error(error)}
+            caller.send("error", known_error(error))
         except Exception as error:
             words = " ".join(str(error).split()) or "no message"
-            text = f"{type(error).__name__}: {words}"
-            answer = {"error": {"text": text, "trace": traceback.format_exc()}}
-    inbox.check()
-    outbox.write(wire.line_of(answer))
-    return "done" in answer
+            caller.send("failed", (f"{type(error).__name__}: {words}", traceback.format_exc()))
 
 
-def _begin(start: dict[str, Any]) -> dict[str, Any]:
-    from pinn import backend
+def _function(name: str) -> Callable[..., Any]:
+    module, _, attribute = name.partition(":")
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"function {name!r} is not there in the worker process ({error}); "
+            "name it as module:function, in a module that can be imported"
+        ) from None
+    return found
 
-    backend.select(start["backend"])
-    device = backend.select_device(start["device"])
-    _import(start["imports"])
-    return {"device": device}
 
-
-def _import(modules: Sequence[str]) -> None:
-    for name in modules:
+def begin(backend: str, device: str, imports: Sequence[str]) -> str:
+    """Load the backend, then the modules to be imported first; the device in words."""
+    frameworks.select(backend)
+    found = frameworks.select_device(device)
+    for name in imports:
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
@@ -147,23 +180,8 @@ def _import(modules: Sequence[str]) -> None:
                 f"module {name!r} of imports cannot be imported in the worker process ({error}); "
                 "it must be installed, or lie in a folder of sys.path"
             ) from None
-
-
-def _do(request: dict[str, Any], inbox: Inbox, outbox: Any) -> dict[str, Any]:
-    from pinn.remote import tasks
-
-    def report(progress: Progress) -> None:
-        inbox.check()
-        outbox.write(wire.line_of({"progress": asdict(progress)}))
-        answer = inbox.get()
-        if answer is None:
-            raise KeyboardInterrupt
-        if answer["stop"]:
-            raise StopRequested
-
-    os.chdir(request["cwd"])
-    return tasks.run(request["task"], request["arguments"], report if request["watched"] else None)
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

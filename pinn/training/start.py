@@ -46,7 +46,7 @@ def set_start(
     network.scale.set_from_exposure(factors)
     if start is None:
         seed = seed_of(run, "weights")
-        keras.utils.set_random_seed(seed)  # what `initialise` does not redraw: a user's layers
+        backend.seed_everything(seed)  # what `initialise` does not redraw: a user's layers
         initialise(network.network, seed)
         learned = scans[: plan.trained], factors[: plan.trained]
         set_input_statistics(network, *learned, seed_of(run, "grouping"))

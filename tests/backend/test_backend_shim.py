@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 
 import keras
 import numpy as np
@@ -100,6 +101,17 @@ def test_determinism_with_a_seed_repeats_random_numbers():
         backend.deterministic(11)
         draws.append(keras.ops.convert_to_numpy(keras.random.normal((7,))))
     np.testing.assert_array_equal(*draws)
+
+
+def test_seeds_are_those_of_keras():
+    draws = []
+    for seed in (keras.utils.set_random_seed, backend.seed_everything):
+        seed(11)
+        ours = random.random(), np.random.random()  # noqa: NPY002
+        numbers = keras.random.normal((7,))
+        kernel = keras.initializers.GlorotUniform()((3, 4))
+        draws.append([*ours, *(keras.ops.convert_to_numpy(x).tolist() for x in (numbers, kernel))])
+    assert draws[0] == draws[1]
 
 
 def test_full_precision_and_synchronise_run_on_this_backend():

@@ -26,7 +26,7 @@ def select(tmp_path, argument=None, environment=None, keras_file=None, installed
     clean |= {"KERAS_HOME": str(tmp_path), **(environment or {})}
     code = (
         "import os, sys\n"
-        "from pinn import selection\n"
+        "from pinn.backend import selection\n"
         f"installed = {installed!r}\n"
         "if installed is not None:\n"
         "    selection._installed = lambda name: name in installed\n"

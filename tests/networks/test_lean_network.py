@@ -7,10 +7,12 @@ from small import same, small_model, small_scan
 
 import pinn
 from pinn.config import ModelConfig
+from pinn.data.masks import encode
 from pinn.layers.correlation import BatchToFrames, CorrelationMap, FramesToBatch, Reflection
 from pinn.networks.flops import flops
 from pinn.networks.initialise import initialise
 from pinn.networks.registry import build_network
+from pinn.reconstruction.canvas import Canvas, bilinear_shift
 
 to_numpy = keras.ops.convert_to_numpy
 
@@ -117,21 +119,36 @@ def test_a_fresh_network_is_not_dark(architecture, activation, start):
 
 
 @pytest.mark.alike
-@pytest.mark.parametrize("architecture", ["lean", "baseline"])
-def test_predicting_each_frame_once_changes_nothing(architecture):
+def test_the_object_is_the_mean_of_one_patch_of_each_frame():
     counts = small_scan().read(np.arange(40))[0].astype(float) ** 2
     counts[7] = 0
     scan = small_scan()
     scan = pinn.Scan(counts, scan.positions_px, probe=scan.probe, units="counts")
-    model = small_model(scan, architecture=architecture, n_groups=8)
-    options = dict(batch_size=3, calibrate=False)
-    once = pinn.reconstruct(scan, model, **options)
-    assert model.network.network.frame_by_frame
-    model.network.network.frame_by_frame = False
-    grouped = pinn.reconstruct(scan, model, **options)
-    same(once.object, grouped.object, 1e-5)
-    same(once.coverage, grouped.coverage, 1e-5)
-    assert once.notes == grouped.notes and any("without light" in note for note in once.notes)
+    model = small_model(scan, architecture="lean", n_groups=8)
+    recon = pinn.reconstruct(scan, model, batch_size=3, calibrate=False, synchronise=False)
+    assert any("1 frames without light" in note for note in recon.notes)
+    factor, N = scan.statistics().exposure_factor, scan.N
+    frames = encode(*scan.read(np.arange(40)), factor)
+    patches = model.network.object_patches(
+        np.moveaxis(frames.reshape(-1, 4, N, N), 1, -1).astype("float32")
+    )
+    re, im = (keras.ops.convert_to_numpy(patches)[..., part].reshape(-1, N, N) for part in (0, 1))
+    weight = np.sum(np.abs(scan.probe_gauge()) ** 2, axis=0)
+    weight = weight / weight.max()
+    lit = np.arange(40) != 7
+    canvas = Canvas(N + 1)
+    corners, fractions = canvas.split(scan.positions_px[lit])
+    moved = bilinear_shift((re + 1j * im)[lit] * weight, fractions)
+    moved[..., 2] = bilinear_shift(np.broadcast_to(weight + 0j, re[lit].shape), fractions)[..., 0]
+    canvas.add_each(corners, moved)
+    expected, coverage, origin = canvas.result()
+    inside = tuple(
+        slice(int(o), int(o) + n)
+        for o, n in zip(origin - recon.origin_px, expected.shape, strict=True)
+    )
+    same(recon.object[inside], expected, 1e-5)
+    same(recon.coverage[inside], coverage, 1e-5)
+    assert recon.coverage.sum() == pytest.approx(coverage.sum(), rel=1e-5)
     assert not build_network(
         ModelConfig(N=16, architecture="lean", object_big=False)
     ).frame_by_frame

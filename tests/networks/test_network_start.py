@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from pinn import backend
 from pinn.config import ModelConfig
 from pinn.networks.initialise import initialise
 from pinn.networks.registry import build_network, built_in
@@ -122,7 +123,7 @@ def test_every_random_weight_of_the_built_in_networks_is_drawn(architecture):
     network = build_network(ModelConfig(N=32, gridsize=1, architecture=architecture))
     starts = []
     for seed in (0, 1):
-        keras.utils.set_random_seed(seed + 10)
+        backend.seed_everything(seed + 10)
         initialise(network, seed)
         starts.append([numpy(w).copy() for w in network.weights])
     for weight, a, b in zip(network.weights, *starts, strict=True):

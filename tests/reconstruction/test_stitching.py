@@ -18,11 +18,6 @@ def _patches(obj, positions, n):
     return np.stack([obj[y : y + n, x : x + n] for y, x in corners])
 
 
-def add_each(canvas, corners, patches):
-    for corner, patch in zip(corners, patches, strict=True):
-        canvas.add(corner[None], patch[None])
-
-
 def _object(shape=(60, 47), seed=0):
     rng = np.random.default_rng(seed)
     return rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
@@ -36,7 +31,7 @@ def test_patches_of_an_object_give_the_object_and_its_origin(seed):
     positions = np.stack([rng.integers(6, 54, 40), rng.integers(6, 41, 40)], 1).astype(float)
     canvas = Canvas(n + 1)
     corners, fractions = canvas.split(positions)
-    add_each(canvas, corners, bilinear_shift(_patches(obj, positions, n), fractions))
+    canvas.add_each(corners, bilinear_shift(_patches(obj, positions, n), fractions))
     got, coverage, origin = canvas.result()
     assert np.all(origin == positions.min(0) - n // 2)
     lit = coverage > 0
@@ -72,7 +67,7 @@ def test_order_and_packets_do_not_matter():
         for first in range(0, 50, packet):
             chosen = order[first : first + packet]
             corners, fractions = canvas.split(positions[chosen])
-            add_each(canvas, corners, bilinear_shift(patches[chosen], fractions))
+            canvas.add_each(corners, bilinear_shift(patches[chosen], fractions))
         results.append(canvas.result())
     np.testing.assert_allclose(results[0][0], results[1][0], atol=1e-6)
     np.testing.assert_array_equal(results[0][2], results[1][2])
@@ -164,10 +159,24 @@ def test_synchronise_leaves_a_consistent_object_alone():
     positions = np.floor(rng.uniform(10, [78, 98], (400, 2)))
     canvas = Canvas(n + 1)
     corners, fractions = canvas.split(positions)
-    add_each(canvas, corners, bilinear_shift(_patches(obj, positions, n), fractions))
+    canvas.add_each(corners, bilinear_shift(_patches(obj, positions, n), fractions))
     plain, coverage, _ = canvas.result()
     turned, _, _ = canvas.result(synchronise=True)
     lit = coverage > 0
     constant = np.angle(np.sum(turned[lit] * np.conj(plain[lit])))
     assert np.abs(np.angle(turned[lit] * np.conj(plain[lit])) - constant).max() < 1e-3
     np.testing.assert_allclose(np.abs(turned), np.abs(plain), rtol=1e-5)
+
+
+def test_patches_at_once_are_groups_of_one():
+    rng = np.random.default_rng(5)
+    patches = rng.standard_normal((9, 6, 6, 3)) + np.array([1.0, 0.0, 3.0])
+    corners = rng.integers(0, 20, (9, 2))
+    together, one_by_one = Canvas(6), Canvas(6)
+    together.add_each(corners, patches)
+    for corner, patch in zip(corners, patches, strict=True):
+        one_by_one.add(corner[None], patch[None])
+    np.testing.assert_array_equal(
+        together._window(together._low, together._high),
+        one_by_one._window(one_by_one._low, one_by_one._high),
+    )

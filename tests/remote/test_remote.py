@@ -232,8 +232,9 @@ def test_errors_are_those_of_the_same_call_in_process(worker, scan, tmp_path):
     assert raised(worker.reconstruct, scan, tmp_path) == raised(pinn.load_model, tmp_path)
     assert raised(worker.reconstruct, scan, tmp_path, crop=3)[0] is ConfigError
     assert raised(worker.reconstruct, scan, tmp_path)[0] is ArchiveError
-    with pytest.raises(ConfigError, match="an option is a set"):
-        worker.train(scan, gridsize={2})
+    assert raised(worker.train, scan, gridsize={2}) == raised(pinn.train, scan, gridsize={2})
+    with pytest.raises(ConfigError, match="an option cannot be passed to a worker process"):
+        worker.train(scan, output=lambda: "a folder")
     assert worker.pid == pid
 
 
@@ -343,6 +344,25 @@ def test_a_worker_ends_when_its_caller_was_killed(tmp_path):
         assert time.monotonic() - since < PATIENCE, "the worker goes on without its caller"
         time.sleep(0.05)
     assert not list(output.glob(".*"))
+
+
+SCRIPT = """
+import sys
+import pinn
+
+print("begun", flush=True)
+with pinn.remote.Worker(sys.argv[1], device="cpu") as worker:
+    print(worker.call("remote_parts:double", {"values": [1, 2]})["values"])
+"""
+
+
+def test_a_script_without_a_guard_runs_once(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [sys.executable, tmp_path / "script.py", BACKEND]
+    paths = os.pathsep.join(sys.path)
+    environment = {**os.environ, "PYTHONPATH": paths}
+    said = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    assert said.stdout.splitlines() == ["begun", "[2. 4.]"]
 
 
 # -- choice ------------------------------------------------------------------------------

@@ -1,7 +1,5 @@
 """Known errors: each has the effect it states, and the file holds what made the frames."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -269,7 +267,7 @@ def test_the_truth_follows_the_frames(tmp_path):
     smaller = load(tmp_path / "s.npz", bin_frames=2)
     assert smaller.made_with.probe is None and smaller.made_with.background is None
     write_scan_npz(tmp_path / "again.npz", plain)
-    elsewhere = rebuild(json.loads(json.dumps(describe(plain, tmp_path / "handed"))))
+    elsewhere = rebuild(describe(plain, tmp_path / "handed"))
     for other in (load(tmp_path / "again.npz"), elsewhere):
         for name in ("positions_px", "probe", "intensity", "background"):
             found = getattr(other.made_with, name)

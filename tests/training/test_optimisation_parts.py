@@ -7,6 +7,7 @@ import pytest
 import tiny  # noqa: F401  (registers the network `test-tiny`)
 from test_optimisation_rules import RATE, applied, options, slopes
 
+from pinn import backend
 from pinn.config import ModelConfig, TrainConfig
 from pinn.errors import ConfigError
 from pinn.networks.model import PtychoModel
@@ -31,7 +32,7 @@ def batch(seed=0):
 
 def steps(run, count=3):
     """Weights by name before and after some steps of a ptychographic model."""
-    keras.utils.set_random_seed(1)
+    backend.seed_everything(1)
     model = PtychoModel(CONFIG, 20)
     equip(model, run, 1)
     before = model.named_arrays()

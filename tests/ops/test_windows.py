@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-from pinn.ops import translate, windows
+from pinn.ops import shift, windows
 from pinn.simulate.forward import extract_patches
 
 seeds = st.integers(0, 2**16)
@@ -37,7 +37,7 @@ def _add(patches, corners, fractions):
 
 
 def _slopes(plane, corners, fractions):
-    return windows.sample_slopes(windows.take(plane, _whole(corners), N + 1), fractions)
+    return shift.sample_gradients(windows.take(plane, _whole(corners), N + 1), fractions)
 
 
 @given(seeds)
@@ -59,21 +59,6 @@ def test_adding_is_the_adjoint_of_taking(seed):
     added = evaluate(_add, patches, corners, fractions)
     # sums of 180 products of order one in float32
     assert abs(np.sum(taken * patches) - np.sum(canvas * added)) < 1e-4
-
-
-def test_sampling_has_the_shift_rule_of_the_matrices():
-    rng = np.random.default_rng(3)
-    window = rng.normal(size=(1, N + 1, N + 1)).astype("float32")
-    fraction = np.array([[0.3, 0.85]], "float32")
-
-    def both(window, fraction):
-        rows = translate.interpolation_matrix(0.5 - fraction[:, 0], N + 1, N)
-        columns = translate.interpolation_matrix(0.5 - fraction[:, 1], N + 1, N)
-        matrices = ops.matmul(ops.matmul(rows, window), ops.swapaxes(columns, -1, -2))
-        return windows.sample(window, fraction), matrices
-
-    sampled, matrices = evaluate(both, window, fraction)
-    np.testing.assert_allclose(sampled, matrices, atol=1e-6)
 
 
 def test_slopes_are_differences_of_samples():

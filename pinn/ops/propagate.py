@@ -1,0 +1,57 @@
+"""From the exit wave to the detector: propagators by name.
+
+To add one, write a class with the three methods of `Propagator` and register it::
+
+    propagators.register("mine", Mine)
+
+A scan whose `propagation` is `mine` is then trained on, refined and judged with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from pinn.ops import fourier
+from pinn.ops.kinds import Kinds
+from pinn.ops.pairs import Pair
+
+
+class Propagator(Protocol):
+    """A linear map of waves that keeps their energy, `sum |psi|^2`."""
+
+    def forward(self, waves: Pair) -> Pair:
+        """Exit waves `(..., N, N)` to waves at the detector `(..., N, N)`."""
+
+    def adjoint(self, waves: Pair) -> Pair:
+        """The adjoint: waves at the detector `(..., N, N)` to the plane of the object."""
+
+    def object_pixel_m(
+        self, wavelength_m: float, distance_m: float, side_px: int, detector_pixel_m: float
+    ) -> float:
+        """Side of an object pixel in metres, for frames of `side_px` detector pixels."""
+
+
+@dataclass(frozen=True)
+class FarField:
+    """Fraunhofer diffraction: one centred, orthonormal Fourier transform.
+
+    Zero frequency is at `[N // 2, N // 2]`; the adjoint is the inverse.
+    """
+
+    def forward(self, waves: Pair) -> Pair:
+        """See `Propagator`."""
+        return fourier.fft2c(waves)
+
+    def adjoint(self, waves: Pair) -> Pair:
+        """See `Propagator`."""
+        return fourier.ifft2c(waves)
+
+    def object_pixel_m(
+        self, wavelength_m: float, distance_m: float, side_px: int, detector_pixel_m: float
+    ) -> float:
+        """See `Propagator`."""
+        return wavelength_m * distance_m / (side_px * detector_pixel_m)
+
+
+propagators: Kinds[Propagator] = Kinds("propagation", far=FarField)

@@ -1,0 +1,89 @@
+"""Files of version 0.1.0 open, mean what they meant, and interrupted runs are brought to an end."""
+
+import json
+import shutil
+from pathlib import Path
+
+import keras  # noqa: F401  (so that nobody runs this without having chosen a backend)
+import names
+import numpy as np
+import pytest
+import subject
+
+import pinn
+
+HERE = Path(__file__).parent
+V010 = HERE / "v010"
+OLD = json.loads((HERE / "names.json").read_text())
+DECIDED = json.loads((HERE / "decided.json").read_text())
+with np.load(V010 / "expected.npz") as _stored:
+    EXPECTED = dict(_stored)
+
+
+@pytest.fixture(scope="module")
+def scan():
+    return pinn.load(V010 / "scan.npz")
+
+
+def expected(start):
+    return {n.removeprefix(start): a for n, a in EXPECTED.items() if n.startswith(start)}
+
+
+def same(found, golden, tolerance):
+    assert not set(golden) - set(found)
+    for name, array in golden.items():
+        now = np.asarray(found[name])
+        assert now.shape == array.shape, name
+        known = np.isfinite(array)
+        assert np.array_equal(np.isfinite(now), known), name
+        error = np.abs(now[known].astype(complex) - array[known]).max(initial=0.0)
+        scale = np.abs(array[known]).max(initial=0.0)
+        assert error <= tolerance * scale, f"{name}: {error:.2g} of {scale:.2g}"
+
+
+def test_an_archive_opens_and_reconstructs_to_the_same_object(scan):
+    model = pinn.load_model(V010 / "run")
+    same(subject.weights_of(model), expected("run/"), 0.0)
+    assert [row["epoch"] for row in model.history] == [1, 2]
+    found = subject.arrays_of_result(pinn.reconstruct(scan, model))
+    golden = expected("reconstruction/")
+    # a root of what is left of two nearly equal numbers: in units of the object, not its own
+    spread = found.pop("disagreement") - golden.pop("disagreement")
+    assert np.abs(spread).max() <= 2e-5 * np.abs(golden["object"]).max()
+    # float32 through a network, the phases of its patches put together, and a fit of contrast
+    same(found, golden, 2e-5)
+
+
+@pytest.mark.parametrize("name", ["reconstruction", "refined"])
+def test_a_result_opens_with_the_same_arrays(name):
+    result = pinn.load_reconstruction(V010 / f"{name}.h5")
+    golden = expected(f"{name}/")
+    assert len(golden) > 8
+    same(subject.arrays_of_result(result), golden, 0.0)
+    assert result.verdict and result.pixel_size_m == pytest.approx(2e-8)
+    if name == "refined":
+        assert len(result.statistics["history"]) == len(result.losses) == 6
+
+
+def test_an_interrupted_training_is_brought_to_its_end(scan, tmp_path):
+    folder = tmp_path / "training"
+    shutil.copytree(V010 / "training", folder)
+    before = pinn.load_model(folder)
+    assert [row["epoch"] for row in before.history] == [1]
+    after = pinn.train(scan, output=folder, resume=True)
+    assert [row["epoch"] for row in after.history] == [1, 2, 3]
+    assert after.history[0] == before.history[0]
+    # Adam divides slopes by their size, so that rounding of small ones moves weights
+    same(subject.columns(after.history), expected("training/"), 1e-3)
+    written = names.of_archive(folder / "wts.h5.zip") | names.of_config(folder / "config.json")
+    assert names.missing(OLD, written, DECIDED) == []
+
+
+def test_an_interrupted_refinement_is_brought_to_its_end(scan, tmp_path):
+    folder = tmp_path / "refinement"
+    shutil.copytree(V010 / "refinement", folder)
+    result = pinn.refine(scan, output=folder, resume=True, **subject.SMALL_REFINEMENT)
+    history = result.statistics["history"]
+    assert [row["epoch"] for row in history][:4] == [1, 2, 3, 4]
+    found = subject.arrays_of_result(result) | subject.columns(history)
+    same(found, expected("refinement/"), 5e-4)  # ends with L-BFGS, see test_arrays
