@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from npz_files import write_npz
 from old_archives import (
     Shape,
     archive_files,
@@ -26,7 +27,6 @@ from pinn.config import ModelConfig
 from pinn.errors import ArchiveError, OutputError
 from pinn.io.archive import Archive, read_archive, write_archive
 from pinn.io.convert_archive import archive_kind, convert_archive
-from pinn.io.formats.npz_writer import write_npz
 from pinn.io.old_archive.ours import layer_names
 
 SMALL = Shape(N=16)
