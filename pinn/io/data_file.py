@@ -131,6 +131,23 @@ class DataFile(ABC):
             f"{self.full(name)!r} in {self.path} has shape {shape}, but {wanted} is required"
         )
 
+    def check(
+        self, name: str, shape: tuple[int, ...], dtype: np.dtype, ndim: Ranks, kind: str | None
+    ) -> None:
+        """Refuse an array of another rank or kind, see `array`; None: any will do.
+
+        Raises:
+            ScanError: it is another one.
+        """
+        ranks = (ndim,) if isinstance(ndim, int) else ndim
+        if ranks is not None and len(shape) not in ranks:
+            raise self.wrong(name, shape, f"an array of {' or '.join(map(str, ranks))} axes")
+        if kind is not None and dtype.kind not in kind:
+            wanted = KINDS.get(kind, f"one of the types {kind!r}")
+            raise ScanError(
+                f"{self.full(name)!r} in {self.path} has dtype {dtype}, but {wanted} are required"
+            )
+
 
 class NpzFile(DataFile):
     """Arrays of an NPZ file; pickled ones are never decoded.
@@ -160,14 +177,7 @@ class NpzFile(DataFile):
         if not self.has(name):
             raise self.missing(name)
         member = self.members[name]
-        ranks = (ndim,) if isinstance(ndim, int) else ndim
-        if ranks is not None and len(member.shape) not in ranks:
-            raise self.wrong(name, member.shape, f"an array of {' or '.join(map(str, ranks))} axes")
-        if kind is not None and member.dtype.kind not in kind and not member.objects:
-            wanted = KINDS.get(kind, f"one of the types {kind!r}")
-            raise ScanError(
-                f"{name!r} in {self.path} has dtype {member.dtype}, but {wanted} are required"
-            )
+        self.check(name, member.shape, member.dtype, ndim, None if member.objects else kind)
         return member
 
     def array(self, name: str, ndim: Ranks = None, kind: str = "iuf") -> np.ndarray:
