@@ -139,7 +139,7 @@ sides = st.integers(1, 6)
 finite = {"allow_nan": False, "allow_infinity": False}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.data(), sides, sides, st.integers(0, 5), st.integers(1, 3), sides, st.text(max_size=4))
 def test_any_shapes_reopen(tmp_path_factory, data, rows, columns, frames, modes, n, name):
     def draw(dtype, shape, **elements):

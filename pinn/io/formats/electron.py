@@ -24,6 +24,7 @@ from pinn.data.geometry import electron_wavelength_m
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
 from pinn.io.hdf5 import Hdf5File, holds, reading
+from pinn.io.hdf5_files import reason_of
 from pinn.io.hdf5_frames import MOST_FRAMES
 from pinn.io.hdf5_tree import check_tree
 from pinn.io.layout import stated_units
@@ -153,8 +154,8 @@ def _signals(path: Path, module: str) -> list[dict[str, Any]]:
     except Exception as error:
         _let_go(error)
         raise ScanError(
-            f"RosettaSciIO cannot read {path} as {module} ({_first_line(error)}); copy the file "
-            "again, or convert it with the program it came from"
+            f"RosettaSciIO cannot read {path} as {module} ({reason_of(error)[:200]}); copy the "
+            "file again, or convert it with the program it came from"
         ) from None
     finally:
         log.setLevel(level)
@@ -211,10 +212,6 @@ def _number(value: Any) -> float | None:
 def _positive(value: Any) -> float | None:
     number = _number(value)
     return number if number is not None and number > 0 else None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 # ---------------------------------------------------------------------------- calibration
@@ -351,5 +348,6 @@ class LazyFrames(IndexedFrames):
             return block.compute(scheduler="synchronous") if lazy else block
         except Exception as error:
             raise ScanError(
-                f"frames of {self._path} cannot be read ({_first_line(error)}); copy the file again"
+                f"frames of {self._path} cannot be read ({reason_of(error)[:200]}); copy the file "
+                "again"
             ) from None
