@@ -1,4 +1,6 @@
-"""Variables of MATLAB files, versions 5 and 7.3 (HDF5), in MATLAB's order of axes.
+"""Variables of MATLAB files, versions 5 and 7.3 (HDF5).
+
+MATLAB has the axes of an image first: `(H, W, modes)` is shown as `(modes, H, W)`.
 
 A name with dots is a field of a struct: `p.z`. What is no array of numbers (text, a cell, an empty
 array) is as good as missing.
@@ -51,7 +53,7 @@ class MatlabFile(DataFile):
     """What files of both versions have in common."""
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Shape in MATLAB's order."""
+        """Shape of a variable or field."""
         return self.array(name, kind="biufc").shape
 
     def text(self, name: str) -> str | None:
@@ -66,9 +68,9 @@ class MatlabFile(DataFile):
         value = float(values.reshape(-1)[0]) if values.dtype.kind != "c" else np.nan
         return value if np.isfinite(value) else None
 
-    def _check_stack(self, name: str, shape: tuple[int, ...]) -> None:
-        if len(shape) != 3:
-            raise self.wrong(name, shape, "(H, W, frames) in MATLAB's order")
+    def _check_stack(self, name: str, ndim: int) -> None:
+        if ndim != 3:
+            raise self.wrong(name, self.shape(name), "(H, W, frames) in MATLAB's order")
 
 
 class Mat5File(MatlabFile):
@@ -94,22 +96,22 @@ class Mat5File(MatlabFile):
         return self._value(name) is not None
 
     def array(self, name: str, ndim: Ranks = None, kind: str = "iuf") -> np.ndarray:
-        """A variable or field in MATLAB's order of axes."""
+        """A variable or field, the axes of an image last."""
         value = self._value(name)
         if value is None:
             raise self.missing(name)
         self.check(name, value.shape, value.dtype, ndim, kind)
-        return value
+        return _images_last(value)
 
     def frames(self, name: str) -> FrameSource:
         """A stack `(H, W, frames)` as frames."""
         stack = self.array(name, kind="biuf")
-        self._check_stack(name, stack.shape)
+        self._check_stack(name, stack.ndim)
         # Not kept twice.
         top, *fields = name.split(".")
         holder = self._loaded[top] if fields else self._loaded
         holder.pop(fields[-1] if fields else top)
-        return StoredFrames(np.moveaxis(stack, 2, 0))
+        return StoredFrames(stack)
 
     def listing(self) -> str:
         """Names and shapes of the variables."""
@@ -168,14 +170,14 @@ class Mat73File(MatlabFile):
         return numeric and bool(item.size) and "MATLAB_empty" not in item.attrs
 
     def array(self, name: str, ndim: Ranks = None, kind: str = "iuf") -> np.ndarray:
-        """A variable or field in MATLAB's order of axes."""
+        """A variable or field, the axes of an image last."""
         if not self.has(name):
             raise self.missing(name)
-        return self._h5.array(_key(name), ndim, kind).T
+        return _images_last(self._h5.array(_key(name), ndim, kind).T)
 
     def frames(self, name: str) -> Hdf5Frames:
         """A stack `(H, W, frames)` as frames."""
-        self._check_stack(name, self._h5.shape(_key(name))[::-1])
+        self._check_stack(name, len(self._h5.shape(_key(name))))
         return Hdf5Frames(self.path, _key(name), transpose=True)
 
     def listing(self) -> str:
@@ -189,6 +191,11 @@ class Mat73File(MatlabFile):
         self._h5.group.visititems(note)
         more = ", ..." if len(names) > _LISTED else ""
         return ", ".join(names[:_LISTED]) + more or "nothing"
+
+
+def _images_last(values: np.ndarray) -> np.ndarray:
+    """`(..., H, W)` from MATLAB's `(H, W, ...)`."""
+    return values.transpose(*range(values.ndim - 1, 1, -1), 0, 1) if values.ndim > 2 else values
 
 
 def _key(name: str) -> str:

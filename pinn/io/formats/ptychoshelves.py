@@ -21,9 +21,10 @@ from pinn.io.hdf5 import Hdf5Frames, holds
 from pinn.io.layout import (
     Layout,
     Number,
-    keep_first,
     read_numbers,
     read_positions,
+    read_probe,
+    read_truth,
     read_wavelength,
     stated_units,
 )
@@ -66,13 +67,14 @@ def read_ptychoshelves(path: Path, config: ScanConfig) -> Contents:
         contents = _frames(file, config)
         try:
             _lengths(file, contents)
-            obj = _images(file, "object", (2, 3))
-            _positions(file, contents, obj)
-            contents.probe = _images(file, "probe", (2, 3, 4))
-            keep_first(contents)
-            if obj is not None:
-                _truth(obj, contents)
-            _mask(file, contents)
+            _positions(file, contents)
+            read_probe(file, contents, "probe", kind="iufc")
+            contents.truth = read_truth(file, "object", contents)
+            if contents.truth is not None:
+                contents.notes.append(
+                    "'object', a reconstruction, is kept as the truth to compare with"
+                )
+            contents.bad_pixels = _mask(file)
         except BaseException:
             contents.close()
             raise
@@ -108,15 +110,7 @@ def _lengths(file: DataFile, contents: Contents) -> None:
             contents.pixel_size_m *= metre
 
 
-def _images(file: DataFile, name: str, ranks: tuple[int, ...]) -> np.ndarray | None:
-    """`(H, W)`, `(modes, H, W)` or `(variations, modes, H, W)` from MATLAB's `(H, W, ...)`."""
-    if not file.has(name):
-        return None
-    values = file.array(name, ranks, "biufc")
-    return values.transpose(*range(values.ndim - 1, 1, -1), 0, 1)
-
-
-def _positions(file: DataFile, contents: Contents, obj: np.ndarray | None) -> None:
+def _positions(file: DataFile, contents: Contents) -> None:
     metre = contents.positions_unit_m
     layout = LAYOUTS[file.need("positions", *LAYOUTS)]
     read_positions(file, layout, contents)
@@ -124,27 +118,15 @@ def _positions(file: DataFile, contents: Contents, obj: np.ndarray | None) -> No
         contents.positions_m, contents.positions_unit_m = contents.positions_m * metre, metre
         return
     contents.positions_unit_m = 1.0
-    if layout.order == "xy" and obj is not None and contents.positions_px is not None:
+    if layout.order == "xy" and file.has("object") and contents.positions_px is not None:
         # A patch begins at this pixel of the object when its position is zero.
         image = np.array(contents.frames.shape[1:])
-        corner = np.ceil((np.array(obj.shape[-2:]) - image) / 2) - 1
+        corner = np.ceil((np.array(file.shape("object")[-2:]) - image) / 2) - 1
         contents.positions_px = contents.positions_px + corner + image / 2
 
 
-def _truth(obj: np.ndarray, contents: Contents) -> None:
-    if not np.isfinite(obj).all():
-        contents.notes.append("'object' has values that are not finite: not taken as the truth")
-    elif not np.all(obj == obj.flat[0]):
-        contents.truth = np.prod(obj, axis=0) if obj.ndim == 3 else obj
-        contents.notes.append("'object', a reconstruction, is kept as the truth to compare with")
-        if obj.ndim == 3:
-            contents.notes.append(f"the {len(obj)} layers of 'object' were multiplied into one")
-
-
-def _mask(file: DataFile, contents: Contents) -> None:
+def _mask(file: DataFile) -> np.ndarray | None:
+    """Bad pixels `(H, W)` or `(M, H, W)`, if there are any."""
     name = file.first(*_MASKS)
-    if name is None:
-        return
-    mask = file.array(name, (2, 3), "biuf")
-    bad = np.moveaxis(mask, 2, 0) == 0 if mask.ndim == 3 else mask == 0
-    contents.bad_pixels = bad if bad.any() else None
+    bad = None if name is None else file.array(name, (2, 3), "biuf") == 0
+    return bad if bad is not None and bad.any() else None
