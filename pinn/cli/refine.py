@@ -68,9 +68,10 @@ def command(
         raise ConfigError("give --start or --model, not both: each says where to begin")
     common.select_backend()
     check_writable(output)
-    (loaded,) = load_scans(common, (scan,), resolved)
+    reading = resolved.build(ScanConfig)
+    (loaded,) = load_scans(common, (scan,), reading)
     if check:
-        stop_at_errors(common, (loaded,), resolved.build(ScanConfig))
+        stop_at_errors(common, (loaded,), reading)
     config = resolved.build(RefineConfig)
     begin: Any = None
     if start is not None:
@@ -122,7 +123,7 @@ def command(
     atomic_write_json(
         output / "config.json",
         {
-            "scan": resolved.build(ScanConfig).to_dict(),
+            "scan": reading.to_dict(),
             "refine": config.to_dict(),
             "scans": [str(scan)],
             "preparation": list(loaded.steps),

@@ -11,8 +11,6 @@ import math
 
 import numpy as np
 
-from pinn.errors import ScanError
-
 # CODATA 2018; the first three are exact by definition of the SI.
 PLANCK_J_S = 6.62607015e-34
 LIGHT_M_S = 299792458.0
@@ -47,19 +45,6 @@ def electron_energy_ev(wavelength_m: float) -> float:
     """Kinetic energy of an electron; inverse of `electron_wavelength_m`."""
     momentum = _HC_EV_M / wavelength_m  # p c in eV
     return momentum**2 / (math.hypot(momentum, _REST_EV) + _REST_EV)
-
-
-def check_particle(particle: str, where: str) -> str:
-    """`photon` or `electron`.
-
-    Raises:
-        ScanError: another word.
-    """
-    if particle not in PARTICLES:
-        raise ScanError(
-            f"particle of {where} is {particle[:40]!r}, but photon or electron is required"
-        )
-    return particle
 
 
 def wavelength_m(energy_ev: float, particle: str = "photon") -> float:

@@ -19,7 +19,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pinn.data.reconstruction import Reconstruction
+from pinn.data.result import Result
 from pinn.errors import ArchiveError, InputError, ScanError
 from pinn.io.atomic import atomic_path
 from pinn.io.hdf5 import Hdf5File
@@ -56,7 +56,7 @@ _OPTIONAL = (
 _TEXTS = ("configuration", "statistics", "versions", "notes", "acquisition")
 
 
-def write_product(path: str | Path, recon: Reconstruction) -> Path:
+def write_product(path: str | Path, recon: Result) -> Path:
     """Write a result in one step: whole, or not at all.
 
     Args:
@@ -76,6 +76,18 @@ def write_product(path: str | Path, recon: Reconstruction) -> Path:
         _write_layout(h5, recon, pixel)
         _write_group(h5.create_group(GROUP), recon)
     return final
+
+
+class Reconstruction(Result):
+    """A result with its file: what reconstruction and refinement return."""
+
+    def save(self, path: str | Path) -> Path:
+        """Write it to a file, or as `reconstruction.h5` into a folder; returns the file's path.
+
+        Raises:
+            OutputError: the place cannot be written.
+        """
+        return write_product(path, self)
 
 
 def load_reconstruction(path: str | Path) -> Reconstruction:
@@ -118,7 +130,7 @@ def load_reconstruction(path: str | Path) -> Reconstruction:
 # ---------------------------------------------------------------------------------- writing
 
 
-def _write_layout(h5: h5py.File, recon: Reconstruction, pixel: float) -> None:
+def _write_layout(h5: h5py.File, recon: Result, pixel: float) -> None:
     numbers = dict(recon.acquisition)
     probe = recon.probe_variations
     if recon.probe is not None:
@@ -143,7 +155,7 @@ def _write_layout(h5: h5py.File, recon: Reconstruction, pixel: float) -> None:
     )
 
 
-def _comments(recon: Reconstruction) -> list[str]:
+def _comments(recon: Result) -> list[str]:
     sentences = [f"Reconstructed by pinn {recon.versions.get('pinn', '')}".rstrip() + "."]
     if recon.pixel_size_m is None:
         sentences.append(
@@ -153,7 +165,7 @@ def _comments(recon: Reconstruction) -> list[str]:
     return [*sentences, recon.verdict, *recon.notes]
 
 
-def _write_group(group: h5py.Group, recon: Reconstruction) -> None:
+def _write_group(group: h5py.Group, recon: Result) -> None:
     group.attrs["format"] = FORMAT_NAME
     group.attrs["format_version"] = FORMAT_VERSION
     group.attrs["physical_units_known"] = recon.pixel_size_m is not None

@@ -18,8 +18,8 @@ import numpy as np
 
 from pinn.data.frames import pieces
 from pinn.data.geometry import photon_energy_ev, photon_wavelength_m
+from pinn.data.measurement import FACTS
 from pinn.data.scan import Scan
-from pinn.data.validation import check_origin
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
 from pinn.io.data_file import DataFile
@@ -34,8 +34,6 @@ FORMAT_VERSION = 1
 NOMINAL_PIXEL_M = 1e-8
 NOMINAL_ENERGY_EV = 1e4
 NOMINAL_DISTANCE_M = 1.0
-
-_LENGTHS = ("pixel_size_m", "energy_ev", "distance_m", "detector_pixel_m")
 
 
 @dataclass(frozen=True)
@@ -123,8 +121,8 @@ def write_scan_group(parent: h5py.Group, scan: Scan, stored: Intensities) -> h5p
     group.attrs["format_version"] = FORMAT_VERSION
     group.attrs["frames_units"] = stored.units
     group.attrs["physical_units_known"] = scan.pixel_size_m is not None
-    for name in _LENGTHS:
-        if (value := getattr(scan, name, None)) is not None:
+    for name, value in {**scan.facts(), "saturation": stored.saturation}.items():
+        if value is not None:
             group.attrs[name] = value
     group["positions_px"] = scan.positions_px
     if scan.positions_nominal_px is not None:
@@ -133,9 +131,6 @@ def write_scan_group(parent: h5py.Group, scan: Scan, stored: Intensities) -> h5p
         group["scan_index"] = scan.scan_index
     if scan.probe_weights is not None:
         group["probe_weights"] = scan.probe_weights
-    if stored.saturation is not None:
-        group.attrs["saturation"] = stored.saturation
-    group.attrs["particle"] = scan.particle
     group.attrs["truth_origin_px"] = np.asarray(scan.truth_origin_px, np.float64)
     if scan.label_patches is not None:
         labels = group.create_dataset("label_patches", scan.label_patches.shape, np.complex64)
@@ -199,14 +194,18 @@ def read_scan_group(group: Hdf5File, contents: Contents) -> None:
     if group.has("label_patches"):
         labels = group.full("label_patches")
         contents.label_patches = Hdf5Frames(group.path, labels, kind="c")
-    for name in (*_LENGTHS, "saturation"):
+    for name in FACTS:
         setattr(contents, name, group.number(f"@{name}"))
     contents.particle = group.text("@particle") or "photon"
     contents.units = group.text("@frames_units") or contents.units
     contents.centre, contents.beam_centre = "centred", None
-    contents.truth_origin_px = check_origin(
-        group.group.attrs.get("truth_origin_px", (0.0, 0.0)), f"{group.path} ({GROUP})"
-    )
+    origin = np.asarray(group.group.attrs.get("truth_origin_px", (0.0, 0.0)))
+    if origin.shape != (2,) or origin.dtype.kind not in "iuf":
+        raise ScanError(
+            f"truth_origin_px of {group.group.name} in {group.path} is {origin.tolist()!r:.40}, "
+            "but two numbers (y, x) are required; write the file again"
+        )
+    contents.truth_origin_px = (float(origin[0]), float(origin[1]))
     contents.acquisition = _json(group, "acquisition", dict)
     contents.steps = _json(group, "steps", list)
 

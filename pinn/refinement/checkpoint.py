@@ -12,10 +12,10 @@ import numpy as np
 
 from pinn.config.refine import RefineConfig
 from pinn.data.fingerprint import digest
-from pinn.data.reconstruction import Reconstruction
 from pinn.data.scan import Scan
 from pinn.errors import ArchiveError
 from pinn.io.atomic import atomic_path
+from pinn.io.product import Reconstruction
 from pinn.refinement.state import State
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import numpy as np
 
 from pinn import backend
 from pinn.config.refine import RefineConfig
-from pinn.data.reconstruction import Reconstruction
 from pinn.data.scan import Scan
+from pinn.io.product import Reconstruction
 from pinn.quality import noise
 from pinn.quality.likelihood import frame_rates
 from pinn.quality.verdict import facts_of, verdict

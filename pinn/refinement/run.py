@@ -11,9 +11,9 @@ import numpy as np
 from keras import ops
 
 from pinn.config.refine import RefineConfig
-from pinn.data.reconstruction import Reconstruction
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
+from pinn.io.product import Reconstruction
 from pinn.networks.trained import Model
 from pinn.ops import likelihood
 from pinn.plots.refinement import picture

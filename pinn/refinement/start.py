@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from pinn.config.refine import RefineConfig
-from pinn.data.reconstruction import Reconstruction
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
+from pinn.io.product import Reconstruction
 from pinn.refinement.state import State
 
 WEAK = 0.05  # power of a probe mode that is added, relative to the one before

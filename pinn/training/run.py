@@ -16,11 +16,11 @@ from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
 from pinn.io.atomic import check_writable
 from pinn.networks.trained import Model
+from pinn.training.callback import Report, Watch
 from pinn.training.plan import plan_run
 from pinn.training.resume import archive_to_resume, begun, check_resumed
 from pinn.training.session import Session
 from pinn.training.start import check_watched, probe_modes_of
-from pinn.training.watcher import Report, Watch
 
 
 def train(

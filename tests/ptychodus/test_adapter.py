@@ -18,9 +18,9 @@ from ptychodus.api.reconstruct import (
 )
 from ptychodus.api.simulate.diffraction import generate_diffraction_data
 
-from pinn.data.reconstruction import Reconstruction
 from pinn.errors import ConfigError, InputError, ScanError
 from pinn.interop.ptychodus import PinnReconstructorLibrary, exchange
+from pinn.io.product import Reconstruction
 
 # Single precision of our probe, and the shift by a millionth of a pixel that ptychodus makes.
 TOLERANCE = 1e-4

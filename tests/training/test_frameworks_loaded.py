@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.each_backend
+
 BACKEND = os.environ["KERAS_BACKEND"]
 
 TRAINING = """

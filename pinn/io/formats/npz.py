@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from pinn.config import ScanConfig
+from pinn.data.frame_values import CENTRES, UNITS
 from pinn.data.frames import FrameSource, NpyInZipFrames, OnDemandFrames
 from pinn.data.geometry import PARTICLES
-from pinn.data.interpret import CENTRES, UNITS
-from pinn.data.made_with import MadeWith
+from pinn.data.measurement import FACTS
+from pinn.data.simulated_parts import SimulatedParts
 from pinn.data.zipped import Member
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
@@ -39,7 +40,6 @@ MADE_WITH: dict[str, tuple[str, str, tuple[Any, ...]]] = {
     "intensity": ("intensity_true", "f", ("M",)),
     "background": ("background_true", "f", (None, None)),
 }
-NUMBERS = ("pixel_size_m", "energy_ev", "distance_m", "detector_pixel_m", "saturation")
 _USED = (
     *(*FRAMES, *PATCHES, *METADATA, UNITS_KEY),
     *("xcoords", "ycoords", "xcoords_start", "ycoords_start", "scan_index"),
@@ -163,7 +163,7 @@ def _patches(file: NpzFile, notes: list[str]) -> FrameSource | None:
     return _on_demand(file, member, shape)
 
 
-def _made_with(file: NpzFile, M: int) -> MadeWith | None:
+def _made_with(file: NpzFile, M: int) -> SimulatedParts | None:
     """What a simulation's frames were made with; arrays of another form are left out."""
     arrays = {}
     for name, (key, kind, axes) in MADE_WITH.items():
@@ -176,7 +176,7 @@ def _made_with(file: NpzFile, M: int) -> MadeWith | None:
             n in (None, m) for n, m in zip(wanted, end, strict=True)
         ):
             arrays[name] = file.array(key, kind=kind)
-    return MadeWith(**arrays) if arrays else None
+    return SimulatedParts(**arrays) if arrays else None
 
 
 # -------------------------------------------------------------------------------- metadata
@@ -220,8 +220,9 @@ def _apply_metadata(contents: Contents, metadata: dict[str, Any], file: NpzFile)
     contents.units = _word(metadata, UNITS_KEY, UNITS, file.path)
     contents.centre = _word(metadata, "frames_centre", CENTRES, file.path)
     contents.particle = _word(metadata, "particle", PARTICLES, file.path) or "photon"
-    for name in NUMBERS:
-        setattr(contents, name, _number(metadata.get(name)))
+    for name in FACTS:
+        if name != "particle":
+            setattr(contents, name, _number(metadata.get(name)))
     physics = metadata.get("physics_parameters")
     photons = physics.get("nphotons") if isinstance(physics, dict) else metadata.get("nphotons")
     contents.photons_per_frame = _number(photons)
