@@ -255,6 +255,7 @@ def read_probe(
     kind: str = "c",
     weights: str = "",
     count: int | None = None,
+    keep: bool = False,
 ) -> None:
     """The probe, if the file has it.
 
@@ -265,6 +266,7 @@ def read_probe(
         kind: NumPy kinds that will do.
         weights: name of the weights `(count, V)` of the variations.
         count: rows of the weights; default the number of frames.
+        keep: variations without weights are kept as well.
 
     Raises:
         ScanError: damaged, or of another shape or type.
@@ -280,7 +282,8 @@ def read_probe(
         return
     V = len(probe)
     if V == 1 or not weights or not file.has(weights):
-        keep_first(contents)
+        if V == 1 or not keep:
+            keep_first(contents)
         return
     values = file.array(weights, 2)
     M = contents.frames.shape[0] if count is None else count

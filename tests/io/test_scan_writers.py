@@ -180,6 +180,15 @@ def test_variations_of_the_probe(written):
     same(scan, again)
 
 
+def test_variations_without_weights_stay_in_cxi(tmp_path):
+    rng = np.random.default_rng(0)
+    probe = (rng.normal(size=(3, 2, N, N)) + 1j).astype(np.complex64)
+    write_cxi(tmp_path / "a.cxi", example(probe=probe))
+    again = load(tmp_path / "a.cxi")
+    np.testing.assert_array_equal(again.probe_variations, probe)
+    again.close()
+
+
 def test_label_patches(written):
     rng = np.random.default_rng(0)
     labels = (rng.normal(size=(M, N, N)) + 1j).astype(np.complex64)

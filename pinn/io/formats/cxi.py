@@ -195,12 +195,15 @@ def _detector(entry: Hdf5File, contents: Contents) -> np.ndarray | None:
     return basis
 
 
-def _rest(entry: Hdf5File, config: ScanConfig, contents: Contents, count: int = 0) -> None:
+def _rest(
+    entry: Hdf5File, config: ScanConfig, contents: Contents, count: int | None = None
+) -> None:
     """What belongs to the sample; `count` positions if not one for each frame."""
     contents.units = stated_units("intensity", contents.frames.dtype, config)
     contents.energy_ev = photon_energy(entry, contents.notes) or contents.energy_ev
     read_numbers(entry, contents, {} if contents.distance_m else NUMBERS, ACQUISITION)
-    read_probe(entry, contents, OPR, count)
+    kept = ours(entry) is not None
+    read_probe(entry, contents, weights=OPR, count=count, keep=kept)
     _object(entry, contents)
 
 

@@ -11,6 +11,7 @@ readings instead need the option orientation.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -179,8 +180,14 @@ def bad_bits(mask: np.ndarray) -> np.ndarray:
     return (mask & ~np.array(HAS_SIGNAL, mask.dtype)) != 0 if wide else mask != 0
 
 
-def read_probe(entry: Hdf5File, contents: Contents, weights: str = "", count: int = 0) -> None:
-    """The first of several places that holds complex images; see `pinn.io.layout.read_probe`."""
+def read_probe(entry: Hdf5File, contents: Contents, **options: Any) -> None:
+    """The first of several places that holds complex images.
+
+    Args:
+        entry: where they are.
+        contents: gets the probe.
+        options: of `pinn.io.layout.read_probe`.
+    """
     for name in PROBES:
         if not entry.has(name):
             continue
@@ -188,6 +195,6 @@ def read_probe(entry: Hdf5File, contents: Contents, weights: str = "", count: in
         # Other files keep measured images under these names.
         pairs_of_numbers = data.dtype.kind == "c" or data.dtype.names is not None
         if pairs_of_numbers and data.ndim in (2, 3, 4) and data.size:
-            read_probe_array(entry, contents, name, weights=weights, count=count or None)
+            read_probe_array(entry, contents, name, **options)
             return
         contents.notes.append(f"{entry.full(name)!r} is no complex image: not taken as the probe")
