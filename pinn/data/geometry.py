@@ -11,6 +11,8 @@ import math
 
 import numpy as np
 
+from pinn.errors import ScanError
+
 # CODATA 2018; the first three are exact by definition of the SI.
 PLANCK_J_S = 6.62607015e-34
 LIGHT_M_S = 299792458.0
@@ -78,3 +80,21 @@ def probe_diameter_px(probe: np.ndarray) -> float:
         index = np.arange(len(profile))
         variance += float(profile @ (index - profile @ index) ** 2)
     return 4.0 * float(np.sqrt(variance / 2.0))
+
+
+def check_canvas(shape: np.ndarray, name: str) -> None:
+    """Refuse a scan so wide that no canvas can hold it.
+
+    Args:
+        shape: height and width in pixels.
+        name: of the scan.
+
+    Raises:
+        ScanError: it is.
+    """
+    height, width = map(int, shape)
+    if height * width > 1 << 30:
+        raise ScanError(
+            f"scan {name} spans {height} x {width} pixels, more than a canvas can hold; look for "
+            "positions far from the others with pinn check"
+        )

@@ -18,6 +18,7 @@ from pinn.data.masks import mask_rows
 from pinn.data.measurement import Measurement
 from pinn.data.position_check import nearest_step
 from pinn.data.prepare import Centre, PreparedFrames, prepared_mask
+from pinn.data.probe_modes import in_gauge
 from pinn.data.statistics import ScanStatistics, scan_statistics
 from pinn.errors import ScanError
 
@@ -210,9 +211,7 @@ class Scan(Measurement):
                 f"{self.where} has no probe; give one with --probe FILE (an NPZ with probeGuess), "
                 "or as Scan(..., probe=...)"
             )
-        probe = self.probe.astype(np.complex128)
-        energy = np.sum(probe.real**2 + probe.imag**2)
-        return (probe * (self.N / 2 / np.sqrt(energy))).astype(np.complex64)
+        return in_gauge(self.probe).astype(np.complex64)
 
     def select(self, rows: np.ndarray | Sequence[int]) -> Scan:
         """Some of the frames as a scan of their own; nothing is copied.

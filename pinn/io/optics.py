@@ -77,4 +77,10 @@ def with_optics(contents: Contents, config: ScanConfig) -> Contents:
             f"pixel, which give {computed:.4g} m: {pixel:.4g} m was taken"
         )
     values["pixel_size_m"] = pixel
-    return contents.changed(*notes, particle=particle, **values)
+    return contents.changed(
+        *notes,
+        particle=particle,
+        propagation=config.propagation,
+        detector_response=config.detector_response,
+        **values,
+    )

@@ -24,6 +24,7 @@ from pinn.errors import ArchiveError, InputError, ScanError
 from pinn.io.atomic import atomic_path
 from pinn.io.hdf5 import Hdf5File
 from pinn.io.hdf5_files import FAULTS, open_hdf5, reason_of
+from pinn.io.old_names import with_new_names
 from pinn.io.product_layout import (
     ATTRIBUTES,
     INDEXES,
@@ -246,7 +247,7 @@ def _read_group(group: Hdf5File, pixel: float) -> dict[str, Any]:
     return {
         **arrays,
         "config": texts["configuration"],
-        "statistics": texts["statistics"],
+        "statistics": with_new_names(texts["statistics"]),
         "versions": texts["versions"],
         "notes": tuple(texts["notes"]),
         "acquisition": texts["acquisition"],

@@ -6,6 +6,8 @@ from small import small_model, small_scan
 
 from pinn.io.archive import read_archive
 
+pytestmark = pytest.mark.each_backend
+
 
 @pytest.fixture(scope="module")
 def scan():

@@ -9,6 +9,8 @@ from pinn.training.optimisation import averaged
 
 RATE, BATCHES, DECAY = 0.02, 5, 0.7
 
+pytestmark = pytest.mark.each_backend
+
 
 def with_keras(**options):
     """The model of `linear` with a plain optimiser of Keras."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pinn.plots.cover import covering
+from pinn.reconstruction.cover import covering
 
 
 def disc(N, radius):

@@ -5,7 +5,7 @@ import pytest
 from refining import QUICK, built, rates, scan_of
 
 import pinn
-from pinn.refinement import gauge
+from pinn.refinement import positions
 
 
 def test_positions_come_back(arrays):
@@ -36,12 +36,12 @@ def test_a_model_of_positions_keeps_to_its_kind(part):
         "shear": 0.02 * centred[:, ::-1],
     }
     for name, shift in kinds.items():
-        found = gauge.model_of(shift + [3.0, -2.0], places, (part,))
+        found = positions.model_of(shift + [3.0, -2.0], places, (part,))
         wanted = shift if name == part else np.zeros_like(shift)
         # of another kind some is left, as the places are not round
         np.testing.assert_allclose(found, wanted, atol=1e-9 if name == part else 0.5)
     np.testing.assert_allclose(
-        gauge.model_of(sum(kinds.values()), places, ("scale", "rotation", "shear")),
+        positions.model_of(sum(kinds.values()), places, ("scale", "rotation", "shear")),
         sum(kinds.values()),
         atol=1e-9,
     )
@@ -52,7 +52,7 @@ def test_a_common_shift_changes_no_rate(scan):
     start, before = state.positions.copy(), rates(state, frames)
     state.positions = state.positions + [0.3, -0.7]
     moved = rates(state, frames)
-    gauge.within_limits(state, start, 10.0)
+    positions.within_limits(state, start, 10.0)
     np.testing.assert_allclose(rates(state, frames), moved, rtol=1e-9)
     np.testing.assert_allclose(state.positions, start, atol=1e-12)
     assert np.abs(moved - before).max() > 0 or np.ptp(np.abs(state.object)) == 0

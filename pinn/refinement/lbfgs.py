@@ -11,15 +11,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
 
 from pinn.config.refine import RefineConfig
-from pinn.progress import Progress, StopRequested
-from pinn.refinement import gauge
-from pinn.refinement.engine import Engine, Slope
-from pinn.refinement.loop import OVER, STOPPED, Clock, OutOfTime
+from pinn.progress import Deadline, OutOfTime, Progress, StopRequested
+from pinn.refinement import gauge, positions
+from pinn.refinement.engine import Engine
+from pinn.refinement.loop import OVER, STOPPED
+from pinn.refinement.outputs import Gradient
+from pinn.refinement.reports import Reports
 from pinn.refinement.start import support
 from pinn.refinement.state import State
 
@@ -37,7 +40,7 @@ class Variables:
         state: at the origin.
         start: `(M, 2)` positions before any refinement.
         config: of the refinement.
-        roots: of the curvature, by name: `object`, `probe`, `positions`.
+        roots: of the Hessian's diagonal, by name: `object`, `probe`, `positions`.
         kinds: `(2 M, K)` displacements that positions are made of, or None: free.
     """
 
@@ -49,15 +52,16 @@ class Variables:
 
     @classmethod
     def around(
-        cls, state: State, start: np.ndarray, config: RefineConfig, slope: Slope
+        cls, state: State, start: np.ndarray, config: RefineConfig, gradient: Gradient
     ) -> Variables:
         """Those that are refined."""
         roots, kinds = {}, None
+        diagonal = {name: d.astype(np.float64) for name, d in gradient.diagonal.items()}
         if config.update_object:
-            light = slope.light.astype(np.float64)
+            light = diagonal["object"]
             roots["object"] = np.sqrt(light + min(_SOFT, config.object_damping) * light.max())
-        if slope.probe_light is not None:
-            light = slope.probe_light.astype(np.float64)
+        if "probe" in diagonal:
+            light = diagonal["probe"]
             peak = light.max(axis=(-2, -1), keepdims=True)
             soft = light + min(_SOFT, config.probe_damping) * peak
             root = np.sqrt(np.broadcast_to(soft, state.probe.shape))
@@ -65,13 +69,13 @@ class Variables:
                 kept = support(state.probe.shape[-1], config.probe_support) > 0
                 root = np.where(kept, root, np.inf)  # what is outside does not change
             roots["probe"] = root
-        if slope.curves is not None:
-            curves = slope.curves
+        if "positions" in diagonal:
+            curvature = diagonal["positions"]
             if config.position_parts:
                 common = np.tile(np.eye(2), (len(start), 1))
-                kinds = np.hstack([gauge.design_of(start, config.position_parts), common])
-                curves = np.sum(kinds**2 * curves.reshape(-1, 1), axis=0)
-            roots["positions"] = np.sqrt(curves + _SOFT * np.median(curves))
+                kinds = np.hstack([positions.design_of(start, config.position_parts), common])
+                curvature = np.sum(kinds**2 * curvature.reshape(-1, 1), axis=0)
+            roots["positions"] = np.sqrt(curvature + _SOFT * np.median(curvature))
         # what no frame tells anything of does not change
         roots = {name: np.where(root > 0, root, np.inf) for name, root in roots.items()}
         return cls(state, start, config, roots, kinds)
@@ -81,31 +85,28 @@ class Variables:
         """Length of the vector."""
         return sum(r.size * (1 if name == "positions" else 2) for name, r in self.roots.items())
 
-    def place(self, x: np.ndarray) -> State:
+    def state_at(self, x: np.ndarray) -> State:
         """The state at a vector; what does not change is shared with the first."""
-        found: dict[str, np.ndarray] = {}
+        changed: dict[str, Any] = {}
         at = 0
         for name, root in self.roots.items():
             count = root.size * (1 if name == "positions" else 2)
-            part, at = x[at : at + count], at + count
+            values, at = x[at : at + count], at + count
             if name == "positions":
-                moves = self._shift(part.reshape(root.shape) / root)
-                found[name] = self.state.positions + moves
+                shift = values.reshape(root.shape) / root
+                if self.kinds is not None:
+                    shift = (self.kinds @ shift).reshape(self.start.shape)
+                changed[name] = self.state.positions + shift
                 continue
-            re, im = part.reshape(2, *root.shape) / root
-            found[name] = (getattr(self.state, name) + (re + 1j * im)).astype(np.complex64)
-        return replace(self.state, **found)  # type: ignore[arg-type]
+            re, im = values.reshape(2, *root.shape) / root
+            changed[name] = (getattr(self.state, name) + (re + 1j * im)).astype(np.complex64)
+        return replace(self.state, **changed)
 
-    def _shift(self, values: np.ndarray) -> np.ndarray:
-        if self.kinds is not None:
-            return np.asarray((self.kinds @ values).reshape(self.start.shape))
-        return values
-
-    def pull(self, slope: Slope) -> np.ndarray:
+    def gradient_at(self, gradient: Gradient) -> np.ndarray:
         """The gradient with respect to the vector."""
         found = []
         for name, root in self.roots.items():
-            values = np.asarray(getattr(slope, name))
+            values = np.asarray(getattr(gradient, name))
             if name != "positions":
                 values = values / root
                 found.append(np.stack([values.real, values.imag]).ravel())
@@ -119,11 +120,11 @@ class Variables:
         """Positions would have to be cut off: they, or the object as a whole, go too far."""
         if "positions" not in self.roots:
             return False
-        moves = state.positions - self.start
-        common = moves.mean(0)
-        far = np.linalg.norm(moves - common, axis=1).max() > self.config.position_limit_px
+        moved = state.positions - self.start
+        common = moved.mean(0)
+        far = np.linalg.norm(moved - common, axis=1).max() > self.config.position_limit_px
         shift = np.abs(state.origin - common - anchor).max()
-        return bool(far and self.kinds is not None) or bool(shift > gauge.MOST_SHIFT)
+        return bool(far and self.kinds is not None) or bool(shift > positions.MOST_SHIFT)
 
     def bounds(self) -> list[tuple[float | None, float | None]] | None:
         """Free positions stay in a square within their limit; there are no other bounds."""
@@ -138,7 +139,7 @@ class Variables:
         return rest + list(zip(low.tolist(), high.tolist(), strict=True))
 
 
-class Polish:
+class LBFGS:
     """L-BFGS from a state, until the likelihood no longer improves.
 
     Args:
@@ -146,7 +147,7 @@ class Polish:
         state: where to begin; not changed.
         start: `(M, 2)` positions before any refinement.
         config: of the refinement.
-        clock: says when time is over.
+        deadline: when time is over.
         stage: for progress reports.
 
     Attributes:
@@ -162,15 +163,17 @@ class Polish:
         state: State,
         start: np.ndarray,
         config: RefineConfig,
-        clock: Clock,
-        stage: str = "polish",
+        deadline: Deadline,
+        stage: str = "lbfgs",
     ) -> None:
-        self.stage = stage
-        self.engine, self.config, self.clock, self.start = engine, config, clock, start
-        self.energy = gauge.energy(state.probe)
+        self.engine, self.config, self.deadline, self.start = engine, config, deadline, start
+        self.stage, self.energy = stage, gauge.energy(state.probe)
         self.best, self.iterations = state, 0
         self.notes: list[str] = []
         self.ended: str | None = None
+        self._value = self._least = np.inf  # the best likelihood, and the best by tolerance
+        self._at = 0  # iteration of the latter
+        self._since = time.perf_counter()  # when the state before was kept
 
     def run(
         self,
@@ -178,90 +181,67 @@ class Polish:
         after: Callable[[State], None] | None = None,
     ) -> None:
         """Go on to the end; `after` gets the state after each iteration that made it better."""
-        total, c, first = len(self.engine.frames), self.config, self.best
-        since = time.perf_counter()
-
-        def before(done: int) -> None:
-            self.clock.check()
-            # a line search may look at all frames several times
-            marks["work"] = max(marks["work"], self.iterations * total + done)
-            tell(min(self.iterations + 1, c.polish))
-
-        def tell(number: int, slope: Slope | None = None) -> None:
-            if progress is None:
-                return
-            seen = None if slope is None else slope.seen
-            progress(
-                Progress(
-                    self.stage,
-                    int(marks["work"]),
-                    c.polish * total,
-                    marks["work"] / max(time.perf_counter() - since, 1e-9),
-                    number,
-                    c.polish,
-                    None if seen is None else seen.per_pixel(),
-                    None if seen is None or not c.held_out else seen.per_pixel(held=True),
-                )
-            )
-
-        last: list[tuple[np.ndarray, Slope]] = []
-        marks = {"value": np.inf, "least": np.inf, "at": 0, "time": since, "work": 0}
-
-        def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
-            trial = variables.place(x)
-            if variables.beyond(trial, self.engine.origin):  # the line search goes back from here
-                return _FAR, np.zeros_like(x)
-            slope = self.engine.slope(trial, before)
-            last[:] = [(x.copy(), slope)]
-            if not np.isfinite(slope.value):
-                return _FAR, np.zeros_like(x)
-            return slope.value, variables.pull(slope)
-
-        def accepted(x: np.ndarray) -> None:
-            self.iterations += 1
-            at, slope = last[0]
-            watched = slope.seen.per_pixel(held=c.held_out > 0)
-            better = np.array_equal(at, x) and np.isfinite(watched) and watched < marks["value"]
-            if better:
-                now = time.perf_counter()
-                self._keep(variables.place(x), slope, now - marks["time"])
-                marks["value"], marks["time"] = watched, now
-                if after is not None:
-                    after(self.best)
-            marks["work"] = max(marks["work"], self.iterations * total)
-            tell(self.iterations, slope)
-            if better and watched < marks["least"] * (1.0 - c.tolerance):
-                marks["least"], marks["at"] = watched, self.iterations
-            if self.iterations - marks["at"] >= 2 * c.patience:
-                raise StopIteration
-
         try:
-            slope = self.engine.slope(first, before)
-            variables = Variables.around(first, self.start, c, slope)
-            if not variables.size:
-                return
-            memory = min((_NUMBERS // variables.size - 5) // 2, _MEMORY)
-            if memory < _LEAST_MEMORY:
-                self.notes.append(
-                    f"not polished by L-BFGS: {variables.size} numbers are too many for its memory"
-                )
-                return
-            marks["value"] = marks["least"] = slope.seen.per_pixel(held=c.held_out > 0)
-            minimize(
-                loss,
-                np.zeros(variables.size),
-                jac=True,
-                method="L-BFGS-B",
-                bounds=variables.bounds(),
-                callback=accepted,
-                options={"maxiter": c.polish, "maxcor": memory},
-            )
+            total, most = len(self.engine.frames), self.config.lbfgs_iterations
+            reports = Reports(self.stage, total, most, 0, self.deadline, progress)
+            self._minimise(reports, after)
         except OutOfTime:
             self.ended = OVER
         except StopRequested:
             self.ended = STOPPED
 
-    def _keep(self, state: State, slope: Slope, seconds: float) -> None:
+    def _minimise(self, reports: Reports, after: Callable[[State], None] | None) -> None:
+        c, first = self.config, self.best
+        gradient = self.engine.gradient(first, reports.before)
+        variables = Variables.around(first, self.start, c, gradient)
+        if not variables.size:
+            return
+        memory = min((_NUMBERS // variables.size - 5) // 2, _MEMORY)
+        if memory < _LEAST_MEMORY:
+            self.notes.append(
+                f"not refined by L-BFGS: {variables.size} numbers are too many for its memory"
+            )
+            return
+        self._value = self._least = gradient.frames.per_pixel(held=c.held_out > 0)
+        latest: list[tuple[np.ndarray, Gradient]] = []
+
+        def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
+            trial = variables.state_at(x)
+            if variables.beyond(trial, self.engine.origin):  # the line search goes back from here
+                return _FAR, np.zeros_like(x)
+            gradient = self.engine.gradient(trial, reports.before)
+            latest[:] = [(x.copy(), gradient)]
+            if not np.isfinite(gradient.value):
+                return _FAR, np.zeros_like(x)
+            return gradient.value, variables.gradient_at(gradient)
+
+        def accepted(x: np.ndarray) -> None:
+            self.iterations += 1
+            at, gradient = latest[0]
+            watched = gradient.frames.per_pixel(held=c.held_out > 0)
+            better = np.array_equal(at, x) and np.isfinite(watched) and watched < self._value
+            if better:
+                self._keep(variables.state_at(x), gradient)
+                self._value = watched
+                if after is not None:
+                    after(self.best)
+            reports.after_round(self.iterations, gradient.frames, c.held_out > 0)
+            if better and watched < self._least * (1.0 - c.tolerance):
+                self._least, self._at = watched, self.iterations
+            if self.iterations - self._at >= 2 * c.patience:
+                raise StopIteration
+
+        minimize(
+            loss,
+            np.zeros(variables.size),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=variables.bounds(),
+            callback=accepted,
+            options={"maxiter": c.lbfgs_iterations, "maxcor": memory},
+        )
+
+    def _keep(self, state: State, gradient: Gradient) -> None:
         """Make a state the best one, in the declared gauge."""
         if not state.finite:
             return
@@ -272,13 +252,14 @@ class Polish:
             if c.update_object:
                 gauge.fix_energy(state, self.energy)
         if c.update_positions:
-            gauge.within_limits(state, self.start, c.position_limit_px, self.engine.origin)
+            positions.within_limits(state, self.start, c.position_limit_px, self.engine.origin)
         row = {
             "epoch": state.epoch + self.iterations,
-            "polish_iteration": self.iterations,
-            "deviance": slope.seen.per_pixel(),
-            "held_deviance": slope.seen.per_pixel(held=True) if self.config.held_out else None,
-            "seconds": seconds,
+            "lbfgs_iteration": self.iterations,
+            "deviance": gradient.frames.per_pixel(),
+            "held_deviance": gradient.frames.per_pixel(held=True) if c.held_out else None,
+            "seconds": time.perf_counter() - self._since,
         }
+        self._since = time.perf_counter()
         state.history = [*self.best.history, row]
         self.best = state

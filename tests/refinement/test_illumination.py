@@ -81,13 +81,13 @@ def test_orthogonal_modes_leave_every_rate(scan):
 def test_variations_keep_exit_waves_in_their_gauge(scan):
     _, state, _ = built(scan, variations=3)
     rng = np.random.default_rng(9)
-    state.shares[:, 1:] = rng.normal(0.3, 0.2, state.shares[:, 1:].shape)
-    before = np.einsum("mv,vpij->mpij", state.shares, state.probe)
+    state.opr_weights[:, 1:] = rng.normal(0.3, 0.2, state.opr_weights[:, 1:].shape)
+    before = np.einsum("mv,vpij->mpij", state.opr_weights, state.probe)
     gauge.fix_variations(state)
-    after = np.einsum("mv,vpij->mpij", state.shares, state.probe)
+    after = np.einsum("mv,vpij->mpij", state.opr_weights, state.probe)
     np.testing.assert_allclose(after, before, atol=1e-4 * np.abs(before).max())
-    np.testing.assert_allclose(state.shares[:, 1:].mean(0), 0.0, atol=1e-6)
-    assert np.all(state.shares[:, 0] == 1.0)
+    np.testing.assert_allclose(state.opr_weights[:, 1:].mean(0), 0.0, atol=1e-6)
+    assert np.all(state.opr_weights[:, 0] == 1.0)
 
 
 def test_a_drifting_probe_is_followed(arrays):
@@ -117,7 +117,7 @@ def test_probe_support_is_dark_outside(scan):
 
 def test_an_object_that_stays_keeps_its_scale(scan, plain):
     rough = replace(plain, probe=plain.probe * (np.hypot(*np.mgrid[-8:8, -8:8]) < 5))
-    recon = pinn.refine(scan, rough, update_object=False, **{**QUICK, "polish": 5})
+    recon = pinn.refine(scan, rough, update_object=False, **{**QUICK, "lbfgs_iterations": 5})
     inside = recon.valid_mask & (recon.coverage > 0.1)
     corner = np.rint(recon.origin_px - plain.origin_px).astype(int)
     rows, columns = np.nonzero(inside)

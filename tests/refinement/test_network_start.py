@@ -9,8 +9,8 @@ import pinn
 from pinn.config import RefineConfig
 from pinn.data.grouping import groups_for_inference
 from pinn.errors import ArchiveError, ConfigError, ScanError
-from pinn.plots.refinement import LIT, picture
-from pinn.refinement.loop import Clock
+from pinn.progress import Deadline
+from pinn.reconstruction.network_start import LIT, network_start
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def network(others):
 def begun(scan, model, cover=1):
     dark = scan.statistics().dark_frames
     rows = np.setdiff1d(np.arange(len(scan)), dark)
-    return picture(scan, model, rows, cover, Clock(0.0))[0]
+    return network_start(scan, model, rows, cover, Deadline())[0]
 
 
 def test_a_network_sees_few_frames_and_is_better_than_nothing(scan, plain, network):
@@ -37,7 +37,7 @@ def test_a_network_sees_few_frames_and_is_better_than_nothing(scan, plain, netwo
     assert network_start["of_frames"] == len(scan)
     assert network_start["frames"] < 0.75 * len(scan)
     assert facts["started_from"] == (
-        f"a network's picture from {network_start['frames']} of {len(scan)} frames"
+        f"a network's reconstruction of {network_start['frames']} of {len(scan)} frames"
     )
     assert recon.losses[0] < 0.5 * plain.losses[0]
     assert error(recon, scan) < 0.08
@@ -81,7 +81,7 @@ def test_more_cover_shows_the_network_more_frames(scan, network):
     assert np.abs(one.object - all_of_them.object).max() > 1e-4
 
 
-def test_a_model_is_the_same_start_as_its_picture(scan, network):
+def test_a_model_is_the_same_start_as_its_reconstruction(scan, network):
     options = {"update_probe": False, **QUICK, "epochs": 2}
     one = pinn.refine(scan, network, **options)
     other = pinn.refine(scan, begun(scan, network), **options)
@@ -112,7 +112,7 @@ def test_the_start_of_a_network_can_be_cut_short(scan, network):
         if len(stages) == 1:  # and never again
             raise pinn.StopRequested
 
-    recon = pinn.refine(scan, network, progress=stop, **{**QUICK, "polish": 2})
+    recon = pinn.refine(scan, network, progress=stop, **{**QUICK, "lbfgs_iterations": 2})
     assert stages == ["start"]
     assert recon.statistics["refinement"]["ended"] == "stopped on request"
     assert recon.losses == [] and np.isfinite(recon.object).all()
