@@ -384,7 +384,7 @@ class RawData:
         Raises:
             OutputError: the place cannot be written.
         """
-        from pinn.io.formats.npz import write_scan_npz
+        from pinn.io.formats.npz_writer import write_scan_npz
 
         write_scan_npz(path, self.scan())
 

@@ -125,8 +125,6 @@ class Measurement:
     propagation: str = "far"
     detector_response: str = "none"
     saturation: PositiveFact = None
-    propagation: str = "far"
-    detector_response: str = "none"
     acquisition: Annotated[Mapping[str, float] | None, Kind(check.check_acquisition)] = None
     steps: Annotated[Sequence[Mapping[str, Any]], Kind(check.check_steps)] = ()
     positions_from_m: bool = False

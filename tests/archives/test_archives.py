@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from npz_files import write_npz
 from old_archives import (
     Shape,
     archive_files,
@@ -30,7 +31,6 @@ from pinn.config import ModelConfig
 from pinn.errors import ArchiveError, OutputError
 from pinn.io.archive import Archive, read_archive, write_archive
 from pinn.io.convert_archive import GROUP, archive_kind, convert_archive
-from pinn.io.formats.npz import write_npz
 from pinn_archives import read
 
 SMALL = Shape(N=16)
