@@ -54,9 +54,7 @@ def train(options: argparse.Namespace) -> dict:
     clock = Clock()
     scan = pinn.load(options.scan)
     pinn.train(scan, epochs=4, n_groups=256, validation="none", seed=1, progress=clock)
-    last_of = {}
-    for seconds, epoch, _ in clock.marks:
-        last_of[epoch] = seconds
+    last_of = {epoch: seconds for seconds, epoch, _ in clock.marks}
     epochs = sorted(last_of)
     spent = last_of[epochs[-1]] - last_of[epochs[0]]
     return {"groups_per_cpu_second": 256 * (len(epochs) - 1) / spent}
@@ -84,9 +82,7 @@ def refine(options: argparse.Namespace) -> dict:
     scan = pinn.load(options.scan)
     polish = {"polish": 0} if options.old else {"lbfgs_iterations": 0}
     pinn.refine(scan, epochs=5, split_half=False, tolerance=0.0, progress=clock, **polish)
-    last_of = {}
-    for seconds, epoch, _ in clock.marks:
-        last_of[epoch] = seconds
+    last_of = {epoch: seconds for seconds, epoch, _ in clock.marks}
     epochs = sorted(last_of)
     spent = last_of[epochs[-1]] - last_of[epochs[0]]
     return {"epochs_per_cpu_second": (len(epochs) - 1) / spent}
@@ -117,7 +113,8 @@ def measured(
 ) -> dict:
     environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(checkout.resolve())}
     line = [sys.executable, __file__, str(options.old), str(options.new), str(options.scan),
-            "--model", str(options.model), "--task", task, *(["--is-old"] if old else [])]  # fmt: skip
+            "--model", str(options.model), "--task", task]  # fmt: skip
+    line += ["--is-old"] if old else []
     done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         return {"failed": done.stderr[-400:]}

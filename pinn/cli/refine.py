@@ -81,7 +81,6 @@ def command(
     common.start_device()
     import pinn
     from pinn import backend
-    from pinn.refinement.loop import history_rows
 
     with Reporter(common.quiet) as report, StopOnSignal() as stop:
 
@@ -96,7 +95,8 @@ def command(
     if history:
         from pinn.plots.pictures import write_loss, write_probe
 
-        rows = history_rows(history)
+        names = list(dict.fromkeys(name for row in history for name in row))
+        rows = [{name: row.get(name) for name in names} for row in history]
         atomic_write_csv(output / "history.csv", rows)
         columns = {"deviance": "loss", "held_deviance": "val_loss"}
         write_loss(
@@ -105,7 +105,7 @@ def command(
                 {
                     columns.get(k, k): v
                     for k, v in row.items()
-                    if v is not None and k != "polish_iteration"
+                    if v is not None and k != "lbfgs_iteration"
                 }
                 for row in rows
             ],
@@ -135,7 +135,7 @@ def command(
     )
     done = recon.statistics["refinement"]
     common.say(
-        f"wrote {output}: {done['epochs']} epochs and {done['polish_iterations']} iterations of "
+        f"wrote {output}: {done['epochs']} epochs and {done['lbfgs_iterations']} iterations of "
         f"L-BFGS from {done['started_from']} in "
         f"{metrics['seconds']['total']:.1f} s; {done['ended']}"
     )

@@ -37,7 +37,8 @@ class TrainCommand(ConfigCommand):
     "train",
     cls=TrainCommand,
     configs=(ScanConfig, ModelConfig, TrainConfig),
-    leave_out=("N", "probe_modes"),  # the scan has them; an option could only agree or fail
+    # the scan has them; an option could only agree or fail
+    leave_out=("N", "probe_modes", "propagation", "detector_response"),
     needed=("scans", "output"),
 )
 @click.argument("scans", nargs=-1, metavar="SCAN...", type=click.Path(path_type=Path))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from pinn.data.reconstruction import Reconstruction
+from pinn.io.product import Reconstruction
 from pinn.quality.halves import correlate
 from pinn.quality.likelihood import ReadFrames, frame_deviance, frame_rates
 from pinn.quality.likeness import UNLIKE, Comparison

@@ -24,7 +24,7 @@ from pinn.remote.trained import Trained
 from pinn.remote.transfer import ScanLike
 
 if TYPE_CHECKING:
-    from pinn.data.reconstruction import Reconstruction
+    from pinn.io.product import Reconstruction
     from pinn.networks.trained import Model
 
     Source: TypeAlias = Model | Trained | str | Path

@@ -12,9 +12,9 @@ import numpy as np
 
 from pinn import training
 from pinn.config import ModelConfig, ReconstructConfig
-from pinn.data.reconstruction import Reconstruction
 from pinn.data.scan import Scan
 from pinn.io.archive import archive_path
+from pinn.io.product import Reconstruction
 from pinn.networks.trained import Model, load_model
 from pinn.progress import Progress
 from pinn.reconstruction import inference

@@ -17,7 +17,7 @@ from pinn.io.archive import archive_digest, archive_path, read_archive
 from pinn.io.atomic import atomic_path
 
 if TYPE_CHECKING:
-    from pinn.data.reconstruction import Reconstruction
+    from pinn.io.product import Reconstruction
     from pinn.networks.trained import Model
 
 

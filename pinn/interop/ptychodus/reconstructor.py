@@ -20,11 +20,11 @@ from ptychodus.api.reconstruct import (
 )
 
 import pinn
-from pinn.data.reconstruction import Reconstruction
 from pinn.errors import ConfigError
 from pinn.interop.ptychodus import exchange
 from pinn.interop.ptychodus.settings import PinnSettings
 from pinn.interop.stream import Stream
+from pinn.io.product import Reconstruction
 from pinn.progress import Progress
 
 logger = logging.getLogger("pinn")
@@ -242,9 +242,9 @@ class PinnRefine(Reconstructor):
         return self._name
 
     def get_progress_goal(self) -> int:
-        """Epochs and iterations of polishing, at most: it ends where the frames say no more."""
+        """Epochs and iterations of L-BFGS, at most: it ends where the frames say no more."""
         config = self._settings.refinement()
-        return config.epochs + config.polish
+        return config.epochs + config.lbfgs_iterations
 
     def reconstruct(self, parameters: ReconstructInput) -> Iterator[ReconstructOutput]:
         """Refine from the product's object, from a network's picture or from nothing.
@@ -263,7 +263,7 @@ class PinnRefine(Reconstructor):
 
             def progress(report: Progress) -> None:
                 stream.check()
-                if report.stage in ("refine", "polish"):  # not of the two halves
+                if report.stage in ("refine", "lbfgs"):  # not of the two halves
                     note(report, [])
 
             def picture(result: Reconstruction) -> None:
