@@ -79,8 +79,6 @@ class Measurement:
         propagation: from the object to the detector, by the names of `pinn.ops.propagate`.
         detector_response: of the detector's pixels, by the names of `pinn.ops.detector`.
         saturation: stored values from this one on are not used.
-        propagation: from the object to the detector, by the names of `pinn.ops.propagate`.
-        detector_response: of the detector's pixels, by the names of `pinn.ops.detector`.
         acquisition: further numbers of the measurement by the names of the ptychodus product
             (`exposure_time_s`, ...); those that are not finite are left out.
         steps: records of how the frames were prepared, JSON-ready, each with its `step`.
