@@ -505,6 +505,13 @@ def test_the_probe_comes_from_a_file(tmp_path, scan_file):
         np.testing.assert_allclose(scan.probe[0], 3j * PROBE, rtol=1e-6)
 
 
+def test_how_the_wave_and_the_detector_are_modelled_is_kept_by_name(scan_file):
+    scan = load(scan_file(), propagation="near", detector_response="blur", drop_frames="1")
+    assert (scan.propagation, scan.detector_response) == ("near", "blur")
+    plain = load(scan_file())
+    assert (plain.propagation, plain.detector_response) == ("far", "none")
+
+
 def test_weights_of_the_files_probe_go_with_it(tmp_path, scan_file):
     several = np.stack([PROBE, 0.1j * PROBE])[:, None]
     weights = np.random.default_rng(4).random((M, 2))
@@ -648,6 +655,7 @@ COVERED_HERE = {
     *("distance_m", "detector_pixel_m", "bad_pixels", "bad_pixels_polarity", "saturation"),
     *("beamstop", "drop_frames", "duplicates", "frame_size", "beam_centre"),
     *("bin_frames", "part"),
+    *("propagation", "detector_response"),
 }
 WITH_THEIR_FORMATS = {"diffraction", "step_m"}
 
