@@ -93,13 +93,13 @@ def _first_mode(config: SimulateConfig, rng: np.random.Generator, error: float) 
     if config.probe == "zernike" and config.defocus is None:
         # aberrations widen the probe too: where they leave no room for the defocus there is less
         fractions = (1.0, 0.5, 0.0)
-    for part in fractions:
+    for reduced in fractions:
         try:
             return behind_aperture(
                 config.N,
                 fraction,
                 wavefront,
-                defocus=part * defocus,
+                defocus=reduced * defocus,
                 central_stop=config.central_stop or 0.0,
                 error=error,
             )

@@ -45,8 +45,9 @@ class SimulatedScan:
     Attributes:
         config: the recipe.
         truth: `(H, W)` complex64, the object; its pixel `[0, 0]` has the coordinate (0, 0).
-        probe: `(P, N, N)` complex64, the probe that made the frames, in square root of counts;
-            where it drifts, without its variations.
+        probe_true: `(P, N, N)`, or where it drifts `(V, P, N, N)` complex64 with its mean first:
+            the probe that made the frames, in square root of counts.
+        probe_stated: as a file states it: the true one, or one with another defocus.
         positions_px: `(M, 2)` float64 (y, x), as a file states them.
         positions_true_px: `(M, 2)` float64 (y, x), where the probe was.
         detector: its bad pixels and number type.
@@ -54,16 +55,14 @@ class SimulatedScan:
         diameter_px: probe diameter, 4 sigma.
         overlap: linear overlap of the true positions; None for one frame.
         optics: lengths in metres, where the recipe states them.
-        probe_variations: `(V, P, N, N)` complex64, the probe that drifts, `probe` first; or None.
-        probe_weights: `(M, V)` float64, OPR weights, of each variation in each frame;
-            or None.
-        probe_wrong: of the shape of the right one, what the file states instead; or None.
+        probe_weights: `(M, V)` float64, OPR weights where the probe drifts; or None.
         intensity: `(M,)` float64 of mean 1, factor on each frame, part of `photons`; or None.
     """
 
     config: SimulateConfig
     truth: np.ndarray
-    probe: np.ndarray
+    probe_true: np.ndarray
+    probe_stated: np.ndarray
     positions_px: np.ndarray
     positions_true_px: np.ndarray
     detector: Detector
@@ -71,9 +70,7 @@ class SimulatedScan:
     diameter_px: float
     overlap: float | None
     optics: Optics | None = None
-    probe_variations: np.ndarray | None = None
     probe_weights: np.ndarray | None = None
-    probe_wrong: np.ndarray | None = None
     intensity: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -85,14 +82,9 @@ class SimulatedScan:
         return self.detector.valid_mask
 
     @property
-    def probe_right(self) -> np.ndarray:
-        """`(P, N, N)`, or with variations `(V, P, N, N)`: what made the frames."""
-        return self.probe if self.probe_variations is None else self.probe_variations
-
-    @property
-    def probe_stated(self) -> np.ndarray:
-        """The probe as the file states it, right or wrong."""
-        return self.probe_right if self.probe_wrong is None else self.probe_wrong
+    def probe(self) -> np.ndarray:
+        """`(P, N, N)` complex64, the probe that made the frames, without its variations."""
+        return self.probe_true if self.probe_weights is None else self.probe_true[0]
 
     @property
     def background_px(self) -> np.ndarray | None:
@@ -105,7 +97,7 @@ class SimulatedScan:
         where = self.positions_true_px[start:stop]
         patches = extract_patches(self.truth, where, self.config.N, self.config.interpolation)
         weights = None if self.probe_weights is None else self.probe_weights[start:stop]
-        rates = diffract(patches, weighted(self.probe_right.astype(np.complex128), weights))
+        rates = diffract(patches, weighted(self.probe_true.astype(np.complex128), weights))
         if self.intensity is not None:
             rates *= self.intensity[start:stop, None, None]
         return rates
@@ -165,7 +157,7 @@ def simulate(config: SimulateConfig) -> SimulatedScan:
     diameter = probe_diameter_px(modes)
     true = layout.positions_px
     weights = opr_weights(config, len(true)) if config.probe_drift > 0 else None
-    right = _varied(config, modes)
+    varied = _varied(config, modes)
     # rounded before use: a file holds exactly the object and probe that made its frames
     truth = make_object(
         config,
@@ -175,7 +167,7 @@ def simulate(config: SimulateConfig) -> SimulatedScan:
         given,
         layout.whole,
     ).astype(np.complex64)
-    photons, intensity = _photons(truth, true, right, weights, config), None
+    photons, intensity = _photons(truth, true, varied, weights, config), None
     if config.intensity_fluctuation > 0:
         rng = _rng(config, _INTENSITY)
         intensity = intensity_factors(len(true), config.intensity_fluctuation, rng)
@@ -183,19 +175,19 @@ def simulate(config: SimulateConfig) -> SimulatedScan:
     if not photons.mean() > 0:
         raise ConfigError("no light passes the object; raise amplitude_max or move the scan")
     factor = config.photons_per_frame / photons.mean()
-    probe = (np.sqrt(factor) * right).astype(np.complex64)
+    probe = stated = (np.sqrt(factor) * varied).astype(np.complex64)
     photons = photons * factor
-    wrong = None
     uneven: float | np.ndarray = 0.0
     if config.background_uneven > 0:
         uneven = uneven_background(config.N, config.background_uneven, _rng(config, _BACKGROUND))
     if config.probe_error is not None:
-        stated = _varied(config, _modes(config, config.probe_error))
-        wrong = (np.sqrt(factor) * stated).astype(np.complex64)
+        wrong = _varied(config, _modes(config, config.probe_error))
+        stated = (np.sqrt(factor) * wrong).astype(np.complex64)
     return SimulatedScan(
         config,
         truth,
-        probe if weights is None else probe[0],
+        probe,
+        stated,
         stated_positions(config, true, _stream(config.seed, _ERROR), _stream(config.seed, _LIMIT)),
         true,
         make_detector(config, float(photons.max()), _rng(config, _DETECTOR), uneven),
@@ -203,9 +195,7 @@ def simulate(config: SimulateConfig) -> SimulatedScan:
         diameter,
         None if len(true) == 1 else 1.0 - mean_nearest_distance(true) / diameter,
         optics_of(config),
-        probe_variations=None if weights is None else probe,
         probe_weights=weights,
-        probe_wrong=wrong,
         intensity=intensity,
     )
 
@@ -320,7 +310,7 @@ def file_arrays(scan: SimulatedScan) -> dict[str, np.ndarray]:
 def _unstated(scan: SimulatedScan) -> dict[str, np.ndarray]:
     """What made the frames and a file would not state, where the recipe asks for it."""
     arrays = {
-        "probe_true": None if scan.probe_wrong is None else _squeezed(scan.probe_right),
+        "probe_true": None if scan.config.probe_error is None else _squeezed(scan.probe_true),
         "intensity_true": scan.intensity,
         "background_true": scan.background_px,
     }

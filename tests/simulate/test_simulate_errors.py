@@ -171,7 +171,7 @@ def test_a_drifting_probe_may_be_wrong_as_well(tmp_path):
     )
     scan = load(tmp_path / "s.npz")
     assert scan.made_with.probe.shape == scan.probe_variations.shape == (2, 1, 32, 32)
-    np.testing.assert_array_equal(scan.made_with.probe, made.probe_variations)
+    np.testing.assert_array_equal(scan.made_with.probe, made.probe_true)
     assert not np.allclose(scan.made_with.probe[0], scan.probe_variations[0], rtol=0.1)
     expected = written_out(
         made.truth.astype(complex),
