@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib import format as npy
 
 from pinn.data.zipped import load_member, read_members
 from pinn.errors import ArchiveError, ScanError
+from pinn.io.formats.registry import read_head
+from pinn.io.hdf5_files import is_hdf5
+from pinn.io.product import Reconstruction, load_reconstruction
 
-if TYPE_CHECKING:
-    from pinn.io.product import Reconstruction
-
-HDF5 = b"\x89HDF\r\n\x1a\n"
 ZIP = b"PK"
 ARRAYS = (ZIP, npy.MAGIC_PREFIX)  # how NPZ and NPY files begin
 
@@ -30,13 +28,14 @@ def read_probe(path: Path, N: int) -> np.ndarray:
     Raises:
         ScanError: no such file or array, wrong shape, no finite values, no intensity.
     """
-    what = f"probe file {path}"
-    if path.is_dir() or file_head(path, what) == HDF5:
-        key, probe = "probe", read_product(path, what).probe
+    if path.is_dir() or is_hdf5(path, read_head(path, "probe file")):
+        key, probe = "probe", read_product(path, "probe file").probe
         if probe is None:
-            raise ScanError(f"{what} is a reconstruction without a probe; take another file")
+            raise ScanError(
+                f"probe file {path} is a reconstruction without a probe; take another file"
+            )
     else:
-        key, probe = read_array(path, what, ("probeGuess", "probe"))
+        key, probe = read_array(path, "probe file", ("probeGuess", "probe"))
     modes = probe[None] if probe.ndim == 2 else probe
     if modes.ndim != 3 or probe.dtype.kind not in "fciu" or modes.shape[1:] != (N, N):
         raise ScanError(
@@ -69,23 +68,23 @@ def read_array(
     Raises:
         ScanError: no such array, a damaged file, or Python objects.
     """
-    head = file_head(path, what)
+    head = read_head(path, what)
     if head.startswith(ZIP):
         members = read_members(path)
         only = list(members) if lone and len(members) == 1 else []
         key = next((k for k in (*keys, *only) if k in members), None)
         if key is None:
             raise ScanError(
-                f"{what} has no array {' or '.join(keys)}, but: "
+                f"{what} {path} has no array {' or '.join(keys)}, but: "
                 f"{', '.join(members) or 'no arrays at all'}"
             )
         return key, load_member(path, members[key])
     if not head.startswith(npy.MAGIC_PREFIX):
-        raise ScanError(f"{what} is neither NPZ nor NPY: it begins with {head!r}")
+        raise ScanError(f"{what} {path} is neither NPZ nor NPY: it begins with {head[:8]!r}")
     try:
         return "the array", np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise ScanError(f"{what} cannot be read ({error}); write it again") from None
+        raise ScanError(f"{what} {path} cannot be read ({error}); write it again") from None
 
 
 def read_product(path: Path, what: str) -> Reconstruction:
@@ -94,24 +93,7 @@ def read_product(path: Path, what: str) -> Reconstruction:
     Raises:
         ScanError: there is none.
     """
-    from pinn.io.product import load_reconstruction
-
     try:
         return load_reconstruction(path)
     except ArchiveError as error:
-        raise ScanError(f"{what}: {error}") from None
-
-
-def file_head(path: Path, what: str) -> bytes:
-    """The first eight bytes of a file.
-
-    Raises:
-        ScanError: it does not exist or cannot be read.
-    """
-    try:
-        with open(path, "rb") as file:
-            return file.read(8)
-    except FileNotFoundError:
-        raise ScanError(f"{what} does not exist; check the path") from None
-    except OSError as error:
-        raise ScanError(f"{what} cannot be read ({error.strerror})") from None
+        raise ScanError(f"{what} {path}: {error}") from None

@@ -9,6 +9,7 @@ from typing import Any
 
 from pinn.data.zipped import load_member, read_members
 from pinn.errors import OutputError, ScanError
+from pinn.io.product import RESULT_NAME
 from pinn.simulate.config import SimulateConfig
 from pinn.simulate.position_files import read_positions
 
@@ -95,8 +96,6 @@ def check_reusable(config: SimulateConfig, path: str | Path) -> bool:
 
 def _file_hash(path: Path, what: str) -> str:
     if path.is_dir():
-        from pinn.io.product import RESULT_NAME
-
         path = path / RESULT_NAME
     try:
         with open(path, "rb") as file:

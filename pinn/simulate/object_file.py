@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from pinn.errors import ConfigError, ScanError
+from pinn.io.formats.registry import read_head
+from pinn.io.hdf5_files import is_hdf5
 from pinn.simulate.config import SimulateConfig
-from pinn.simulate.files import ARRAYS, HDF5, file_head, read_array, read_product
+from pinn.simulate.files import ARRAYS, read_array, read_product
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _KEYS = ("objectGuess", "object", "truth")
@@ -128,7 +130,7 @@ def read_reconstruction(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """
     from scipy.ndimage import distance_transform_edt
 
-    recon = read_product(path, f"object file {path}")
+    recon = read_product(path, "object file")
     valid = recon.valid_mask & np.isfinite(recon.object)
     if not valid.any():
         raise ScanError(f"object file {path} has no valid pixel; take another reconstruction")
@@ -148,48 +150,44 @@ def read_image(path: Path, what: str) -> np.ndarray:
         ScanError: no such file, not readable, not two axes, smaller than 4 pixels, values that
             are not finite, or the same value everywhere.
     """
-    what = f"{what} {path}"
-    head = file_head(path, what)
+    head, name = read_head(path, what), f"{what} {path}"
     if head.startswith(ARRAYS):
         image = read_array(path, what, _KEYS, lone=True)[1]
         if image.ndim == 3 and len(image) == 1:
             image = image[0]
-    elif head == HDF5:
-        raise ScanError(f"{what} is HDF5; take object reconstruction, or save it as NPY")
+    elif is_hdf5(path, head):
+        raise ScanError(f"{name} is HDF5; take object reconstruction, or save it as NPY")
     else:
-        image = _luminance(_decoded(path, what))
+        image = _luminance(_decoded(path, name, head))
     if image.ndim != 2 or image.dtype.kind not in "biufc" or min(image.shape) < 4:
         raise ScanError(
-            f"{what} has {image.dtype} of shape {image.shape}, but numbers of shape (H, W), at "
+            f"{name} has {image.dtype} of shape {image.shape}, but numbers of shape (H, W), at "
             "least 4 each way, are required"
         )
     image = image.astype(np.complex128 if image.dtype.kind == "c" else np.float64)
     if not np.isfinite(image).all():
-        raise ScanError(f"{what} has values that are not finite; replace them")
+        raise ScanError(f"{name} has values that are not finite; replace them")
     if np.all(image == image.flat[0]):
-        raise ScanError(f"{what} has the same value everywhere; take another file")
+        raise ScanError(f"{name} has the same value everywhere; take another file")
     return image
 
 
-def _decoded(path: Path, what: str) -> np.ndarray:
+def _decoded(path: Path, name: str, head: bytes) -> np.ndarray:
     """The pixels of an image file, `(H, W)` or `(H, W, channels)`."""
     try:
-        with open(path, "rb") as file:
-            if file.read(4) in _TIFF:
-                from tifffile import TiffFile
+        if head.startswith(_TIFF):
+            from tifffile import TiffFile
 
-                file.seek(0)
-                with TiffFile(file) as tiff:
-                    return np.asarray(tiff.pages[0].asarray())
-            from PIL import Image
+            with TiffFile(path) as tiff:
+                return np.asarray(tiff.pages[0].asarray())
+        from PIL import Image
 
-            file.seek(0)
-            with Image.open(file) as image:
-                return np.asarray(image if image.mode in _MODES else image.convert("RGB"))
+        with Image.open(path) as image:
+            return np.asarray(image if image.mode in _MODES else image.convert("RGB"))
     except Exception as error:  # a decoder may raise anything over damaged bytes
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ScanError(
-            f"{what} is no picture that can be read ({reason[:120]}); save it as PNG, TIFF or NPY"
+            f"{name} is no picture that can be read ({reason[:120]}); save it as PNG, TIFF or NPY"
         ) from None
 
 

@@ -10,7 +10,8 @@ from numpy.lib import format as npy
 
 from pinn.data.zipped import load_member, read_members
 from pinn.errors import ScanError
-from pinn.simulate.files import ZIP, file_head, read_array
+from pinn.io.formats.registry import read_head
+from pinn.simulate.files import ZIP, read_array
 
 _PAIRS = ("positions_px", "positions")
 _NAMES = {
@@ -31,12 +32,11 @@ def read_positions(path: Path) -> np.ndarray:
     Raises:
         ScanError: no such file or array, not two columns, or values that are not finite.
     """
-    what = f"positions file {path}"
-    head = file_head(path, what)
+    what, head = f"positions file {path}", read_head(path, "positions file")
     if head.startswith(ZIP):
         positions = _from_npz(path, what)
     elif head.startswith(npy.MAGIC_PREFIX):
-        positions = read_array(path, what, ())[1]
+        positions = read_array(path, "positions file", ())[1]
     else:
         positions = _from_text(path, what)
     if positions.shape[1:] != (2,) or not len(positions) or positions.dtype.kind not in "iuf":

@@ -133,7 +133,8 @@ def test_the_hash_is_of_the_positions_not_of_their_file(tmp_path):
     ("name", "content", "text"),
     [
         ("gone.csv", None, "does not exist"),
-        ("p.csv", b"", "has no lines"),
+        ("p.csv", b"", "is empty"),
+        ("p.csv", b"# y, x\n", "has no lines"),
         ("p.csv", b"\xff\xfe\x00binary", "neither NPY, NPZ nor text"),
         ("p.csv", b"1,2,3\n", "3 columns"),
         ("p.csv", b"a,b\n1,2\n", "must be named"),
