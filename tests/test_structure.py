@@ -120,6 +120,12 @@ def within(name: str, names: set[str]) -> bool:
     return any(".".join(parts[:n]) in names for n in range(1, len(parts) + 1))
 
 
+def test_no_two_test_files_have_one_name():
+    """They are imported by their name alone."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_the_package_is_found():
     assert len(MODULES) > 30
     assert {"ops", "layers", "io", "data", "quality", "simulate"} <= {

@@ -152,7 +152,7 @@ def test_far_field_conserves_photons_and_sums_modes():
 @pytest.mark.parametrize(
     "layer",
     [
-        Probe(N, 2, 3, trainable=True, support=5.0, smoothing=1.0),
+        Probe(N, 2, 3, trainable=True, support=5.0),
         IntensityScale(2, trainable=False),
         GroupMerge(24, "legacy"),
         PatchExtraction(N),
