@@ -10,7 +10,7 @@ import numpy as np
 from pinn.simulate.random_fields import gradient_noise
 from pinn.simulate.shapes import ball, box, soft, triangle, window
 
-COVER = 0.35  # fraction of the picture that the shapes of one layer cover, before overlaps
+COVER = 0.35  # fraction of the image that the shapes of one layer cover, before overlaps
 _LEAVES, _OCTAVES = 700, 5  # leaves per field; octaves of the noise
 
 # A signed distance of y, x, radius and an aspect from 0 to 1.
@@ -106,7 +106,7 @@ def _drawn(
     turn: float,
     aspect: float,
 ) -> tuple[tuple[slice, slice], np.ndarray]:
-    """One shape, turned: the slices of a picture it lies in, and its coverage of their pixels."""
+    """One shape, turned: the slices of an image it lies in, and its coverage of their pixels."""
     where, y, x = window(size, centre, 1.5 * radius + 2)
     c, s = math.cos(math.tau * turn), math.sin(math.tau * turn)
     shape = next(shape for limit, shape in shapes if kind < limit)

@@ -104,7 +104,7 @@ def open_object(config: SimulateConfig) -> ObjectFile | None:
         shift = read_image(config.phase_file, "phase file")
         if shift.dtype.kind == "c":
             raise ConfigError(
-                f"phase file {config.phase_file} is complex, but a picture or a real array is "
+                f"phase file {config.phase_file} is complex, but an image or a real array is "
                 "required; take it as object_file, or save its phase alone"
             )
         if crop and shift.shape != values.shape:
@@ -187,7 +187,7 @@ def _decoded(path: Path, name: str, head: bytes) -> np.ndarray:
     except Exception as error:  # a decoder may raise anything over damaged bytes
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ScanError(
-            f"{name} is no picture that can be read ({reason[:120]}); save it as PNG, TIFF or NPY"
+            f"{name} is no image that can be read ({reason[:120]}); save it as PNG, TIFF or NPY"
         ) from None
 
 

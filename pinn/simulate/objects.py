@@ -44,7 +44,7 @@ def make_object(
         config: the recipe.
         size: side of the object in pixels.
         field: side in pixels of the central square that is illuminated; star, demo and resized
-            pictures fill it.
+            images fill it.
         seed: of the drawing.
         given: what the object file holds, for objects file and reconstruction.
         whole: take all of a file, whatever its shape.

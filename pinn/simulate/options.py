@@ -66,7 +66,7 @@ class SimulateOptions(Config):
     """Object: lines (blurred random lines), star (Siemens star with gaps), leaves (dead leaves:
     overlapping opaque shapes), demo (star, letters and a smooth phase), grf (Gaussian random
     field), procedural (layers of shapes over multi-octave noise), polyhedra (projected random
-    convex solids), file (picture or array), reconstruction (of a reconstruction.h5 or a ptychodus
+    convex solids), file (image or array), reconstruction (of a reconstruction.h5 or a ptychodus
     product)."""
 
     object_seed: int | None = Field(None, ge=0)
@@ -107,16 +107,16 @@ class SimulateOptions(Config):
     noise, mean radius of shapes) and polyhedra (mean radius); default N/4, grf N/16."""
 
     object_file: Path | None = None
-    """Object file: PNG, TIFF or other picture, or NPY or NPZ with a real or complex array; object
+    """Object file: PNG, TIFF or other image, or NPY or NPZ with a real or complex array; object
     reconstruction: reconstruction.h5, its folder, or a ptychodus product."""
 
     phase_file: Path | None = None
-    """Picture or real array that the phase is taken from, beside a picture or real array in
+    """Image or real array that the phase is taken from, beside an image or real array in
     object_file; default: the same one."""
 
     object_fit: Literal["resize", "crop"] | None = None
     """How object_file fills the object: resize (to the illuminated field) or crop (the middle,
-    pixel for pixel); default: resize for pictures and real arrays, crop for complex ones."""
+    pixel for pixel); default: resize for images and real arrays, crop for complex ones."""
 
     field_px: float | None = Field(None, gt=0, le=16384)
     """Side of the central square that star, demo, leaves and a resized file fill; default: the

@@ -61,7 +61,7 @@ def pile_of_solids(
     """Total thickness of many solids at random places, in units of `radius`.
 
     Args:
-        size: side of the picture in pixels.
+        size: side of the image in pixels.
         radius: mean of the solids' in pixels; they are uniform from half to one and a half of it.
         count: number of solids; None: as many as cover every pixel `COVER` times on average.
         rng: source of randomness.

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy import fft
 
-_ROWS = 256  # of a picture computed at once
+_ROWS = 256  # of an image computed at once
 
 
 def gaussian_field(

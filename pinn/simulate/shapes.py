@@ -20,7 +20,7 @@ def soft(distance: np.ndarray) -> np.ndarray:
 def window(
     size: int, centre: np.ndarray, reach: float
 ) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
-    """The pixels of a `(size, size)` picture within `reach` of a centre, cut at its sides.
+    """The pixels of a `(size, size)` image within `reach` of a centre, cut at its sides.
 
     Returns:
         Its slices, and its coordinates y `(h, 1)` and x `(1, w)` about the centre.

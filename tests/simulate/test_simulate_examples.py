@@ -29,7 +29,7 @@ def test_a_recipe_runs(recipe, tmp_path):
 
 
 def test_the_gallery_is_drawn(tmp_path, monkeypatch):
-    monkeypatch.setattr(pinn.simulate, "simulate", lambda config: simulate(config.replace(N=24)))
+    monkeypatch.setattr(pinn.simulate, "simulate", lambda config: simulate(config.replace(N=32)))
     target = tmp_path / "simulate.png"
     monkeypatch.setattr(sys, "argv", ["simulate_gallery.py", str(target)])
     runpy.run_path(str(EXAMPLES / "simulate_gallery.py"), run_name="__main__")
