@@ -200,14 +200,13 @@ def simulate(config: SimulateConfig) -> SimulatedScan:
     )
 
 
-def arrange(config: SimulateConfig) -> tuple[Layout, float]:
-    """Where the probe of a recipe goes, and its diameter in pixels, without object or frames.
+def arrange(config: SimulateConfig) -> Layout:
+    """Where the probe of a recipe goes, without drawing the object or any frame.
 
     Raises:
         ConfigError, ScanError: as `simulate`.
     """
-    modes, layout = _arrange(config, open_object(config))
-    return layout, probe_diameter_px(modes)
+    return _arrange(config, open_object(config))[1]
 
 
 def illuminated_field(config: SimulateConfig, layout: Layout, diameter_px: float) -> float:
