@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pinn.check.orientation import Orientation
+from pinn.check.orientation import Orientation, Scale
 from pinn.check.report import Finding
-from pinn.check.scale import Scale
 from pinn.check.symmetry import Choice, composed
 from pinn.config import ScanConfig
 from pinn.data.scan import Scan

@@ -17,6 +17,8 @@ import numpy as np
 from scipy import fft, optimize
 from skimage.registration import phase_cross_correlation
 
+from pinn.data.ramp import phase_ramp
+
 RegisterOn = Literal["modulus", "complex"]
 UPSAMPLE = 100
 FLAT = 1e-5  # standard deviation over norm below which an image has nothing to register on
@@ -92,8 +94,8 @@ def find_ramp(
         left, right = np.exp(1j * k[0] * rows), np.exp(1j * k[1] * cols)
         middle = product @ right
         total = left @ middle
-        slopes = np.array([(1j * rows * left) @ middle, left @ (product @ (1j * cols * right))])
-        gradient = (np.conj(total) * slopes).real / max(abs(total), 1e-300)
+        derivatives = [(1j * rows * left) @ middle, left @ (product @ (1j * cols * right))]
+        gradient = (np.conj(total) * np.array(derivatives)).real / max(abs(total), 1e-300)
         return -abs(total) / size, -gradient * scale / size
 
     found = optimize.minimize(
@@ -110,10 +112,9 @@ def find_ramp(
 
 def remove_ramp(recon: np.ndarray, ramp_rad_per_px: tuple[float, float]) -> np.ndarray:
     """`recon * exp(-i k.r)`, r in pixels from the centre of the image."""
-    rows, cols = (np.arange(n) - (n - 1) / 2 for n in recon.shape)
-    left = np.exp(-1j * ramp_rad_per_px[0] * rows)
-    right = np.exp(-1j * ramp_rad_per_px[1] * cols)
-    return recon * left[:, None] * right[None, :]
+    y, x = ramp_rad_per_px
+    middle = (recon.shape[0] - 1) / 2, (recon.shape[1] - 1) / 2
+    return recon * phase_ramp((-y, -x), recon.shape, middle)
 
 
 def find_factor(recon: np.ndarray, truth: np.ndarray, valid: np.ndarray | None = None) -> complex:

@@ -12,7 +12,7 @@ import numpy as np
 from pinn import backend
 from pinn.config import ReconstructConfig
 from pinn.data.grouping import groups_for_inference
-from pinn.data.masks import encode
+from pinn.data.masks import decode, encode
 from pinn.data.reconstruction import Reconstruction
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
@@ -160,8 +160,9 @@ def _likeness(
     frames, rates = sample_rates(
         sample, scan.positions_px, read, stitcher.patches_of, config.batch_size, weight, probe
     )
-    counts = np.maximum(frames.astype(np.float64), 0.0) ** 2 / factor**2
-    return compare(counts, rates, frames >= 0, model.history, model.exposure_factor)
+    amplitude, valid = decode(frames)
+    counts = np.square(amplitude, dtype=np.float64) / factor**2
+    return compare(counts, rates, valid, model.history, model.exposure_factor)
 
 
 def assemble(

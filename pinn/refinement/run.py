@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from pinn.config.refine import RefineConfig
+from pinn.data.ramp import phase_gradient, phase_ramp
 from pinn.data.reconstruction import Reconstruction
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
@@ -196,12 +197,7 @@ def aligned(image: np.ndarray, like: np.ndarray, valid: np.ndarray) -> np.ndarra
     """An image without what two refinements need not share: a factor and a phase ramp."""
     for _ in range(3):
         product = np.where(valid, like * np.conj(image), 0)
-        slopes = [
-            np.angle(np.sum(product[1:] * np.conj(product[:-1]))),
-            np.angle(np.sum(product[:, 1:] * np.conj(product[:, :-1]))),
-        ]
-        lines = [np.exp(1j * g * np.arange(n)) for g, n in zip(slopes, image.shape, strict=True)]
-        image = image * lines[0][:, None] * lines[1]
+        image = image * phase_ramp(phase_gradient(product), image.shape)
     factor = np.sum(np.where(valid, like * np.conj(image), 0)) / np.sum(
         np.where(valid, np.abs(image) ** 2, 0)
     )
