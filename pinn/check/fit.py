@@ -21,7 +21,7 @@ from pinn import backend
 from pinn.check.regions import Region
 from pinn.data import fourier as numpy_fourier
 from pinn.data.masks import encode
-from pinn.ops import forward, fourier, masks, pairs
+from pinn.ops import forward, fourier, masks, pairs, windows
 from pinn.ops.pairs import Pair, Tensor
 
 FIRST_STEP, LAST_STEP = 1.0, 0.3
@@ -55,16 +55,19 @@ def fit(
     """
     backend.full_precision()
     frames, first, tiny = _frames(regions, classes)
+    planes, rows, spectra = _start(regions, len(classes), probes)
+    state = planes, spectra
     step = backend.compile_function(partial(_step, instrument or forward.instrument()))
-    state = _start(regions, len(classes), probes)
     errors = np.zeros((len(regions), len(classes), len(regions[0].rows)))
     every = np.arange(len(regions))
     # Steps grow shorter: the last sweeps average over the noise of single frames.
     for numbers, object_step, probe_step in _visits(regions, sweeps, seeds, fixed):
         visited = list(zip(regions, numbers, strict=True))
+        fractions = np.stack([region.fractions[j] for region, j in visited])
+        corners = np.stack([region.corners[j] for region, j in visited])
         here = {
-            "corners": np.stack([region.corners[j] for region, j in visited]).astype(np.int32),
-            "fractions": np.stack([region.fractions[j] for region, j in visited], dtype=np.float32),
+            "corners": (rows + corners[:, None]).reshape(-1, 2).astype(np.int32),
+            "fractions": fractions.astype(np.float32),
             "frames": first + numbers[:, None].astype(np.int32),
             "steps": np.array([object_step, probe_step], np.float32),
         }
@@ -104,57 +107,54 @@ def _frames(regions: Sequence[Region], classes: np.ndarray) -> tuple[Tensor, np.
     return _tensor(np.concatenate(stack)), first.astype(np.int32), _tensor(small)
 
 
-def _start(regions: Sequence[Region], H: int, probes: np.ndarray) -> tuple[tuple[Pair, ...], Pair]:
-    """Flat objects of each region, pairs `(H, rows, columns)` of one size; and the spectra of the
-    probes, pair `(G, H, P, n, n)`."""
+def _start(
+    regions: Sequence[Region], H: int, probes: np.ndarray
+) -> tuple[Tensor, np.ndarray, Pair]:
+    """Flat objects, and the spectra of the probes, pair `(G, H, P, n, n)`.
+
+    The real and imaginary parts of all objects, `(2, G, H)` of one size, lie under each other on
+    one plane, so that one gather takes all windows; with it comes where each of them begins, int64
+    `(2, G, H, 2)`.
+    """
     n, G = regions[0].side, len(regions)
-    rows, columns = np.max([region.corners.max(0) for region in regions], axis=0) + n
-    shape = H, int(rows), int(columns)
-    # one array each: what a step uses up must not be anyone else's
-    objects = tuple((ops.ones(shape), ops.zeros(shape)) for _ in regions)
+    height, width = np.max([region.corners.max(0) for region in regions], axis=0) + n
+    planes = np.zeros((2, G, H, height, width), np.float32)
+    planes[0] = 1.0
+    rows = np.zeros((2, G, H, 2), np.int64)
+    rows[..., 0] = height * np.arange(2 * G * H).reshape(2, G, H)
     spectra = numpy_fourier.fft2c(numpy_fourier.centre(probes))
     spectra = np.broadcast_to(spectra, (G, *spectra.shape))
-    return objects, (_tensor(spectra.real), _tensor(spectra.imag))
+    pair = _tensor(spectra.real), _tensor(spectra.imag)
+    return _tensor(planes.reshape(-1, width)), rows, pair
 
 
 def _step(
     instrument: forward.Instrument, state: tuple, frames: Tensor, tiny: Tensor, here: dict
 ) -> tuple[tuple, Tensor]:
     """One frame of each region: the state after it, and the errors `(G, H)` before."""
-    objects, spectra = state
-    n, H = spectra[0].shape[-1], spectra[0].shape[1]
+    planes, spectra = state
+    G, H, _, n, _ = spectra[0].shape
     ramp = _shift_ramp(here["fractions"], n)
     probe = fourier.ifft2c(pairs.multiply(spectra, ramp))
-    starts = [(0, here["corners"][g, 0], here["corners"][g, 1]) for g in range(len(objects))]
-    windows = [
-        [ops.slice(part, start, (H, n, n)) for part in pair]
-        for pair, start in zip(objects, starts, strict=True)
-    ]
-    patches = ops.stack([pair[0] for pair in windows]), ops.stack([pair[1] for pair in windows])
+    seen = ops.reshape(windows.take(planes, here["corners"], n), (2, G, H, n, n))
+    patches = seen[0], seen[1]
     arrived, rate = forward.predict(instrument, forward.exit_waves(patches, probe))
     amplitude, valid = masks.decode(ops.take(frames, here["frames"], axis=0))
     modulus = ops.sqrt(rate)
     missing = (amplitude - modulus) * valid
     chi = forward.missing_waves(instrument, arrived, missing / (modulus + tiny))
 
-    re, im = pairs.multiply(pairs.conj(probe), chi)
     brightest = ops.max(ops.sum(pairs.abs2(probe), axis=2), axis=(-2, -1), keepdims=True)
-    size = here["steps"][0] / brightest
-    change = ops.sum(re, axis=2) * size, ops.sum(im, axis=2) * size
-    objects = tuple(
-        tuple(
-            ops.slice_update(part, start, window + update[g])
-            for part, window, update in zip(pair, windows[g], change, strict=True)
-        )
-        for g, (pair, start) in enumerate(zip(objects, starts, strict=True))
-    )
+    change = ops.stack([ops.sum(part, axis=2) for part in pairs.multiply(pairs.conj(probe), chi)])
+    change = ops.reshape(change * (here["steps"][0] / brightest), (-1, n, n))
+    planes = planes + windows.add(change, here["corners"], planes.shape)
 
     densest = ops.max(pairs.abs2(patches), axis=(-2, -1), keepdims=True)
-    one = patches[0][:, :, None], -patches[1][:, :, None]
-    moved = pairs.scale(pairs.multiply(one, chi), (here["steps"][1] / densest)[:, :, None])
-    update = pairs.multiply(fourier.fft2c(moved), pairs.conj(ramp))
-    spectra = pairs.add(spectra, update)
-    return (objects, spectra), ops.sum(missing * missing, axis=(-2, -1))
+    conjugate = seen[0][:, :, None], -seen[1][:, :, None]
+    size = (here["steps"][1] / densest)[:, :, None]
+    moved = fourier.fft2c(pairs.scale(pairs.multiply(conjugate, chi), size))
+    spectra = pairs.add(spectra, pairs.multiply(moved, pairs.conj(ramp)))
+    return (planes, spectra), ops.sum(missing * missing, axis=(-2, -1))
 
 
 def _shift_ramp(fractions: Tensor, n: int) -> Pair:

@@ -12,12 +12,12 @@ import numpy as np
 
 from pinn.errors import InputError
 from pinn.quality.frames import Placed, Region, common_region, cut, sample
+from pinn.quality.frc import has_variance
 from pinn.quality.register import (
     RegisterOn,
     find_factor,
     find_ramp,
     find_shift,
-    has_variance,
     remove_ramp,
     similarity,
 )

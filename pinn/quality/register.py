@@ -18,19 +18,10 @@ from scipy import fft, optimize
 from skimage.registration import phase_cross_correlation
 
 from pinn.data.ramp import phase_ramp
+from pinn.quality.frc import hann, has_variance
 
 RegisterOn = Literal["modulus", "complex"]
 UPSAMPLE = 100
-FLAT = 1e-5  # standard deviation over norm below which an image has nothing to register on
-
-
-def has_variance(image: np.ndarray, valid: np.ndarray | None = None) -> bool:
-    """Whether an image varies by more than rounding (a share `FLAT` of its size)."""
-    values = image[valid] if valid is not None else np.ravel(image)
-    if not values.size:
-        return False
-    size = float(np.sqrt(np.mean(np.abs(values) ** 2)))
-    return bool(np.std(values) > FLAT * size) if size > 0 else False
 
 
 def find_shift(
@@ -131,8 +122,3 @@ def similarity(recon: np.ndarray, truth: np.ndarray, valid: np.ndarray | None = 
         recon, truth = recon[valid], truth[valid]
     size = float(np.linalg.norm(recon) * np.linalg.norm(truth))
     return min(float(abs(np.vdot(recon, truth))) / size, 1.0) if size > 0 else 0.0
-
-
-def hann(shape: tuple[int, ...]) -> np.ndarray:
-    """Separable symmetric Hann window `(h, w)`, zero at the outermost pixels."""
-    return np.hanning(shape[0])[:, None] * np.hanning(shape[1])[None, :]

@@ -190,7 +190,7 @@ def _tested(
     pictures: bool,
 ) -> dict[str, Any]:
     import pinn
-    from pinn.quality import evaluate
+    from pinn.quality.evaluate import evaluate
 
     scan = load(test["path"], ScanConfig(**test["scan"]))
     clock = time.process_time()

@@ -7,7 +7,7 @@ import pytest
 
 from pinn.errors import InputError
 from pinn.plots.comparison_many import compare
-from pinn.quality import evaluate
+from pinn.quality.evaluate import evaluate
 from pinn.quality.frames import Placed, sample
 
 
