@@ -19,8 +19,7 @@ from pathlib import Path
 import numpy as np
 from ptychodus.api.io import load_product, save_product
 
-from pinn.data.reconstruction import Reconstruction
-from pinn.io.product import load_reconstruction
+from pinn.io.product import Reconstruction, load_reconstruction
 
 TOLERANCE_PX = 1e-9
 

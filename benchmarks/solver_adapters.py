@@ -320,8 +320,8 @@ def run_pinn(
     import pinn
     from pinn.config import RefineConfig
     from pinn.data.scan import Scan
-    from pinn.plots.refinement import picture
-    from pinn.refinement.loop import Clock as Deadline
+    from pinn.progress import Deadline
+    from pinn.reconstruction.network_start import network_start
 
     options = dict(options or {})
 
@@ -343,7 +343,7 @@ def run_pinn(
         for _ in range(2):
             scan, before = fresh(), time.process_time()
             cover = RefineConfig(**options).start_cover
-            start, _ = picture(scan, network, np.arange(len(scan)), cover, Deadline(0.0))
+            start, _ = network_start(scan, network, np.arange(len(scan)), cover, Deadline())
             times.append(time.process_time() - before)
         facts = start.statistics["network_start"]
         report({"kind": "start", "cpu_s": times[1], "first_call_cpu_s": times[0], **facts})
@@ -361,7 +361,12 @@ def run_pinn(
 
     scan = fresh()
     clock.start()
-    settings = {"update_probe": case.refine_probe, "split_half": False, "seed": 0, "polish": 0}
+    settings = {
+        "update_probe": case.refine_probe,
+        "split_half": False,
+        "seed": 0,
+        "lbfgs_iterations": 0,
+    }
     pinn.refine(scan, start=start, epochs=epochs, watch=seen, **settings | options)
     clock.stop()
 

@@ -61,7 +61,7 @@ SOLVERS: dict[str, dict[str, Any]] = {
     "pty-chi DM": {"engine": "dm"},
     "pinn, flat start": {"engine": "pinn"},
     # ten iterations of L-BFGS after the epochs, counted as further ones
-    "pinn, flat start, polished": {"engine": "pinn", "polish": 10},
+    "pinn, flat start, polished": {"engine": "pinn", "lbfgs_iterations": 10},
     "pinn, network start": {"engine": "pinn", "network": True},
     # with more frames seen by the network than the default; in the end all
     "pinn, network start, cover 2": {"engine": "pinn", "network": True, "start_cover": 2},

@@ -13,11 +13,10 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from pinn import check, remote, simulate
     from pinn.config import ModelConfig, ReconstructConfig, RefineConfig, ScanConfig, TrainConfig
-    from pinn.data.reconstruction import Reconstruction
     from pinn.data.scan import Scan
     from pinn.io.convert import convert
     from pinn.io.load import load
-    from pinn.io.product import load_reconstruction
+    from pinn.io.product import Reconstruction, load_reconstruction
     from pinn.networks.trained import Model, load_model
     from pinn.progress import Progress, StopRequested
     from pinn.quality.evaluate import evaluate
@@ -33,7 +32,7 @@ _HOMES = {
     "ModelConfig": "pinn.config",
     "Progress": "pinn.progress",
     "ReconstructConfig": "pinn.config",
-    "Reconstruction": "pinn.data.reconstruction",
+    "Reconstruction": "pinn.io.product",
     "Reconstructor": "pinn.reconstruction.streaming",
     "RefineConfig": "pinn.config",
     "Scan": "pinn.data.scan",

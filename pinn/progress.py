@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 
@@ -11,7 +12,7 @@ class Progress:
 
     Attributes:
         stage: `train`, `reconstruct`, `simulate`, `convert`, `start` (the network's part of a
-            refinement), `refine` or `polish`.
+            refinement), `refine` or `lbfgs`.
         done, total: groups (or frames) of the whole job.
         rate: groups (or frames) per second.
         epoch, epochs: in training, counted from 1.
@@ -32,3 +33,23 @@ class Progress:
 
 class StopRequested(Exception):
     """Raised by a progress callback to stop: what was done so far is saved."""
+
+
+class OutOfTime(Exception):
+    """Raised inside the program when the time to spend is over; the best so far is the result."""
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """When work has to end.
+
+    Attributes:
+        at: by `time.perf_counter`, or None for never.
+    """
+
+    at: float | None = None
+
+    def check(self) -> None:
+        """Raises `OutOfTime` when it is over."""
+        if self.at is not None and time.perf_counter() >= self.at:
+            raise OutOfTime

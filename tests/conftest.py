@@ -12,7 +12,11 @@ import pytest
 from pinn.backend import seed_everything
 
 BACKENDS = ("jax", "torch", "tensorflow")
-BACKEND_FOLDERS = ("ops", "layers", "networks", "training", "reconstruction", "refinement")
+# Tests that need Keras. Those of the first folders run on each backend, for a backend can change
+# what they test; those of the others once, on PyTorch, but for those marked `each_backend`.
+EACH_BACKEND = ("ops", "layers", "refinement", "backend", "contract")
+ONE_BACKEND = ("networks", "training", "reconstruction", "remote", "cli")
+ONE = "torch"  # compiles nothing, so that tests of many small networks are quick
 _HERE = Path(__file__).parent
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -39,22 +43,34 @@ def _require_backend(who: str) -> None:
         )
 
 
+def folder_of(path: Path) -> str:
+    """The folder of tests that a file is in."""
+    return path.relative_to(_HERE).parts[0] if path.is_relative_to(_HERE) else ""
+
+
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> None:
     """Refuse to import a backend test while no backend was chosen; never skip it."""
-    if module_path.is_relative_to(_HERE):
-        folder = module_path.relative_to(_HERE).parts[0]
-        if folder in BACKEND_FOLDERS:
-            _require_backend(f"tests/{module_path.relative_to(_HERE).as_posix()}")
+    if folder_of(module_path) in (*EACH_BACKEND, *ONE_BACKEND):
+        _require_backend(f"tests/{module_path.relative_to(_HERE).as_posix()}")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests marked `alike` run on the backend that compiles nothing, unless all are asked for."""
-    if config.option.markexpr != "not full" or os.environ.get("KERAS_BACKEND") == "torch":
+    """On JAX and TensorFlow only what a backend can change, unless all tests are asked for."""
+    if config.option.markexpr != "not full" or os.environ.get("KERAS_BACKEND") == ONE:
         return
-    left_out = [item for item in items if item.get_closest_marker("alike")]
+    left_out = [item for item in items if not on_each_backend(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+        items[:] = [item for item in items if on_each_backend(item)]
+
+
+def on_each_backend(item: pytest.Item) -> bool:
+    """Whether a test runs on every backend in the fast tier."""
+    if item.get_closest_marker("one_backend"):
+        return False
+    if folder_of(item.path) in ONE_BACKEND:
+        return item.get_closest_marker("each_backend") is not None
+    return True
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

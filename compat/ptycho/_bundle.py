@@ -6,14 +6,18 @@ import logging
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, fields
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pinn.errors import ArchiveError, ConfigError
-from pinn.io.legacy import KEY_MAPPINGS, LEGACY, ModelConfig
+from pinn.io.legacy import to_legacy
+from pinn.io.legacy.table import KEY_MAPPINGS, MODEL
+from ptycho._choose import backend_of
+from ptycho._dictionary import LEGACY, update_legacy_dict
 from ptycho._network import DiffractionToObject
 
 if TYPE_CHECKING:
@@ -57,13 +61,11 @@ def remember(model: Model, backend: str | None = None) -> DiffractionToObject:
 
 def _write_network(model: Model) -> None:
     """The network of an archive into the legacy dictionary, as loading it does."""
-    from pinn.io.legacy import to_legacy
-
-    told = to_legacy(model.config).config.model
-    for one in fields(ModelConfig):
-        value = getattr(told, one.name)
+    told, _ = to_legacy(model.config)
+    for name, row in MODEL.items():
+        value = told.get(name, row.default)
         if value is not None:
-            LEGACY.cfg[KEY_MAPPINGS.get(one.name, one.name)] = value
+            LEGACY.cfg[KEY_MAPPINGS.get(name, name)] = value
 
 
 def last() -> DiffractionToObject:
@@ -176,9 +178,6 @@ def load_inference_bundle_with_backend(
     Raises:
         BackendError: a backend that is unknown or not installed.
     """
-    from pinn.io.legacy import update_legacy_dict
-    from ptycho._choose import backend_of
-
     chosen, worker = backend_of(config.backend)
     update_legacy_dict(LEGACY.cfg, config)
     model, _ = load_inference_bundle(bundle_dir, model_name)
@@ -214,21 +213,35 @@ def _is_content(folder: Path) -> bool:
 @contextmanager
 def _unwrapped(path: Path) -> Iterator[tuple[Path, Path]]:
     """The archive itself, and a folder that goes with it."""
-    from pinn.io.old_archive.members import ZipMembers, starts_as_zip
-
     with tempfile.TemporaryDirectory(prefix="ptycho-") as place:
         folder = Path(place)
         if path.is_dir() and (path / ARCHIVE).is_file():
             path = path / ARCHIVE
-        if path.is_file() and starts_as_zip(path):
-            outer = ZipMembers(path, str(path))  # with limits on what it may unpack to
-            with closing(outer.zip):
-                inner = [n for n in outer.names if PurePosixPath(n).name == ARCHIVE]
-                if inner:
-                    path = folder / ARCHIVE
-                    with outer.open(inner[0], _LARGEST) as source, path.open("wb") as target:
-                        shutil.copyfileobj(source, target, 1 << 20)
+        if path.is_file() and zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as outer:
+                names = [n for n in outer.namelist() if PurePosixPath(n).name == ARCHIVE]
+                if names:
+                    path = _unpacked(outer, names[0], path, folder / ARCHIVE)
         yield path, folder
+
+
+def _unpacked(outer: zipfile.ZipFile, name: str, path: Path, target: Path) -> Path:
+    """The archive in a zip.
+
+    Raises:
+        ArchiveError: it is damaged, or would grow beyond what such a zip can hold.
+    """
+    info, most = outer.getinfo(name), max(4 * path.stat().st_size, 256 << 20)
+    if info.file_size > min(most, _LARGEST):
+        raise ArchiveError(f"{path} unpacks to more than {most >> 20} MB; get another copy")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ArchiveError(f"{path} is compressed by a method that no archive uses")
+    try:
+        with outer.open(info) as source, target.open("wb") as copy:
+            shutil.copyfileobj(source, copy, 1 << 20)
+    except (EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ArchiveError(f"{path} is damaged: {name} cannot be read ({error})") from None
+    return target
 
 
 def _packed(content: Path, target: Path) -> Path:

@@ -13,8 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pinn.io.legacy import LEGACY, ModelConfig, Translation, to_pinn
-from pinn.io.legacy.configuration import Unstated
+from pinn.errors import ConfigError
+from pinn.io.legacy import Translation
+from pinn.io.legacy.table import Unstated
+from ptycho._classes import ModelConfig, translated
+from ptycho._dictionary import LEGACY, config_from_dict
+from ptycho._doubts import disagreements, doubts
 
 _log = logging.getLogger("ptycho")
 VARIABLE = "PTYCHO_ARCHITECTURE"
@@ -66,8 +70,6 @@ def choose(
     """
     dictionary: Mapping[str, Any] | None = LEGACY.cfg
     if config is None:
-        from pinn.io.legacy import config_from_dict, doubts
-
         for note in doubts(LEGACY.cfg):
             say(note)
         config, dictionary = config_from_dict(LEGACY.cfg), None
@@ -83,9 +85,10 @@ def choose(
         changed["backend"] = backend
     if dictionary is not None:
         dictionary = {**dictionary, **{k: v for k, v in changed.items() if k in dictionary}}
-    asked = to_pinn(
-        replace(config, model=model, n_images=None), dictionary=dictionary, execution=execution
-    )
+    config = replace(config, model=model, n_images=None)
+    for note in () if dictionary is None else disagreements(config, dictionary):
+        say(note)
+    asked = translated(config, execution)
     if model.architecture == "lean" and asked.model.n_filters_scale != model.n_filters_scale:
         # its width is a translation already, which to_pinn takes for a default of the reference
         asked = replace(asked, model=asked.model.replace(n_filters_scale=model.n_filters_scale))
@@ -139,6 +142,38 @@ def network(
         changed |= {"n_filters_scale": width, "pad_object": True, "probe.big": True}
     changed["architecture"] = model.architecture
     return model, changed
+
+
+def fitted(asked: Translation, frames: int, counts: bool) -> Translation:
+    """The same for a scan that is at hand.
+
+    Args:
+        frames: how many it has.
+        counts: its numbers are counts, which carry their own dose.
+
+    Raises:
+        ConfigError: more groups than frames without leave to.
+    """
+    notes, scan, train = list(asked.notes), asked.scan, asked.train
+    photons = scan.photons_per_frame
+    if counts and photons is not None:
+        scan = scan.replace(photons_per_frame=None)
+        notes.append(f"nphotons {photons:g} has no effect: the frames are counts")
+    wanted = None if train is None else train.n_groups
+    if train is not None and wanted is not None:
+        kept = min(frames, train.subsample or frames)
+        if wanted > kept and asked.model.gridsize == 1:
+            notes.append(
+                f"n_groups {wanted} is more than the {kept} frames, each of which is one "
+                f"group with gridsize 1: {kept} are used"
+            )
+            train = train.replace(n_groups=kept)
+        elif wanted > kept and not asked.oversampling:
+            raise ConfigError(
+                f"n_groups is {wanted}, but there are {kept} frames; ask for fewer, or set "
+                "enable_oversampling and a neighbor_pool_size"
+            )
+    return replace(asked, scan=scan, train=train, notes=tuple(notes))
 
 
 def say(text: str) -> None:

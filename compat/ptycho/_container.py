@@ -11,6 +11,8 @@ import numpy as np
 
 from pinn.errors import ConfigError
 from ptycho._carried import Origin, carried
+from ptycho._dictionary import LEGACY
+from ptycho._files import write_arrays
 from ptycho._grouped import Grouped
 from ptycho._raw import RawData
 
@@ -112,8 +114,6 @@ class PtychoDataContainer:
         Raises:
             OutputError: the place cannot be written.
         """
-        from ptycho._files import write_arrays
-
         names = (
             *("X", "Y_I", "Y_phi", "norm_Y_I", "YY_full", "coords_nominal", "coords_true"),
             *("nn_indices", "global_offsets", "local_offsets", "probe"),
@@ -186,6 +186,5 @@ def container_of(
 
 
 def _scale(N: int) -> float:
-    from pinn.io.legacy import LEGACY
 
     return math.sqrt(float(LEGACY.get("nphotons"))) / (N / 2)

@@ -101,21 +101,3 @@ def write_arrays(path: str | Path, arrays: dict[str, np.ndarray]) -> None:
     path = Path(path)
     with atomic_path(path.with_suffix(".npz")) as temporary:
         np.savez(temporary, **arrays)  # type: ignore[arg-type]
-
-
-# Keys of the training data that ptychodus writes from 1.7 on, and nobody else. Its positions are
-# those of index (N-1)/2 of a patch, so that its object begins half a pixel before ours.
-_PTYCHODUS = {
-    *("xcoords", "ycoords", "xcoords_start", "ycoords_start", "diff3d", "bad_pixels"),
-    *("probeGuess", "objectGuess", "scan_index"),
-}
-
-
-def of_ptychodus(path: Path) -> bool:
-    """Whether a file is training data that ptychodus wrote."""
-    from pinn.data.zipped import read_members
-
-    with path.open("rb") as file:
-        if file.read(2) != b"PK":
-            return False
-    return set(read_members(path)) == _PTYCHODUS

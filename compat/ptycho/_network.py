@@ -11,6 +11,7 @@ import numpy as np
 from pinn.data.masks import encode
 from pinn.errors import ScanError
 from ptycho._carried import Origin, origin_of
+from ptycho._container import container_of
 from ptycho._patches import Context, Patches, group_patches
 
 if TYPE_CHECKING:
@@ -116,7 +117,6 @@ class DiffractionToObject:
     def _regrouped(self, origin: Origin, batch_size: int | None) -> Patches:
         """Patches of the same frames, in groups as this model takes them."""
         from pinn.data.grouping import groups_for_inference
-        from ptycho._container import container_of
 
         config, raw = self.model.config, origin.raw
         _log.info(

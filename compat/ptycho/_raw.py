@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pinn.errors import ConfigError, ScanError
-from pinn.io.legacy import LEGACY
+from ptycho._dictionary import LEGACY
 from ptycho._grouped import Grouped
-from ptycho._middle import in_ptychodus, middle_for_ptychodus
+from ptycho._ptychodus import in_ptychodus, middle_for_ptychodus, of_ptychodus
+from ptycho._simulated import amplitudes
 
 if TYPE_CHECKING:
     from pinn.data.scan import Scan
@@ -133,8 +134,6 @@ class RawData:
         cls, xcoords: Any, ycoords: Any, probeGuess: Any, objectGuess: Any, scan_index: Any = None
     ) -> RawData:
         """Frames of a known object, with the noise of `nphotons`; see `ptycho._simulated`."""
-        from ptycho._simulated import amplitudes
-
         made = cls(
             xcoords,
             ycoords,
@@ -160,7 +159,6 @@ class RawData:
             ConfigError: another N.
         """
         from pinn.io.load import load
-        from ptycho._files import of_ptychodus
 
         path = Path(train_data_file_path)
         scan = load(path)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pinn.errors import ConfigError, ScanError
-from pinn.io.legacy import LEGACY, TrainingConfig, update_legacy_dict
 from pinn.progress import Progress
 from ptycho import _bundle
-from ptycho._choose import Choice, choose, say
+from ptycho._choose import Choice, choose, fitted, say
+from ptycho._classes import TrainingConfig
 from ptycho._container import PtychoDataContainer, container_of
+from ptycho._dictionary import LEGACY, update_legacy_dict
 from ptycho._history import columns
 from ptycho._network import DiffractionToObject
 from ptycho._raw import RawData
@@ -255,7 +256,7 @@ def _scans(raw: RawData, test: RawData | None, choice: Choice) -> tuple[Scan, li
     ):
         # the file says how many, and the caller does not
         asked = replace(asked, scan=asked.scan.replace(photons_per_frame=plain.photons_per_frame))
-    asked = asked.for_scan(len(raw), plain.units == "counts")
+    asked = fitted(asked, len(raw), plain.units == "counts")
     for note in asked.notes[known:]:
         say(note)
     scan = raw.scan(asked.scan.photons_per_frame)

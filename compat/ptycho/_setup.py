@@ -9,7 +9,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from pinn.io.legacy import KEY_MAPPINGS, LEGACY, TrainingConfig, update_legacy_dict
+from pinn.io.legacy.table import KEY_MAPPINGS
+from ptycho._classes import TrainingConfig
+from ptycho._cli.flags import converted, read_yaml
+from ptycho._cli.torch_flags import execution_of
+from ptycho._cli.train import CLASSES, NAMES, configuration_of, parser
+from ptycho._dictionary import LEGACY, update_legacy_dict
 
 
 class Stated(Namespace):
@@ -18,8 +23,6 @@ class Stated(Namespace):
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> Namespace:
     """The flags of `ptycho_train` that were given, for `setup_configuration`."""
-    from ptycho._cli.train import parser
-
     return parser().parse_args(arguments, namespace=Stated())
 
 
@@ -37,10 +40,6 @@ def setup_configuration(args: Namespace, yaml_path: str | Path | None = None) ->
     Raises:
         ConfigError: an unknown option in the file, or a value of a wrong kind.
     """
-    from ptycho._cli.flags import converted, read_yaml
-    from ptycho._cli.torch_flags import execution_of
-    from ptycho._cli.train import CLASSES, NAMES, configuration_of
-
     path = getattr(args, "config", None) if yaml_path is None else yaml_path
     stated = {} if path is None else read_yaml(Path(path), *CLASSES)
     known = {field.name: field for kind in CLASSES for field in fields(kind)}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pinn.errors import ConfigError, ScanError
-from pinn.io.legacy import LEGACY
+from ptycho._dictionary import LEGACY
 
 _SEED = 0
 _CHUNK = 64

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pinn.io.legacy import LEGACY
 from ptycho import _bundle
 from ptycho._container import PtychoDataset
+from ptycho._dictionary import LEGACY
 from ptycho._network import DiffractionToObject
 from ptycho._run import reassemble_cdi_image, train_cdi_model
 

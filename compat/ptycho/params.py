@@ -1,6 +1,6 @@
-"""The legacy dictionary `cfg` and the functions around it; `pinn.io.legacy` owns it."""
+"""The legacy dictionary `cfg` and the functions around it."""
 
-from pinn.io.legacy import LEGACY
+from ptycho._dictionary import LEGACY
 
 cfg = LEGACY.cfg
 get = LEGACY.get

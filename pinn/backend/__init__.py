@@ -1,7 +1,7 @@
 """Backends: which framework computes, on which device, and what it is asked for.
 
-`selection` decides before Keras is imported, `machine` says what computes, and `framework` is the
-only module that imports one.
+`selection` decides before Keras is imported, `machine` says what computes; `framework` and
+`gradients` are the only modules that import one.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pinn.backend.framework import (
     select_device,
     synchronise,
 )
+from pinn.backend.gradients import value_and_grad
 from pinn.backend.machine import hardware, peak_memory_mb, versions
 from pinn.backend.selection import BACKENDS, DEVICES, Selection, select
 
@@ -34,5 +35,6 @@ __all__ = [
     "select",
     "select_device",
     "synchronise",
+    "value_and_grad",
     "versions",
 ]

@@ -1,4 +1,4 @@
-"""The only module that imports a framework: device, compilation, determinism, precision.
+"""What imports a framework, besides `gradients`: device, compilation, determinism, precision.
 
 The functions here hide the few calls that differ between frameworks; none changes a result.
 """
@@ -82,7 +82,7 @@ def _torch_device(device: str) -> str:
     if device != "auto" and kind not in ("cpu", *accelerators):
         raise _missing(device, "torch", ", ".join(["cpu", *accelerators]))
     if loaded_backend() is not None:
-        used = str(_keras().ops.zeros(()).device)
+        used = str(loaded_keras().ops.zeros(()).device)
         if used.split(":")[0] != kind:
             raise BackendError(
                 f"device {chosen} was asked for, but Keras already uses {used}; choose the device "
@@ -138,7 +138,7 @@ def compile_inference(model: Any) -> Callable[[Any], Any]:
         A function of the model's inputs (an array, or a dictionary of arrays; float64 becomes
         float32) to its outputs, in the same structure, as NumPy arrays (perhaps read-only).
     """
-    keras = _keras()
+    keras = loaded_keras()
     takes_training = "training" in inspect.signature(model.call).parameters
     mode = {"training": False} if takes_training else {}
     compilers = {"jax": _compile_jax, "torch": _compile_torch, "tensorflow": _compile_tensorflow}
@@ -164,7 +164,7 @@ def compile_function(
         reuse_first: the first argument is used up: its memory may serve the result, so it must not
             be used again.
     """
-    keras = _keras()
+    keras = loaded_keras()
     match keras.config.backend():
         case "jax":
             import jax
@@ -213,7 +213,7 @@ def _compile_jax(model: Any, mode: dict[str, bool]) -> Callable[[Any], Any]:
 def _compile_torch(model: Any, mode: dict[str, bool]) -> Callable[[Any], Any]:
     import torch
 
-    keras = _keras()
+    keras = loaded_keras()
 
     def call(inputs: Any) -> Any:
         with torch.no_grad():
@@ -226,7 +226,7 @@ def _compile_torch(model: Any, mode: dict[str, bool]) -> Callable[[Any], Any]:
 def _compile_tensorflow(model: Any, mode: dict[str, bool]) -> Callable[[Any], Any]:
     import tensorflow as tf
 
-    keras = _keras()
+    keras = loaded_keras()
     run = tf.function(lambda inputs: model(inputs, **mode), autograph=False)
 
     def call(inputs: Any) -> Any:
@@ -245,7 +245,7 @@ def deterministic(seed: int | None = None) -> None:
     """
     if seed is not None:
         seed_everything(seed)
-    match _keras().config.backend():
+    match loaded_keras().config.backend():
         case "jax":
             flag = "--xla_gpu_deterministic_ops=true"
             flags = os.environ.get("XLA_FLAGS", "")
@@ -271,7 +271,7 @@ def seed_everything(seed: int) -> None:
     As `keras.utils.set_random_seed`, which besides imports TensorFlow wherever it is installed:
     about 8 CPU seconds and 600 MB for nothing on the other backends.
     """
-    keras = _keras()
+    keras = loaded_keras()
     backend = keras.config.backend()
     try:
         from keras.src.backend.common import global_state
@@ -292,7 +292,7 @@ def seed_everything(seed: int) -> None:
 
 def full_precision() -> None:
     """Float32 products in full float32: no TF32 or bfloat16 passes on accelerators."""
-    match _keras().config.backend():
+    match loaded_keras().config.backend():
         case "jax":
             import jax
 
@@ -317,7 +317,7 @@ def ordered_updates() -> None:
     also where operations are to be deterministic. Without that optimisation the order is kept.
     Must come before the step is compiled; other backends need nothing.
     """
-    if _keras().config.backend() == "tensorflow":
+    if loaded_keras().config.backend() == "tensorflow":
         import tensorflow as tf
 
         tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
@@ -325,7 +325,7 @@ def ordered_updates() -> None:
 
 def synchronise() -> None:
     """Wait until the device has finished what was asked of it; for honest timings."""
-    match _keras().config.backend():
+    match loaded_keras().config.backend():
         case "jax":
             import jax
 
@@ -343,7 +343,8 @@ def synchronise() -> None:
             tf.test.experimental.sync_devices()
 
 
-def _keras() -> Any:
+def loaded_keras() -> Any:
+    """Keras, on the backend that was selected."""
     select()
     import keras
 

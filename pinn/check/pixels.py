@@ -12,7 +12,7 @@ from scipy import ndimage
 from pinn.check.look import Look
 from pinn.check.report import Finding
 from pinn.config import ScanConfig
-from pinn.data.interpret import raw_pixels
+from pinn.data.frame_values import raw_pixels
 from pinn.data.scan import Scan
 
 _HOT = 4.0  # times its second brightest neighbour

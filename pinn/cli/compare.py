@@ -60,7 +60,8 @@ def command(
     from pinn.cli.objects import read_object
     from pinn.cli.outputs import table
     from pinn.io.atomic import atomic_write_json, atomic_write_text, check_writable
-    from pinn.plots.comparison_many import compare, write_side_by_side
+    from pinn.plots.comparison import write_side_by_side
+    from pinn.quality.compare import compare
 
     if output is not None:
         check_writable(output)

@@ -11,8 +11,8 @@ from pinn.cli.options import ConfigCommand, Resolved
 from pinn.cli.progress import Reporter
 from pinn.config import ScanConfig
 from pinn.errors import ConfigError
+from pinn.io.convert_archive import MERGES, ROLES, archive_kind, convert_archive
 from pinn.io.formats.registry import names
-from pinn.io.old_archive import MERGES, ROLES
 
 
 @click.command("convert", cls=ConfigCommand, configs=(ScanConfig,), needed=("source", "target"))
@@ -58,7 +58,6 @@ def command(
     """
     from pinn.cli.train import load_scans
     from pinn.io.convert import check_target, write_scan
-    from pinn.io.convert_archive import archive_kind
 
     options = {"merge": merge, "model_role": model_role, "input_gain": input_gain}
     if archive_kind(source) is not None:
@@ -68,8 +67,9 @@ def command(
         if value is not None:
             flag = name.replace("_", "-")
             raise ConfigError(f"--{flag} is for old model archives, but {source} is none")
-    check_target(source, target, to, resolved.build(ScanConfig))
-    (scan,) = load_scans(common, (source,), resolved)
+    reading = resolved.build(ScanConfig)
+    check_target(source, target, to, reading)
+    (scan,) = load_scans(common, (source,), reading)
     with Reporter(common.quiet) as report:
         write_scan(scan, target, to, report)
     common.say(f"wrote {target}: {len(scan)} frames of {scan.N} x {scan.N}, {scan.units}")
@@ -85,8 +85,6 @@ def _archive(
     resolved: Resolved,
 ) -> None:
     """Convert an archive and say what went over."""
-    from pinn.io.convert_archive import convert_archive
-
     given = resolved.given(ScanConfig)
     probe = given.pop("probe", None)
     if to is not None or given:

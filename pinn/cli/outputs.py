@@ -11,8 +11,8 @@ from pinn.errors import InputError
 from pinn.io.atomic import atomic_write_json
 
 if TYPE_CHECKING:
-    from pinn.data.reconstruction import Reconstruction
     from pinn.data.scan import Scan
+    from pinn.io.product import Reconstruction
     from pinn.quality.evaluate import Evaluation
 
 # What a result says of itself, by its name in the statistics.

@@ -19,9 +19,9 @@ _UNITS = {
     "convert": "frame",
     "start": "group",
     "refine": "frame",
-    "polish": "frame",
-    "polish half 1": "frame",
-    "polish half 2": "frame",
+    "lbfgs": "frame",
+    "lbfgs half 1": "frame",
+    "lbfgs half 2": "frame",
 }
 
 

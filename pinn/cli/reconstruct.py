@@ -44,9 +44,10 @@ def command(
 
     common.select_backend()
     check_writable(output)
-    (loaded,) = load_scans(common, (scan,), resolved)
+    reading = resolved.build(ScanConfig)
+    (loaded,) = load_scans(common, (scan,), reading)
     if check:
-        stop_at_errors(common, (loaded,), resolved.build(ScanConfig))
+        stop_at_errors(common, (loaded,), reading)
     common.start_device()
     import pinn
     from pinn import backend
@@ -65,7 +66,7 @@ def command(
     atomic_write_json(
         output / "config.json",
         {
-            "scan": resolved.build(ScanConfig).to_dict(),
+            "scan": reading.to_dict(),
             "reconstruct": config.to_dict(),
             "scans": [str(scan)],
             "preparation": list(loaded.steps),

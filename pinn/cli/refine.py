@@ -68,9 +68,10 @@ def command(
         raise ConfigError("give --start or --model, not both: each says where to begin")
     common.select_backend()
     check_writable(output)
-    (loaded,) = load_scans(common, (scan,), resolved)
+    reading = resolved.build(ScanConfig)
+    (loaded,) = load_scans(common, (scan,), reading)
     if check:
-        stop_at_errors(common, (loaded,), resolved.build(ScanConfig))
+        stop_at_errors(common, (loaded,), reading)
     config = resolved.build(RefineConfig)
     begin: Any = None
     if start is not None:
@@ -80,7 +81,6 @@ def command(
     common.start_device()
     import pinn
     from pinn import backend
-    from pinn.refinement.loop import history_rows
 
     with Reporter(common.quiet) as report, StopOnSignal() as stop:
 
@@ -95,7 +95,8 @@ def command(
     if history:
         from pinn.plots.pictures import write_loss, write_probe
 
-        rows = history_rows(history)
+        names = list(dict.fromkeys(name for row in history for name in row))
+        rows = [{name: row.get(name) for name in names} for row in history]
         atomic_write_csv(output / "history.csv", rows)
         columns = {"deviance": "loss", "held_deviance": "val_loss"}
         write_loss(
@@ -104,7 +105,7 @@ def command(
                 {
                     columns.get(k, k): v
                     for k, v in row.items()
-                    if v is not None and k != "polish_iteration"
+                    if v is not None and k != "lbfgs_iteration"
                 }
                 for row in rows
             ],
@@ -122,7 +123,7 @@ def command(
     atomic_write_json(
         output / "config.json",
         {
-            "scan": resolved.build(ScanConfig).to_dict(),
+            "scan": reading.to_dict(),
             "refine": config.to_dict(),
             "scans": [str(scan)],
             "preparation": list(loaded.steps),
@@ -134,7 +135,7 @@ def command(
     )
     done = recon.statistics["refinement"]
     common.say(
-        f"wrote {output}: {done['epochs']} epochs and {done['polish_iterations']} iterations of "
+        f"wrote {output}: {done['epochs']} epochs and {done['lbfgs_iterations']} iterations of "
         f"L-BFGS from {done['started_from']} in "
         f"{metrics['seconds']['total']:.1f} s; {done['ended']}"
     )

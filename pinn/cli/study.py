@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
@@ -15,9 +16,9 @@ from pinn.cli.common import Common, backend_options, need
 from pinn.cli.progress import Reporter
 from pinn.errors import ArchiveError
 from pinn.progress import Progress, StopRequested
+from pinn.studies import check_libraries
 
-if TYPE_CHECKING:
-    from pinn.studies.runs import Run
+_BUSY = 75  # exit code of a child that finds another process at its run: try again later
 
 
 @click.command("study")
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 @click.option(
     "--quick", is_flag=True, help="With the changes of [quick], into the folder quick of DIR."
 )
-@click.option("--dry-run", is_flag=True, help="List the cells with an estimate, and stop.")
+@click.option("--dry-run", is_flag=True, help="List the cells and stop.")
 @click.option(
     "--keep-archives",
     is_flag=True,
@@ -85,15 +86,14 @@ def command(
     """
     common = ctx.ensure_object(Common)
     if folder is not None:
-        return _run_alone(common, folder, keep_archives, pictures)
+        return _run_child(common, folder, keep_archives, pictures)
     need(ctx, ("file", "output"))
+    check_libraries()
     common.select_backend()
-    from pinn.backend import selection
     from pinn.studies.execute import execute
     from pinn.studies.run import Study
 
-    backend = selection.select().backend
-    study = Study(file, output, data=data, only=only, quick=quick, backend=backend)
+    study = Study(file, output, data=data, only=only, quick=quick)
     if dry_run:
         click.echo(study.listing())
         return 0
@@ -107,43 +107,44 @@ def command(
             else:
                 report(progress)
 
-        def here(run: Run, claim: int) -> None:
-            spec = {**run.spec(), "resolved": run.learning["resolved"]}
-            execute(run.folder, spec, tell, keep=keep_archives, pictures=pictures)
+        def here(folder: Path, spec: Mapping[str, Any]) -> bool:
+            return execute(folder, spec, tell, keep=keep_archives, pictures=pictures)
 
-        def apart(run: Run, claim: int) -> None:
-            options = ["--keep-archives"] if keep_archives else []
+        def apart(folder: Path, spec: Mapping[str, Any]) -> bool:
+            options = ["--device", common.device]
+            options += ["--keep-archives"] if keep_archives else []
             options += [] if pictures else ["--no-pictures"]
             options += ["--quiet"] if common.quiet else []
-            _start_alone(run, [*options, "--device", common.device], claim)
+            return _start_child(folder, spec, options)
 
-        found = study.compute(here if one_process else apart, tell, retry_failed)
+        result = study.compute(here if one_process else apart, tell, retry_failed)
     if not common.quiet:
-        click.echo(found.table)
-    if found.busy:
-        common.say(f"{found.busy} trainings are being computed by another process")
-    failed = {row.run for row in found.failed}
-    many = "training" if len(failed) == 1 else "trainings"
-    common.say(f"wrote {found.folder}" + (f"; {len(failed)} {many} failed" if failed else ""))
+        click.echo(result.table)
+    if result.busy:
+        common.say(f"{result.busy} trainings are being computed by another process")
+    failed = result.failed["run"].nunique()
+    many = "training" if failed == 1 else "trainings"
+    common.say(f"wrote {result.folder}" + (f"; {failed} {many} failed" if failed else ""))
     return 1 if failed else 0
 
 
-def _start_alone(run: Run, options: list[str], claim: int) -> None:
+def _start_child(folder: Path, spec: Mapping[str, Any], options: list[str]) -> bool:
     """Compute a run in a process of its own; records it where that one could not.
 
     What it says goes to the terminal, or else into `log.txt` in the run's folder.
+
+    Returns:
+        False if another process is at it.
     """
     from pinn.studies import records
 
-    line = [sys.executable, "-m", "pinn", "study", "--run", str(run.folder), *options]
-    environment = {**os.environ, "KERAS_BACKEND": run.backend}
-    # The child holds the claim too: while it lives, nobody else begins the same run.
-    inherited = (claim,) if os.name == "posix" else ()
+    line = [sys.executable, "-m", "pinn", "study", "--run", str(folder), *options]
+    environment = {**os.environ, "KERAS_BACKEND": spec["backend"]}
     with ExitStack() as stack:
         log = None
         if not sys.stderr.isatty():
-            log = stack.enter_context(open(run.folder / "log.txt", "ab"))
-        child = subprocess.Popen(line, env=environment, stderr=log, pass_fds=inherited)  # noqa: S603
+            log = stack.enter_context(open(folder / "log.txt", "ab"))
+        child = subprocess.Popen(line, env=environment, stderr=log)  # noqa: S603
         try:
             code = child.wait()
         except KeyboardInterrupt:
@@ -151,15 +152,15 @@ def _start_alone(run: Run, options: list[str], claim: int) -> None:
             raise
     if code == 130:
         raise KeyboardInterrupt
-    if code:
+    if code not in (0, _BUSY):
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         memory = "; signal 9 often means that memory ran out" if code == -9 else ""
-        spec = {**run.spec(), "resolved": run.learning["resolved"]}
         sentence = f"the process of this training ended with {how}{memory}"
-        records.record_failure(run.folder, spec, records.BROKEN, sentence)
+        records.record_failure(folder, spec, records.BROKEN, sentence)
+    return code != _BUSY
 
 
-def _run_alone(common: Common, folder: Path, keep: bool, pictures: bool) -> int:
+def _run_child(common: Common, folder: Path, keep: bool, pictures: bool) -> int:
     """What the child does."""
     common.select_backend()
     from pinn.studies.execute import execute
@@ -178,7 +179,7 @@ def _run_alone(common: Common, folder: Path, keep: bool, pictures: bool) -> int:
                 raise StopRequested
 
         try:
-            execute(folder, spec, tell, keep=keep, pictures=pictures)
+            free = execute(folder, spec, tell, keep=keep, pictures=pictures)
         except StopRequested:
             return 130
-    return 0
+    return 0 if free else _BUSY

@@ -37,7 +37,8 @@ class TrainCommand(ConfigCommand):
     "train",
     cls=TrainCommand,
     configs=(ScanConfig, ModelConfig, TrainConfig),
-    leave_out=("N", "probe_modes"),  # the scan has them; an option could only agree or fail
+    # the scan has them; an option could only agree or fail
+    leave_out=("N", "probe_modes", "propagation", "detector_response"),
     needed=("scans", "output"),
 )
 @click.argument("scans", nargs=-1, metavar="SCAN...", type=click.Path(path_type=Path))
@@ -77,10 +78,11 @@ def command(
     """
     common.select_backend()
     check_writable(output)
-    loaded = load_scans(common, scans, resolved)
-    watched = load_scans(common, validation_scans, resolved) if validation_scans else []
+    reading = resolved.build(ScanConfig)
+    loaded = load_scans(common, scans, reading)
+    watched = load_scans(common, validation_scans, reading)
     if check:
-        stop_at_errors(common, loaded, resolved.build(ScanConfig))
+        stop_at_errors(common, loaded, reading)
     common.start_device()
     import pinn
 
@@ -98,7 +100,7 @@ def command(
                 resume=resume,
                 progress=watch,
                 record={
-                    "scan": resolved.build(ScanConfig).to_dict(),
+                    "scan": reading.to_dict(),
                     "scans": [str(scan) for scan in scans],
                     "preparation": [list(scan.steps) for scan in loaded],
                     "sources": resolved.sources,
@@ -129,11 +131,10 @@ def _where(model: Any) -> str:
     return f"in epoch {cut['epoch']} after batch {cut['batch']}"
 
 
-def load_scans(common: Common, paths: tuple[Path, ...], resolved: Resolved) -> list[Any]:
+def load_scans(common: Common, paths: tuple[Path, ...], config: ScanConfig) -> list[Any]:
     """Load scans and pass on what was assumed about them."""
     import pinn
 
-    config = resolved.build(ScanConfig)
     loaded = []
     for path in paths:
         scan = pinn.load(path, config)

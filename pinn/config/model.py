@@ -108,6 +108,8 @@ class ModelConfig(Config):
         description="positions_trainable: largest displacement of a coordinate in pixels, before "
         "the mean over the scan is taken off.",
     )
+    propagation: str = Field("far", description="Of the scans, see there.")
+    detector_response: str = Field("none", description="Of the scans, see there.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

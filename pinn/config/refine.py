@@ -32,7 +32,7 @@ class RefineConfig(Config):
         description="What is minimised: squared differences of amplitudes (robust, fast), or the "
         "Poisson likelihood of the counts (unbiased where counts are few).",
     )
-    polish: int = Field(
+    lbfgs_iterations: int = Field(
         60,
         ge=0,
         description="Iterations of L-BFGS at the end, at most, on object, probe and positions "
@@ -161,7 +161,7 @@ class RefineConfig(Config):
 
     @property
     def restricts_object(self) -> bool:
-        """The object is held by more than its frames, which polishing knows nothing of."""
+        """The object is held by more than its frames, which L-BFGS knows nothing of."""
         return bool(self.tv) or self.object_limit is not None
 
     @property

@@ -136,6 +136,16 @@ class ScanConfig(Config):
     step_m: float | None = Field(
         None, gt=0, description="Raster step in metres, for data that state none (4D-STEM)."
     )
+    propagation: str = Field(
+        "far",
+        description="How the wave gets from the object to the detector: far, the far field, is "
+        "the only kind so far.",
+    )
+    detector_response: str = Field(
+        "none",
+        description="What the detector does to the intensity that falls on it: none is the only "
+        "kind so far.",
+    )
 
     # -- which values count
     bad_pixels: Path | None = Field(

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pinn.data.frame_values import Mask, apply_mask, raw_pixels
 from pinn.data.frames import FrameSource
-from pinn.data.interpret import Mask, apply_mask, raw_pixels
 from pinn.errors import ScanError
 
 _CHUNK_BYTES = 8 << 20

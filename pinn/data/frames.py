@@ -50,7 +50,24 @@ class FrameSource(Protocol):
         ...
 
 
-class ArrayFrames:
+class _Source:
+    """A source whose shape and type are known before anything is read."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype | type | str) -> None:
+        self._shape, self._dtype = tuple(shape), np.dtype(dtype)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(M, H, W)`."""
+        return self._shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the values handed out."""
+        return self._dtype
+
+
+class ArrayFrames(_Source):
     """Frames of an array or a memory map.
 
     Args:
@@ -58,18 +75,8 @@ class ArrayFrames:
     """
 
     def __init__(self, array: np.ndarray) -> None:
+        super().__init__(array.shape, array.dtype)
         self._array: np.ndarray | None = array
-        self._shape, self._dtype = array.shape, array.dtype
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """`(M, N, N)`."""
-        return self._shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Type of the stored values."""
-        return self._dtype
 
     def read(self, indices: np.ndarray) -> np.ndarray:
         """Frames `(n, N, N)` by index `(n,)`, in any order, repeated or not.
@@ -77,13 +84,8 @@ class ArrayFrames:
         Raises:
             ScanError: an index outside the scan, or the source is closed.
         """
-        indices = np.asarray(indices, np.int64).reshape(-1)
         frames = self._open()
-        if len(indices) and not (indices.min() >= 0 and indices.max() < len(frames)):
-            raise ScanError(
-                f"frame {indices.min() if indices.min() < 0 else indices.max()} was asked for, "
-                f"but the scan has frames 0 to {len(frames) - 1}"
-            )
+        indices = _inside(indices, len(frames))
         unique, inverse = np.unique(indices, return_inverse=True)
         # A run of neighbours is one slice; anything else is read in file order, each frame once.
         if len(unique) and unique[-1] - unique[0] == len(unique) - 1:
@@ -140,7 +142,12 @@ class NpyInZipFrames(ArrayFrames):
         self._mapped.close()
 
 
-class OnDemandFrames:
+def as_source(frames: np.ndarray | FrameSource) -> FrameSource:
+    """An array as a source; a source as it is."""
+    return frames if isinstance(frames, FrameSource) else ArrayFrames(np.asarray(frames))
+
+
+class OnDemandFrames(_Source):
     """A source that is opened when it is first read, for what is seldom needed.
 
     Args:
@@ -155,19 +162,10 @@ class OnDemandFrames:
         dtype: np.dtype | type | str,
         opened: Callable[[], FrameSource],
     ) -> None:
-        self._shape, self._dtype, self._opened = tuple(shape), np.dtype(dtype), opened
+        super().__init__(shape, dtype)
+        self._opened = opened
         self._source: FrameSource | None = None
         self._closed = False
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """`(M, H, W)`."""
-        return self._shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Type of the stored values."""
-        return self._dtype
 
     def read(self, indices: np.ndarray) -> np.ndarray:
         """Frames `(n, H, W)` by index `(n,)`, in any order, repeated or not."""
@@ -191,7 +189,7 @@ class OnDemandFrames:
         return self._source
 
 
-class DerivedFrames:
+class DerivedFrames(_Source):
     """Frames of another source, changed as they are read and never held.
 
     The source is read in pieces of bounded size, however large its frames are against what is
@@ -215,22 +213,14 @@ class DerivedFrames:
         dtype: np.dtype | type | str | None = None,
         rows: np.ndarray | None = None,
     ) -> None:
+        count = source.shape[0] if rows is None else len(np.asarray(rows))
+        super().__init__(
+            (int(count), *(source.shape[1:] if image is None else image)),
+            source.dtype if dtype is None else dtype,
+        )
         self._source, self._change = source, change
         self._rows = None if rows is None else np.asarray(rows, np.int64)
-        count = source.shape[0] if rows is None else len(np.asarray(rows))
-        self._shape = (int(count), *(source.shape[1:] if image is None else image))
-        self._dtype = source.dtype if dtype is None else np.dtype(dtype)
         self._block = max(1, _BLOCK_BYTES // max(1, _frame_bytes(source)))
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """`(M, H, W)`."""
-        return self._shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Type of the values handed out."""
-        return self._dtype
 
     def read(self, indices: np.ndarray) -> np.ndarray:
         """Frames `(n, H, W)` by index `(n,)`, in any order, repeated or not.
@@ -238,11 +228,7 @@ class DerivedFrames:
         Raises:
             ScanError: an index outside, or the source is closed.
         """
-        indices = np.asarray(indices, np.int64).reshape(-1)
-        M = self._shape[0]
-        if len(indices) and not (indices.min() >= 0 and indices.max() < M):
-            wrong = indices.min() if indices.min() < 0 else indices.max()
-            raise ScanError(f"frame {wrong} was asked for, but the scan has frames 0 to {M - 1}")
+        indices = _inside(indices, self._shape[0])
         if len(indices) <= self._block:
             return self._read(indices)
         found = np.empty((len(indices), *self._shape[1:]), self._dtype)
@@ -301,3 +287,12 @@ def pieces(
 
 def _frame_bytes(source: FrameSource) -> int:
     return int(np.prod(source.shape[1:], dtype=np.int64)) * source.dtype.itemsize
+
+
+def _inside(indices: np.ndarray, M: int) -> np.ndarray:
+    """Numbers of frames as int64 `(n,)`, all of them from 0 to M - 1."""
+    indices = np.asarray(indices, np.int64).reshape(-1)
+    if len(indices) and not (indices.min() >= 0 and indices.max() < M):
+        wrong = indices.min() if indices.min() < 0 else indices.max()
+        raise ScanError(f"frame {wrong} was asked for, but the scan has frames 0 to {M - 1}")
+    return indices

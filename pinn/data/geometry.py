@@ -49,19 +49,6 @@ def electron_energy_ev(wavelength_m: float) -> float:
     return momentum**2 / (math.hypot(momentum, _REST_EV) + _REST_EV)
 
 
-def check_particle(particle: str, where: str) -> str:
-    """`photon` or `electron`.
-
-    Raises:
-        ScanError: another word.
-    """
-    if particle not in PARTICLES:
-        raise ScanError(
-            f"particle of {where} is {particle[:40]!r}, but photon or electron is required"
-        )
-    return particle
-
-
 def wavelength_m(energy_ev: float, particle: str = "photon") -> float:
     """Wavelength of a photon, or of an electron of this kinetic energy."""
     known = {"photon": photon_wavelength_m, "electron": electron_wavelength_m}
@@ -93,3 +80,21 @@ def probe_diameter_px(probe: np.ndarray) -> float:
         index = np.arange(len(profile))
         variance += float(profile @ (index - profile @ index) ** 2)
     return 4.0 * float(np.sqrt(variance / 2.0))
+
+
+def check_canvas(shape: np.ndarray, name: str) -> None:
+    """Refuse a scan so wide that no canvas can hold it.
+
+    Args:
+        shape: height and width in pixels.
+        name: of the scan.
+
+    Raises:
+        ScanError: it is.
+    """
+    height, width = map(int, shape)
+    if height * width > 1 << 30:
+        raise ScanError(
+            f"scan {name} spans {height} x {width} pixels, more than a canvas can hold; look for "
+            "positions far from the others with pinn check"
+        )

@@ -12,45 +12,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from pinn.data.frames import ArrayFrames, DerivedFrames, FrameSource
-from pinn.data.interpret import whole_numbers
+from pinn.data.frame_values import whole_numbers
+from pinn.data.frames import DerivedFrames, FrameSource, as_source
 from pinn.data.masks import measured, sentinel
+from pinn.data.resample import window
 from pinn.errors import ScanError
 
 Shape = tuple[int, int]
 FLIPS = {"none": (), "ud": (-2,), "lr": (-1,), "both": (-2, -1)}
 
 
-class Step(Protocol):
-    """What all steps can do; `(..., H, W)` in, `(..., H', W')` out."""
-
-    def shape(self, image: Shape) -> Shape:
-        """Size of a frame afterwards."""
-        ...
-
-    def dtype(self, dtype: np.dtype) -> np.dtype:
-        """Type of the values afterwards."""
-        ...
-
-    def frames(self, raw: np.ndarray) -> np.ndarray:
-        """Stored values, prepared. The input is not written to."""
-        ...
-
-    def mask(self, valid: np.ndarray) -> np.ndarray:
-        """A mask, True = use, prepared in the same way."""
-        ...
-
-    def record(self, image: Shape) -> dict[str, Any]:
-        """The step as it is kept beside results; `image` is the size before it."""
-        ...
-
-
-class _Moves:
-    """Steps that move pixels and leave values as they are."""
+class Step:
+    """What all steps can do; `(..., H, W)` in, `(..., H', W')` out. This one moves pixels only."""
 
     def shape(self, image: Shape) -> Shape:
         """Size of a frame afterwards."""
@@ -60,16 +37,26 @@ class _Moves:
         """Type of the values afterwards."""
         return dtype
 
+    def frames(self, raw: np.ndarray) -> np.ndarray:
+        """Stored values, prepared. The input is not written to."""
+        raise NotImplementedError
+
+    def mask(self, valid: np.ndarray) -> np.ndarray:
+        """A mask, True = use, prepared in the same way."""
+        return self.frames(valid)
+
+    def record(self, image: Shape) -> dict[str, Any]:
+        """The step as it is kept beside results; `image` is the size before it."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
-class Centre(_Moves):
+class Centre(Step):
     """Bring the zero frequency from the corner `[0, 0]` to `[H//2, W//2]`."""
 
     def frames(self, raw: np.ndarray) -> np.ndarray:
         """Shifted by half a frame."""
         return np.fft.fftshift(raw, axes=(-2, -1))
-
-    mask = frames
 
     def record(self, image: Shape) -> dict[str, Any]:
         """`{"step": "centre"}`."""
@@ -77,7 +64,7 @@ class Centre(_Moves):
 
 
 @dataclass(frozen=True)
-class Crop:
+class Crop(Step):
     """Take a square around the zero frequency; what lies outside the frame is padded.
 
     Args:
@@ -93,48 +80,22 @@ class Crop:
         """Size of a frame afterwards."""
         return (self.side, self.side)
 
-    def dtype(self, dtype: np.dtype) -> np.dtype:
-        """Type of the values afterwards."""
-        return dtype
-
     def frames(self, raw: np.ndarray) -> np.ndarray:
-        """Cut out; padded pixels are 0, and masked in `mask`."""
-        return self._cut(raw)
-
-    def mask(self, valid: np.ndarray) -> np.ndarray:
-        """Cut out; padded pixels are False."""
-        return self._cut(valid)
+        """Cut out; padded pixels are 0, of masks False."""
+        return window(raw, (self.row, self.column), self.side)
 
     def pads(self, image: Shape) -> bool:
         """Whether the square reaches beyond the frame."""
-        return any(low < 0 or low + self.side > n for low, n in self._lows(image))
+        lows = (self.row - self.side // 2, self.column - self.side // 2)
+        return any(low < 0 or low + self.side > n for low, n in zip(lows, image, strict=True))
 
     def record(self, image: Shape) -> dict[str, Any]:
         """With the size of the frames before."""
         return {"step": "crop", **asdict(self), "from": list(image)}
 
-    def _lows(self, image: Shape) -> list[tuple[int, int]]:
-        half = self.side // 2
-        return [(self.row - half, image[0]), (self.column - half, image[1])]
-
-    def _cut(self, array: np.ndarray) -> np.ndarray:
-        (y, to_y), (x, to_x) = (
-            self._overlap(low, n) for low, n in self._lows((array.shape[-2], array.shape[-1]))
-        )
-        part: np.ndarray = array[..., y, x]
-        if part.shape[-2:] == (self.side, self.side):
-            return part
-        out = np.zeros((*array.shape[:-2], self.side, self.side), array.dtype)
-        out[..., to_y, to_x] = part
-        return out
-
-    def _overlap(self, low: int, n: int) -> tuple[slice, slice]:
-        inside = slice(max(low, 0), min(low + self.side, n))
-        return inside, slice(inside.start - low, inside.stop - low)
-
 
 @dataclass(frozen=True)
-class Flip(_Moves):
+class Flip(Step):
     """Turn frames over about their zero frequency, which stays where it is.
 
     With an even number of pixels the lowest frequency has no partner and stays too: the frame is
@@ -153,15 +114,13 @@ class Flip(_Moves):
         even = [axis for axis in axes if raw.shape[axis] % 2 == 0]
         return np.roll(turned, [1] * len(even), even) if even else turned
 
-    mask = frames
-
     def record(self, image: Shape) -> dict[str, Any]:
         """With the axes."""
         return {"step": "flip_frames", "kind": self.kind}
 
 
 @dataclass(frozen=True)
-class Bin:
+class Bin(Step):
     """Add up squares of pixels; a sum counts only if all its pixels do.
 
     Counts and intensities are added; of amplitudes the root of the summed squares is taken. A sum
@@ -284,11 +243,6 @@ def prepared_mask(
         return valid
 
     return DerivedFrames(source, change, image=final, dtype=bool, rows=rows)
-
-
-def as_source(frames: np.ndarray | FrameSource) -> FrameSource:
-    """An array as a source; a source as it is."""
-    return ArrayFrames(frames) if isinstance(frames, np.ndarray) else frames
 
 
 def orient(positions: np.ndarray, orientation: str, rotation_deg: float = 0.0) -> np.ndarray:

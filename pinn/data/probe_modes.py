@@ -1,8 +1,23 @@
-"""Incoherent probe modes in the one form in which they leave the program."""
+"""What is free in a probe, fixed by rule: its energy, and the mix of its incoherent modes."""
 
 from __future__ import annotations
 
 import numpy as np
+
+
+def in_gauge(probe: np.ndarray) -> np.ndarray:
+    """A probe with the energy of the gauge: the sum over modes and pixels of `|P|^2` is (N/2)^2.
+
+    Args:
+        probe: `(P, N, N)` complex; or `(V, P, N, N)`, where the first variation is the probe
+            itself and gives the factor for all.
+
+    Returns:
+        complex128, same shape.
+    """
+    probe = np.asarray(probe, np.complex128)
+    itself = probe[0] if probe.ndim == 4 else probe
+    return probe * (probe.shape[-1] / 2 / np.sqrt(np.sum(itself.real**2 + itself.imag**2)))
 
 
 def orthogonal_modes(probe: np.ndarray) -> np.ndarray:

@@ -68,20 +68,31 @@ def smooth_probe(probe: np.ndarray, sigma_px: float) -> np.ndarray:
 
 
 def centred_window(array: np.ndarray, side: int) -> np.ndarray:
-    """The middle `(..., side, side)` of `(..., H, W)`, `[H//2, W//2]` at `[side//2, side//2]`.
-
-    Beyond the array there are zeros.
-    """
+    """The middle `(..., side, side)` of `(..., H, W)`, `[H//2, W//2]` at `[side//2, side//2]`."""
     H, W = array.shape[-2:]
-    (y, to_y), (x, to_x) = _overlap(H, side), _overlap(W, side)
+    return window(array, (H // 2, W // 2), side)
+
+
+def window(array: np.ndarray, middle: tuple[int, int], side: int) -> np.ndarray:
+    """A square `(..., side, side)` of `(..., H, W)`, zero where it reaches beyond.
+
+    Args:
+        middle: pixel of the array that comes to `[side//2, side//2]`.
+    """
+    (y, to_y), (x, to_x) = (
+        _overlap(place - side // 2, side, n)
+        for place, n in zip(middle, array.shape[-2:], strict=True)
+    )
+    inside: np.ndarray = array[..., y, x]
+    if inside.shape[-2:] == (side, side):
+        return inside
     out = np.zeros((*array.shape[:-2], side, side), array.dtype)
-    out[..., to_y, to_x] = array[..., y, x]
+    out[..., to_y, to_x] = inside
     return out
 
 
-def _overlap(n: int, side: int) -> tuple[slice, slice]:
-    """Where a window of `side` lies in `n` pixels, middle on middle, and where that is in it."""
-    low = n // 2 - side // 2
+def _overlap(low: int, side: int, n: int) -> tuple[slice, slice]:
+    """Where a window of `side` from `low` on lies in `n` pixels, and where that is in it."""
     inside = slice(max(low, 0), min(low + side, n))
     return inside, slice(inside.start - low, inside.stop - low)
 

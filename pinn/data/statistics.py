@@ -9,15 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from pydantic import Field, TypeAdapter, ValidationError
 
 from pinn.data.masks import measured
 from pinn.errors import ArchiveError, ScanError
 
 if TYPE_CHECKING:
     from pinn.data.scan import Scan
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,8 +162,8 @@ class TrainedScan:
     """What the archive keeps of one training scan."""
 
     name: str
-    exposure_factor: float
-    mean_counts: float
+    exposure_factor: Positive
+    mean_counts: Positive
     frames: int
 
 
@@ -174,8 +177,8 @@ class TrainingStatistics:
         scans: each scan.
     """
 
-    exposure_factor: float
-    mean_counts: float
+    exposure_factor: Positive
+    mean_counts: Positive
     scans: tuple[TrainedScan, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -190,23 +193,13 @@ class TrainingStatistics:
             ArchiveError: a value is missing or is no positive number.
         """
         try:
-            scans = tuple(
-                TrainedScan(
-                    str(scan["name"]),
-                    float(scan["exposure_factor"]),
-                    float(scan["mean_counts"]),
-                    int(scan["frames"]),
-                )
-                for scan in values["scans"]
-            )
-            result = cls(float(values["exposure_factor"]), float(values["mean_counts"]), scans)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArchiveError(f"the training statistics are damaged: {error!r}") from None
-        numbers = [result.exposure_factor, result.mean_counts]
-        numbers += [number for s in scans for number in (s.exposure_factor, s.mean_counts)]
-        if not all(math.isfinite(number) and number > 0 for number in numbers):
-            raise ArchiveError("the training statistics are damaged: a factor is not positive")
-        return result
+            return TypeAdapter(cls).validate_python(values)
+        except ValidationError as error:
+            (first, *_) = error.errors()
+            where = ".".join(map(str, first["loc"]))
+            raise ArchiveError(
+                f"the training statistics are damaged: {where}: {first['msg']}"
+            ) from None
 
 
 def training_statistics(

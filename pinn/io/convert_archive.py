@@ -1,46 +1,58 @@
-"""From an archive of the reference system to one of ours: `convert_archive`.
+"""From an archive of another program to one of ours: `convert_archive`.
 
-What is read: `wts.h5.zip` of its TensorFlow and PyTorch sides, the same unpacked in a folder, a
-zip or a folder that holds it (ptychodus makes both), and Lightning checkpoints. No framework is
-needed, and nothing in the file is run. See docs/legacy-archives.md.
+What a file is, is told here; what reads it is found by the entry points of `pinn.archive_readers`,
+since pickles of other programs are no business of most users. The reader of PtychoPINN's archives
+is the distribution `pinn-archives` (`compat/archives`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from pinn import __version__
+from pinn.data.zipped import load_member, read_members
 from pinn.errors import ArchiveError, OutputError
-from pinn.io.archive import ARCHIVE_NAME, archive_digest, write_archive
-from pinn.io.old_archive import MERGES, ROLES
-from pinn.io.old_archive.members import (
-    FolderMembers,
-    Members,
-    ZipMembers,
-    inner_zip,
-    starts_as_zip,
-)
-from pinn.io.old_archive.ours import OldModel, our_archive
-from pinn.io.old_archive.pytorch import read_pytorch
-from pinn.io.old_archive.tensorflow import check_pickles, read_parameters, read_tensorflow
-from pinn.io.old_archive.torch_file import is_torch_file, read_torch
-from pinn.io.unpickle import plain_data
-from pinn.io.unpickle_names import Vocabulary
+from pinn.io.archive import ARCHIVE_NAME, Archive, write_archive
 
-Kind = Literal["old", "ours"]
+ROLES = ("diffraction_to_obj", "autoencoder")  # the models in one, the first is for inference
+MERGES = ("probe", "uniform", "legacy")
+GROUP = "pinn.archive_readers"
+READERS = "pinn-archives"
 
 _MANIFEST = "manifest.dill"
-_TORCH_METADATA = "torch_scaling_metadata.pt"
-_MANIFEST_LIMIT = 1 << 20
-_FILE_LIMIT = 8 << 30
 _TORCH_SUFFIXES = (".ckpt", ".pth", ".pt")
+_MOST_NAMES = 10_000
+_DAMAGE = (zipfile.BadZipFile, NotImplementedError, OSError, RuntimeError, ValueError)
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """What a reader makes of a file; an entry point is called as `read(source, *, merge, role,
+    probe, input_gain)` and returns this, or None for a file that is not of its kind.
+
+    Attributes:
+        archive: ours.
+        kind: what the file is, for people.
+        framework: `tensorflow` or `torch`, which trained it.
+        versions: of the libraries that wrote it, as far as they are known.
+        carried, lost, notes: sentences: what went over, what did not, what is worth knowing.
+    """
+
+    archive: Archive
+    kind: str
+    framework: str
+    versions: Mapping[str, str] = field(default_factory=dict)
+    carried: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,8 +61,7 @@ class Converted:
 
     Attributes:
         path: the archive written.
-        kind: what the old file is.
-        carried, lost, notes: sentences: what went over, what did not, what is worth knowing.
+        kind, carried, lost, notes: as of `Foreign`.
     """
 
     path: Path
@@ -60,31 +71,52 @@ class Converted:
     notes: tuple[str, ...]
 
 
-def archive_kind(path: str | Path) -> Kind | None:
+def archive_kind(path: str | Path) -> Literal["old", "ours"] | None:
     """Whether a path is a model archive: of the reference (`old`), of `ours`, or none.
 
     Scans may be zip files too (NPZ); what tells is the names of the files inside. A folder is
     never a scan. Damaged files are none here; whoever reads them says what is wrong.
     """
     path = Path(path)
-    try:
-        if path.is_dir():
-            names = FolderMembers(path).names
-        elif not path.is_file():  # missing, or a pipe, which would be waited for
-            return None
-        elif starts_as_zip(path):
-            names = ZipMembers(path, str(path)).names
-        else:  # torch.save before 1.6, or no zip at all
-            return "old" if path.suffix in _TORCH_SUFFIXES else None
-    except ArchiveError:
-        # names that no archive has: let the reader say so, unless it is a scan by its name
-        return None if path.suffix == ".npz" else "old"
+    if path.is_dir():
+        names = names_in(path)
+    elif not path.is_file():  # missing, or a pipe, which would be waited for
+        return None
+    elif not starts_as_zip(path):  # torch.save before 1.6, or no zip at all
+        return "old" if path.suffix in _TORCH_SUFFIXES else None
+    else:
+        try:
+            with zipfile.ZipFile(path) as source:
+                names = source.namelist()
+        except _DAMAGE:  # let the reader say so, unless it is a scan by its name
+            return None if path.suffix == ".npz" else "old"
     last = {PurePosixPath(name).name for name in names}
     if last & {_MANIFEST, ARCHIVE_NAME, "data.pkl"}:
         if ARCHIVE_NAME in last and path.is_dir() and (path / ARCHIVE_NAME).is_file():
             return archive_kind(path / ARCHIVE_NAME)
         return "old"
     return "ours" if {"manifest.json", "model.weights.h5"} <= set(names) else None
+
+
+def names_in(folder: Path) -> list[str]:
+    """Files down to the third level, which is all that an archive has."""
+    names: list[str] = []
+    for pattern in ("*", "*/*", "*/*/*"):
+        for path in folder.glob(pattern):
+            if len(names) > _MOST_NAMES:
+                return names
+            if path.is_file() and not path.is_symlink():
+                names.append(path.relative_to(folder).as_posix())
+    return names
+
+
+def starts_as_zip(path: Path) -> bool:
+    """Whether a file begins as a zip does."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) == b"PK\x03\x04"
+    except OSError:
+        return False
 
 
 def convert_archive(
@@ -96,7 +128,7 @@ def convert_archive(
     probe: str | Path | None = None,
     input_gain: float | None = None,
 ) -> Converted:
-    """Read an archive of the reference and write one of ours.
+    """Read an archive of another program and write one of ours.
 
     Args:
         source: the archive, a folder that holds it or its content, or a Lightning checkpoint.
@@ -108,7 +140,8 @@ def convert_archive(
         input_gain: PyTorch only: factor of the network's input, where no option states it.
 
     Raises:
-        ArchiveError: no archive of the reference, damaged, malicious, or of another network.
+        ArchiveError: no reader is installed; or no archive of the reference, damaged, malicious,
+            or of another network.
         OutputError: the target is the source, or cannot be written.
     """
     source, target = Path(source), Path(target)
@@ -120,35 +153,43 @@ def convert_archive(
         raise ArchiveError(f"merge rule {merge!r} is not known; known are {', '.join(MERGES)}")
     given = None if probe is None else _given_probe(Path(probe))
     try:
-        with _opened(source) as members:
-            old = _read(members, source, role, given, input_gain)
-            digest = "" if source.is_dir() else archive_digest(source)
-            archive = our_archive(old, merge, source.name, digest)
+        for read in readers(source):
+            found = read(source, merge=merge, role=role, probe=given, input_gain=input_gain)
+            if found is not None:
+                break
+        else:
+            raise ArchiveError(f"{source} is no archive that an installed reader knows")
     except MemoryError:
         raise ArchiveError(
             f"{source} asks for more memory than there is; it is damaged, or too large for this "
             "machine"
         ) from None
-    old.notes += _about_the_ring(archive.config["model"], merge)
-    versions = {"pinn": __version__, "backend": old.framework, **old.versions}
-    path = write_archive(final, archive, backend=old.framework, versions=versions)
-    return Converted(path, old.kind, tuple(old.carried), tuple(old.lost), tuple(old.notes))
+    path = write_archive(
+        final,
+        found.archive,
+        backend=found.framework,
+        versions={"pinn": __version__, "backend": found.framework, **found.versions},
+    )
+    return Converted(path, found.kind, found.carried, found.lost, found.notes)
 
 
-def _about_the_ring(model: dict[str, Any], merge: str) -> list[str]:
-    if not (model["pad_object"] and model["probe_big"] and model["object_big"]):
-        return []
-    notes = [
-        "the reference amplified the ring around the central half of a patch a thousand times "
-        "while it trained this network, so what the network says there is no object: reconstruct "
-        "with --weighting crop, which uses the central half"
-    ]
-    if merge != "legacy":
-        notes.append(
-            f"merge {merge} does not amplify: frames predicted for the light of that ring differ "
-            "from the reference's, those of --merge legacy do not"
+def readers(source: Path) -> list[Callable[..., Foreign | None]]:
+    """The readers that are installed.
+
+    Raises:
+        ArchiveError: none is.
+    """
+    found = [entry.load() for entry in entry_points(group=GROUP)]
+    if not found and starts_as_zip(source) and not zipfile.is_zipfile(source):
+        raise ArchiveError(f"{source} is no whole zip file; get another copy")
+    if not found:
+        raise ArchiveError(
+            f"{source} is no archive of pinn. What reads PtychoPINN's is the package {READERS}. "
+            "From a clone or an unpacked source distribution of pinn-ptycho, install it by "
+            f"`pip install ./compat/archives`. Once it is published, `pip install {READERS}` does "
+            "the same"
         )
-    return notes
+    return found
 
 
 def _keep(source: Path, final: Path) -> None:
@@ -164,120 +205,8 @@ def _keep(source: Path, final: Path) -> None:
 
 
 def _given_probe(path: Path) -> np.ndarray:
-    from pinn.data.zipped import load_member, read_members
-
     members = read_members(path)
     for name in ("probeGuess", "probe"):
         if name in members:
             return load_member(path, members[name])
     raise ArchiveError(f"{path} has no array 'probeGuess' or 'probe'")
-
-
-@contextmanager
-def _opened(source: Path) -> Iterator[Members]:
-    """The files of the archive itself, whatever it is wrapped in."""
-    if source.is_dir() and (source / ARCHIVE_NAME).is_file():
-        source = source / ARCHIVE_NAME
-    if not source.exists():
-        raise ArchiveError(f"there is no archive {source}; check the path")
-    if source.is_dir():
-        yield FolderMembers(source)
-        return
-    if not starts_as_zip(source):
-        raise ArchiveError(
-            f"{source} is no zip file: it is damaged, or was saved by a PyTorch before 1.6; load "
-            "and save it again with a later one"
-        )
-    members = ZipMembers(source, str(source))
-    wrapped = [name for name in members.names if PurePosixPath(name).name == ARCHIVE_NAME]
-    if not wrapped or any(PurePosixPath(name).name == _MANIFEST for name in members.names):
-        yield members
-        return
-    with inner_zip(members, wrapped[0], _FILE_LIMIT) as inner:
-        yield inner
-
-
-def _read(
-    members: Members,
-    source: Path,
-    role: str | None,
-    probe: np.ndarray | None,
-    gain: float | None,
-) -> OldModel:
-    manifests = [name for name in members.names if PurePosixPath(name).name == _MANIFEST]
-    if not manifests and is_torch_file(members):
-        return _checkpoint(members, probe, gain)
-    if len(manifests) != 1:
-        raise ArchiveError(
-            f"{source} holds {len(manifests)} files {_MANIFEST}, so it is no archive of the "
-            "reference PtychoPINN"
-        )
-    prefix = manifests[0].removesuffix(_MANIFEST)
-    where = f"{manifests[0]} of {members.where}"
-    manifest = plain_data(members.read(manifests[0], _MANIFEST_LIMIT), where, Vocabulary())
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("models"), list | tuple):
-        raise ArchiveError(f"{where} does not list models; get a whole copy")
-    check_pickles(members, prefix)
-    chosen = _role(manifest["models"], role, where)
-    version = str(manifest.get("version", ""))
-    if "pytorch" in version or f"{prefix}{chosen}/model.pth" in members.names:
-        return _torch_archive(members, prefix, chosen, probe, gain)
-    if gain is not None:
-        raise ArchiveError(
-            f"{source} is a TensorFlow archive, whose input needs no factor; leave input_gain out"
-        )
-    return read_tensorflow(members, prefix, chosen, probe)
-
-
-def _role(models: Any, role: str | None, where: str) -> str:
-    models = [name for name in models if isinstance(name, str)]
-    known = [name for name in ROLES if name in models]
-    if role is None and known:
-        return known[0]
-    if role is None or role not in known:
-        raise ArchiveError(
-            f"{where} lists the models {', '.join(name[:40] for name in models) or 'none'}; "
-            f"converted is one of {', '.join(ROLES)}" + (f", not {role!r}" if role else "")
-        )
-    return role
-
-
-def _torch_archive(
-    members: Members, prefix: str, role: str, probe: np.ndarray | None, gain: float | None
-) -> OldModel:
-    parameters: dict[str, Any] = read_parameters(members, f"{prefix}{role}/params.dill")
-    for name in members.names:
-        if PurePosixPath(name).name == _TORCH_METADATA:
-            with inner_zip(members, name, _FILE_LIMIT) as inner:
-                parameters[_TORCH_METADATA] = read_torch(inner)
-    where = f"{role} of {members.where}"
-
-    def weights(found: Any) -> Any:
-        if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
-            raise ArchiveError(f"{where} holds no dictionary of weights in model.pth")
-        return found
-
-    with inner_zip(members, f"{prefix}{role}/model.pth", _FILE_LIMIT) as inner:
-        state = read_torch(inner, weights)
-    return read_pytorch(state, parameters, where, "archive of PtychoPINN (PyTorch)", probe, gain)
-
-
-def _checkpoint(members: Members, probe: np.ndarray | None, gain: float | None) -> OldModel:
-    def wanted(found: Any) -> Any:
-        """Weights and options; the state of the optimiser, twice as large, is left where it is."""
-        state = found.get("state_dict") if isinstance(found, dict) else None
-        options = found.get("hyper_parameters") if isinstance(found, dict) else None
-        if not isinstance(state, dict) or not isinstance(options, dict):
-            raise ArchiveError(
-                f"{members.where} is no Lightning checkpoint: it has no 'state_dict' beside "
-                "'hyper_parameters'; a file of weights alone does not say what network they are "
-                "for, so name the whole wts.h5.zip"
-            )
-        if not all(isinstance(name, str) for name in state):
-            raise ArchiveError(f"{members.where} has weights without names")
-        return state, options
-
-    state, options = read_torch(members, wanted)
-    return read_pytorch(
-        state, options, members.where, "Lightning checkpoint of PtychoPINN", probe, gain
-    )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+import h5py
 import numpy as np
 from numpy.lib import format as npy
 
 from pinn.data.zipped import BROKEN, load_member, read_members
 from pinn.errors import ScanError
 from pinn.io.formats.registry import read_head
+from pinn.io.hdf5 import array, is_hdf5, listing, reading
 
 PROBE_KEYS = ("probeGuess", "probe")
 # A mask called `mask` may mean either; its name is believed where the polarity was named.
@@ -70,8 +72,6 @@ def _array(
             return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
         except BROKEN as error:
             raise ScanError(f"{what} {path} cannot be read ({error}); write it again") from None
-    from pinn.io.hdf5 import is_hdf5
-
     if is_hdf5(path, head):
         return _from_hdf5(path, keys, what, ranks, kinds)
     if what == "bad pixel file" and (image := _image(path)) is not None:
@@ -86,10 +86,6 @@ def _from_hdf5(
     path: Path, keys: tuple[str, ...], what: str, ranks: tuple[int, ...], kinds: str
 ) -> np.ndarray:
     """The dataset of one of these names wherever it lies, or the only one of such a shape."""
-    import h5py
-
-    from pinn.io.hdf5 import array, listing, reading
-
     with reading(path) as h5:
         fitting: list[str] = []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +11,52 @@ import numpy as np
 
 from pinn.config import ScanConfig
 from pinn.data.dose import Dose
+from pinn.data.prepare import said
 from pinn.data.scan import Scan
+from pinn.data.validation import check_stack
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
 from pinn.io.formats.registry import FORMATS, Format, recognise
 from pinn.io.opened import collected
-from pinn.io.placement import scan_arguments
-from pinn.io.stages import FrameStages
+from pinn.io.optics import with_optics
+from pinn.io.placement import (
+    in_pixels,
+    one_part,
+    resampled_truth,
+    smoothed_probe,
+    turned,
+    without_duplicates,
+)
+from pinn.io.prepared_frames import beamstop, chosen_probe, prepared_frames
+from pinn.io.stored_frames import (
+    checked_arrays,
+    chosen_frames,
+    masked_pixels,
+    settled_values,
+    stated_values,
+    valid_pixels,
+)
 
 __all__ = ["FORMATS", "Format", "load", "scan_of"]
+
+# What is done to what a reader found, in this order. Each leaves a record of what it did.
+STEPS: tuple[Callable[[Contents, ScanConfig], Contents], ...] = (
+    with_optics,
+    checked_arrays,
+    chosen_frames,
+    masked_pixels,
+    stated_values,
+    settled_values,
+    beamstop,
+    chosen_probe,
+    prepared_frames,
+    in_pixels,
+    turned,
+    resampled_truth,
+    smoothed_probe,
+    without_duplicates,
+    one_part,
+)
 
 
 # A file may hold any number: what is not finite or too large is found by its value, and a warning
@@ -41,12 +80,12 @@ def load(path: str | Path, config: ScanConfig | None = None, **options: Any) -> 
     known = recognise(path, config)
     try:
         with collected() as files:
-            found = known.contents(path, config)
-        found.files += files
+            contents = known.contents(path, config)
+        contents.files += files
         try:
-            return scan_of(path, found, config, known)
+            return scan_of(path, contents, config, known)
         except BaseException:
-            found.close()
+            contents.close()
             raise
     except MemoryError as error:
         raise ScanError(
@@ -55,38 +94,50 @@ def load(path: str | Path, config: ScanConfig | None = None, **options: Any) -> 
         ) from None
 
 
-def scan_of(path: Path, found: Contents, config: ScanConfig, known: Format) -> Scan:
+def scan_of(path: Path, contents: Contents, config: ScanConfig, known: Format) -> Scan:
     """What a reader found, prepared as the options say.
 
     Raises:
         ScanError: see `load`.
     """
-    stages = FrameStages(path, found, config, known)
-    stages.leave_out()
-    stages.mask_stored()
-    stages.interpret()
-    stages.lay_out()
-    arguments = scan_arguments(stages)
-    beside = (config.probe, config.diffraction, config.bad_pixels)
-    arguments["files"] = [path, *found.files, *(file for file in beside if file is not None)]
-    photons = config.photons_per_frame
-    if photons is None and found.photons_per_frame is not None:
-        # Only when the units are known is it known whether the frames carry a dose of their own.
-        plain = Scan(**arguments)
-        if plain.units == "counts":
-            return plain
-        photons = found.photons_per_frame
-        told = f"the file says {photons:.4g} photons per frame: frames scaled to that"
-        arguments["notes"].append(told)
-    if photons is not None and not (
-        arguments["frames"] is found.frames and stages.mask is stages.stored_mask
-    ):
-        # The same frame holds the same counts, whatever else is used.
-        arguments["dose"] = Dose(
-            found.frames, stages.stored_mask, stages.stored_saturation, photons, str(path)
+    numbered = contents.scan_index is not None or "scan_number" in known.options
+    if config.scan_number is not None and not numbered:
+        raise ScanError(
+            f"scan_number is {config.scan_number}, but {path} does not say which of several "
+            "scans a frame belongs to ('scan_index'); leave the option out"
         )
-        arguments["notes"].append(
-            f"{photons:.4g} photons per frame is the mean of all {stages.M} frames as stored, "
+    beside = (config.probe, config.diffraction, config.bad_pixels)
+    files = [path, *contents.files, *(file for file in beside if file is not None)]
+    contents = replace(contents, name=path.stem, source=path, files=files)
+    check_stack(contents.frames, contents.where)
+    stored = contents
+    for step in STEPS:
+        contents = step(contents, config)
+    contents = contents.changed(*(f"prepared: {said(record)}" for record in contents.steps))
+    return _with_dose(contents, stored, config)
+
+
+def _with_dose(contents: Contents, stored: Contents, config: ScanConfig) -> Scan:
+    """The scan, scaled to the photons per frame that the option or else the file says."""
+    scan = Scan(**{**contents.attributes(), "photons_per_frame": None})
+    photons, notes = config.photons_per_frame, []
+    if photons is None and contents.photons_per_frame is not None:
+        # Only when the units are known is it known whether the frames carry a dose of their own.
+        if scan.units == "counts":
+            return scan
+        photons = contents.photons_per_frame
+        notes.append(f"the file says {photons:.4g} photons per frame: frames scaled to that")
+    if photons is None:
+        return scan
+    dose = None
+    if contents.frames is not stored.frames or config.beamstop is not None:
+        # The same frame holds the same counts, whatever else is used.
+        where = str(contents.source)
+        limit = config.saturation or stored.saturation
+        dose = Dose(stored.frames, valid_pixels(stored, config), limit, photons, where)
+        notes.append(
+            f"{photons:.4g} photons per frame is the mean of all {len(stored)} frames as stored, "
             "before frames and pixels were left out"
         )
-    return Scan(**arguments, photons_per_frame=photons)
+    notes = [*scan.notes, *notes]
+    return replace(scan, photons_per_frame=photons, dose=dose, notes=notes)

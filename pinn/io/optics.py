@@ -5,12 +5,11 @@ Metres become object pixels here and, in the writers, pixels become metres again
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from pinn.config import ScanConfig
 from pinn.data import geometry
-from pinn.data.validation import check_positive
+from pinn.data.validation import Subject, check_particle, check_positive
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
 
@@ -19,41 +18,23 @@ _AGREE = 0.01
 _LEAST, _MOST = 1e-15, 1e12  # in eV or m: beyond this, no instrument and no arithmetic
 
 
-@dataclass(frozen=True)
-class Optics:
-    """Of frames as they are stored.
+def need_pixel(contents: Contents, unit: str) -> float:
+    """The object pixel, for positions in a unit of length.
 
-    Attributes:
-        energy_ev, distance_m, detector_pixel_m: or None where not known.
-        particle: `photon` or `electron`.
-        pixel_size_m: side of an object pixel along the columns' axis (x), or None.
-        notes: what was found or overridden.
+    Raises:
+        ScanError: it is not known.
     """
-
-    energy_ev: float | None
-    distance_m: float | None
-    detector_pixel_m: float | None
-    particle: str
-    pixel_size_m: float | None
-    notes: tuple[str, ...]
-
-    def need_pixel(self, where: Path | str, unit: str) -> float:
-        """The object pixel, for positions in a unit of length.
-
-        Raises:
-            ScanError: it is not known.
-        """
-        if self.pixel_size_m is None:
-            missing = [name for name in _GEOMETRY if getattr(self, name) is None]
-            options = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
-            raise ScanError(
-                f"positions of {where} are in {unit}, but the size of an object pixel is not "
-                f"known: say --pixel-size-m, or what is missing of the geometry ({options})"
-            )
-        return self.pixel_size_m
+    if contents.pixel_size_m is None:
+        missing = [name for name in _GEOMETRY if getattr(contents, name) is None]
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
+        raise ScanError(
+            f"positions of {contents.where} are in {unit}, but the size of an object pixel is not "
+            f"known: say --pixel-size-m, or what is missing of the geometry ({options})"
+        )
+    return contents.pixel_size_m
 
 
-def resolve_optics(found: Contents, config: ScanConfig, where: Path | str) -> Optics:
+def with_optics(contents: Contents, config: ScanConfig) -> Contents:
     """Put together what the file says and what the options override.
 
     The object pixel is the option, or follows from the geometry where an option changed that, or
@@ -62,10 +43,11 @@ def resolve_optics(found: Contents, config: ScanConfig, where: Path | str) -> Op
     Raises:
         ScanError: a number that is not positive, or far from any measurement.
     """
+    where = contents.where
     notes = []
-    values: dict[str, float | None] = {}
+    values: dict[str, Any] = {}
     for name in (*_GEOMETRY, "pixel_size_m"):
-        said = check_positive(getattr(found, name), name, str(where))
+        said = check_positive(getattr(contents, name), Subject(where, name))
         wanted = getattr(config, name)
         values[name] = said if wanted is None else wanted
         if wanted is not None and said is not None and abs(wanted / said - 1) > _AGREE:
@@ -76,13 +58,13 @@ def resolve_optics(found: Contents, config: ScanConfig, where: Path | str) -> Op
                 f"{name} of {where} is {value:g}, which no measurement has; correct it in the file "
                 f"or say --{name.replace('_', '-')}"
             )
-    particle = found.particle if config.particle == "auto" else config.particle
-    geometry.check_particle(particle, str(where))
+    particle = contents.particle if config.particle == "auto" else config.particle
+    check_particle(particle, Subject(where, "particle"))
     energy, distance, detector = (values[name] for name in _GEOMETRY)
     computed = None
     if energy is not None and distance is not None and detector is not None:
         wavelength = geometry.wavelength_m(energy, particle)
-        computed = geometry.object_pixel_m(wavelength, distance, found.frames.shape[2], detector)
+        computed = geometry.object_pixel_m(wavelength, distance, contents.frames.shape[2], detector)
     pixel = values["pixel_size_m"]
     overridden = config.particle != "auto" or any(
         getattr(config, name) is not None for name in _GEOMETRY
@@ -94,4 +76,11 @@ def resolve_optics(found: Contents, config: ScanConfig, where: Path | str) -> Op
             f"an object pixel of {pixel:.4g} m does not follow from energy, distance and detector "
             f"pixel, which give {computed:.4g} m: {pixel:.4g} m was taken"
         )
-    return Optics(energy, distance, detector, particle, pixel, tuple(notes))
+    values["pixel_size_m"] = pixel
+    return contents.changed(
+        *notes,
+        particle=particle,
+        propagation=config.propagation,
+        detector_response=config.detector_response,
+        **values,
+    )

@@ -1,178 +1,141 @@
-"""Where the prepared frames lie, and what goes with each: the second half of `pinn.io.load`."""
+"""Steps of loading, the end: where the frames lie, and which of them make a part."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from pinn.data import geometry, subset
+from pinn.config import ScanConfig
+from pinn.data import geometry, resample, subset
 from pinn.data import validation as check
-from pinn.data.frames import DerivedFrames, FrameSource
-from pinn.data.made_with import MadeWith
-from pinn.data.prepare import orient, said
-from pinn.data.spread import check_pixel
-from pinn.errors import ScanError
-from pinn.io.fields import prepared_labels, prepared_probe, prepared_truth
-from pinn.io.stages import FrameStages
+from pinn.data.position_check import check_pixel
+from pinn.data.prepare import orient
+from pinn.io.contents import Contents
+from pinn.io.optics import need_pixel
+from pinn.io.prepared_frames import is_field
 
 
-def scan_arguments(stages: FrameStages) -> dict[str, Any]:
-    """All arguments of `Scan` but the dose.
-
-    Args:
-        stages: through with frames and masks.
+def in_pixels(contents: Contents, config: ScanConfig) -> Contents:
+    """With positions, and the object pixel, of the prepared frames.
 
     Raises:
-        ScanError: positions, probe or part that cannot be.
+        ScanError: positions in a unit of length, and the object pixel is not known.
     """
-    found, optics, config = stages.found, stages.optics, stages.config
-    places, nominal, turned, lengths = _positions(stages)
-    probe = prepared_probe(stages)
-    index = check.check_index(found.scan_index, stages.M, stages.where)
-    weights = check.check_length(found.probe_weights, stages.M, "probe_weights", stages.where)
-    if weights is not None and config.probe is not None and not _weighs(weights, probe):
-        weights = None
-        stages.notes.append(
-            "the file's weights of probe variations were left out: the given probe has not as many"
-        )
-    if stages.rows is not None:
-        places = places[stages.rows]
-        nominal = None if nominal is None else nominal[stages.rows]
-        index = None if index is None else index[stages.rows]
-        weights = None if weights is None else weights[stages.rows]
-    made = _made_with(stages)
-    keep = _choose(stages, places, index, probe)
-    truth = prepared_truth(stages, turned)
-    labels = _rows(prepared_labels(stages, turned), stages.rows)
-    pixel, detector = optics.pixel_size_m, optics.detector_pixel_m
-
-    def some(array: np.ndarray | None) -> np.ndarray | None:
-        return array if array is None or keep is None else array[keep]
-
-    mask = stages.mask
-    return {
-        "frames": _rows(stages.frames, keep),
-        "positions_px": some(places),
-        "probe": probe,
-        "probe_weights": some(weights),
-        "valid_mask": mask if isinstance(mask, np.ndarray) else _rows(mask, keep),
-        "units": stages.units,
-        "centre": stages.centre,
-        **truth,
-        "label_patches": _rows(labels, keep),
-        "scan_index": some(index),
-        "pixel_size_m": None if pixel is None else pixel / stages.scale[1],
-        "energy_ev": optics.energy_ev,
-        "distance_m": optics.distance_m,
-        "detector_pixel_m": None if detector is None else detector * config.bin_frames,
-        "particle": optics.particle,
-        "acquisition": found.acquisition,
-        "saturation": stages.saturation,
-        "steps": stages.records,
-        "positions_from_m": lengths,
-        "name": stages.path.stem,
-        "source": stages.path,
-        "positions_nominal_px": some(nominal),
-        "made_with": made if made is None or keep is None else made.select(keep),
-        "notes": [*stages.notes, *(f"prepared: {said(record)}" for record in stages.records)],
-    }
-
-
-def _weighs(weights: np.ndarray, probe: np.ndarray | None) -> bool:
-    """Whether the weights are of as many coherent variations as the probe has."""
-    several = probe is not None and probe.ndim == 4
-    return several and probe is not None and weights.shape[1:] == (len(probe),)
-
-
-def _positions(stages: FrameStages) -> tuple[np.ndarray, np.ndarray | None, bool, bool]:
-    """Places of all the file's frames in prepared object pixels.
-
-    And those commanded, whether they were turned, and whether they were lengths.
-    """
-    found, config, where = stages.found, stages.config, stages.where
-    unit = config.positions_unit
-    rows = stages.rows
-    if found.positions_m is not None:
-        given = "m" if unit == "auto" else unit
-        # The numbers of the file, if the option says what they are.
-        factor = 1.0 if unit == "auto" else 1.0 / found.positions_unit_m
-        places = check.check_coordinates(found.positions_m, stages.M, where, rows) * factor
-    elif found.positions_px is not None:
-        given = "px" if unit == "auto" else unit
-        places = check.check_coordinates(found.positions_px, stages.M, where, rows)
-    else:
-        raise ScanError(f"{stages.path} has no positions, which a scan needs")
-    nominal = found.positions_nominal_px
-    if nominal is not None:
-        nominal = check.check_coordinates(nominal, stages.M, f"{where} (nominal)", rows)
-    scale = np.array(stages.scale)
+    unit, scale = config.positions_unit, np.array(contents.scale)
+    lengths, nominal = contents.positions_m, contents.positions_nominal_px
+    if lengths is None:
+        places, given = contents.positions_px, "px" if unit == "auto" else unit
+    elif unit == "auto":
+        places, given = lengths, "m"
+    else:  # the numbers of the file, if the option says what they are
+        places, given = lengths * (1.0 / contents.positions_unit_m), unit
+    assert places is not None
+    pixel = contents.pixel_size_m
     if given == "px":
-        places = places * scale
-        nominal = None if nominal is None else nominal * scale
+        places, nominal_factor = places * scale, scale
     else:
-        pixel = stages.optics.need_pixel(stages.path, given) / stages.scale[1]
-        factor = geometry.LENGTH_UNITS[given] / pixel
+        pixel_now = need_pixel(contents, given) / contents.scale[1]
+        factor = geometry.LENGTH_UNITS[given] / pixel_now
         places = places * factor
-        check_pixel(places, pixel, given, where)
-        if nominal is not None:
-            nominal = nominal * (scale if found.positions_m is not None else factor)
-    if unit != "auto":
-        stages.record(step="positions_unit", unit=unit)
+        check_pixel(places, pixel_now, given, contents.where)
+        nominal_factor = scale if lengths is not None else np.full(2, factor)
+    made = contents.made_with
+    if made is not None and made.positions_px is not None:
+        made = replace(made, positions_px=made.positions_px * scale)
+    return contents.changed(
+        record=None if unit == "auto" else {"step": "positions_unit", "unit": unit},
+        positions_px=places,
+        positions_m=None,
+        positions_from_m=given != "px",
+        positions_nominal_px=None if nominal is None else nominal * nominal_factor,
+        pixel_size_m=None if pixel is None else pixel / contents.scale[1],
+        made_with=made,
+    )
+
+
+def turned(contents: Contents, config: ScanConfig) -> Contents:
+    """With positions in the axes that the options say; what lies as before is left out."""
     axes, angle = config.orientation, config.rotation_deg
-    turned = axes != "+y+x" or angle != 0
-    if turned:
-        places = orient(places, axes, angle)
-        nominal = None if nominal is None else orient(nominal, axes, angle)
-        stages.record(step="orient", orientation=axes, rotation_deg=angle)
-    return places, nominal, turned, given != "px"
+    if axes == "+y+x" and angle == 0:
+        return contents
+    assert contents.positions_px is not None
+    nominal, made = contents.positions_nominal_px, contents.made_with
+    if made is not None and made.positions_px is not None:
+        made = replace(made, positions_px=orient(made.positions_px, axes, angle))
+    notes = []
+    if contents.truth is not None:
+        notes.append("the truth was left out: the positions were turned against it")
+    if contents.label_patches is not None:
+        notes.append("the label patches were left out: the positions were turned against them")
+    return contents.changed(
+        *notes,
+        record={"step": "orient", "orientation": axes, "rotation_deg": angle},
+        positions_px=orient(contents.positions_px, axes, angle),
+        positions_nominal_px=None if nominal is None else orient(nominal, axes, angle),
+        made_with=made,
+        truth=None,
+        truth_origin_px=(0.0, 0.0),
+        label_patches=None,
+    )
 
 
-def _made_with(stages: FrameStages) -> MadeWith | None:
-    """What a simulation's frames were made with, on the grid of the prepared ones.
+def resampled_truth(contents: Contents, config: ScanConfig) -> Contents:
+    """With the truth on the grid of the positions."""
+    truth = contents.truth
+    if truth is None:
+        return contents.changed(truth_origin_px=(0.0, 0.0))
+    if contents.scale == (1.0, 1.0) or np.ndim(truth) != 2 or not np.isfinite(truth).all():
+        return contents
+    truth, origin = resample.resample_truth(truth, contents.truth_origin_px, contents.scale)
+    note = f"the truth was resampled to {truth.shape[0]} x {truth.shape[1]} object pixels"
+    return contents.changed(note, truth=truth, truth_origin_px=origin)
 
-    Images are left out where the frames were cropped, turned or added up.
+
+def smoothed_probe(contents: Contents, config: ScanConfig) -> Contents:
+    """With a probe through a Gaussian, where the options say so."""
+    sigma, probe = config.probe_smoothing_px, contents.probe
+    if sigma <= 0 or not is_field(probe):
+        return contents
+    record = {"step": "probe_smoothing", "sigma_px": sigma}
+    return contents.changed(record=record, probe=resample.smooth_probe(probe, sigma))
+
+
+def without_duplicates(contents: Contents, config: ScanConfig) -> Contents:
+    """Without the frames whose place an earlier frame of the same scan has."""
+    if config.duplicates != "drop":
+        return contents
+    assert contents.positions_px is not None
+    keep = subset.first_of_place(contents.positions_px, contents.scan_index)
+    record = {"step": "duplicates", "dropped": len(contents) - len(keep)}
+    contents = contents.changed(record=record)
+    return contents if len(keep) == len(contents) else contents.select(keep)
+
+
+def one_part(contents: Contents, config: ScanConfig) -> Contents:
+    """The frames for training, or those for testing.
+
+    Raises:
+        ScanError: a part would be empty, or the probe does not fit the frames.
     """
-    made, config = stages.found.made_with, stages.config
-    if made is None:
-        return None
-    places = made.positions_px
-    if places is not None:
-        places = places * np.array(stages.scale)
-        places = orient(places, config.orientation, config.rotation_deg)
-    if stages.steps:
-        made = replace(made, probe=None, background=None)
-    made = replace(made, positions_px=places)
-    return made if stages.rows is None else made.select(stages.rows)
-
-
-def _choose(
-    stages: FrameStages, places: np.ndarray, index: np.ndarray | None, probe: np.ndarray | None
-) -> np.ndarray | None:
-    """Which of the frames stay after duplicates and part; None for all."""
-    config = stages.config
-    keep = np.arange(len(places))
-    if config.duplicates == "drop":
-        keep = subset.first_of_place(places, index)
-        stages.record(step="duplicates", dropped=len(places) - len(keep))
-    if config.part != "all":
-        modes = check.check_probe(probe, stages.final, stages.where)
-        guard = stages.final / 2 if modes is None else geometry.probe_diameter_px(modes)
-        own = None if index is None else index[keep]
-        part = subset.split_by_region(
-            places[keep], own, config.part, config.test_fraction, guard, stages.where
-        )
-        keep = keep[part.rows]
-        stages.notes.append(part.note)
-        stages.record(
-            step="part",
-            part=config.part,
-            test_fraction=config.test_fraction,
-            guard_px=round(guard, 3),
-        )
-    return None if len(keep) == len(places) else keep
-
-
-def _rows(source: FrameSource | None, rows: np.ndarray | None) -> FrameSource | None:
-    return source if source is None or rows is None else DerivedFrames(source, rows=rows)
+    if config.part == "all":
+        return contents
+    assert contents.positions_px is not None
+    side = contents.image[0]
+    modes = check.check_probe(contents.probe, check.Subject(contents.where, "probe", side=side))
+    guard = side / 2 if modes is None else geometry.probe_diameter_px(modes[0])
+    part = subset.split_by_region(
+        contents.positions_px,
+        contents.scan_index,
+        config.part,
+        config.test_fraction,
+        guard,
+        contents.where,
+    )
+    record = {
+        "step": "part",
+        "part": config.part,
+        "test_fraction": config.test_fraction,
+        "guard_px": round(guard, 3),
+    }
+    return contents.changed(part.note, record=record).select(part.rows)

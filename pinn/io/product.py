@@ -24,9 +24,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pinn.data.reconstruction import Reconstruction
+from pinn.data.result import Result
 from pinn.errors import ArchiveError, InputError
 from pinn.io.atomic import atomic_path
+from pinn.io.old_names import with_new_names
 from pinn.io.text import json_text
 
 RESULT_NAME = "reconstruction.h5"
@@ -57,7 +58,7 @@ _OPTIONAL = (
 _TEXTS = ("configuration", "statistics", "versions", "notes", "acquisition")
 
 
-def write_product(path: str | Path, recon: Reconstruction) -> Path:
+def write_product(path: str | Path, recon: Result) -> Path:
     """Write a result in one step: whole, or not at all.
 
     Args:
@@ -77,6 +78,18 @@ def write_product(path: str | Path, recon: Reconstruction) -> Path:
         _write_layout(h5, recon, pixel)
         _write_group(h5.create_group(GROUP), recon)
     return final
+
+
+class Reconstruction(Result):
+    """A result with its file: what reconstruction and refinement return."""
+
+    def save(self, path: str | Path) -> Path:
+        """Write it to a file, or as `reconstruction.h5` into a folder; returns the file's path.
+
+        Raises:
+            OutputError: the place cannot be written.
+        """
+        return write_product(path, self)
 
 
 def load_reconstruction(path: str | Path) -> Reconstruction:
@@ -116,7 +129,7 @@ def load_reconstruction(path: str | Path) -> Reconstruction:
 # ---------------------------------------------------------------------------------- writing
 
 
-def _write_layout(h5: h5py.File, recon: Reconstruction, pixel: float) -> None:
+def _write_layout(h5: h5py.File, recon: Result, pixel: float) -> None:
     known = dict(recon.acquisition)
     if recon.probe is not None:
         # In square root of counts, the energy of the probe is the mean photons of a frame.
@@ -153,7 +166,7 @@ def _write_layout(h5: h5py.File, recon: Reconstruction, pixel: float) -> None:
     h5["loss_values"] = np.asarray(recon.losses, np.float64)
 
 
-def _comments(recon: Reconstruction) -> str:
+def _comments(recon: Result) -> str:
     sentences = [f"Reconstructed by pinn {recon.versions.get('pinn', '')}".rstrip() + "."]
     if recon.pixel_size_m is None:
         sentences.append(
@@ -169,7 +182,7 @@ def _storable(text: str) -> str:
     return text.encode(errors="replace").decode().replace("\0", "")
 
 
-def _write_group(group: h5py.Group, recon: Reconstruction) -> None:
+def _write_group(group: h5py.Group, recon: Result) -> None:
     group.attrs["format"] = FORMAT_NAME
     group.attrs["format_version"] = FORMAT_VERSION
     group.attrs["physical_units_known"] = recon.pixel_size_m is not None
@@ -257,7 +270,7 @@ def _read_group(group: h5py.Group, file: Path, pixel: float) -> dict[str, Any]:
     return {
         **values,
         "config": texts["configuration"],
-        "statistics": texts["statistics"],
+        "statistics": with_new_names(texts["statistics"]),
         "versions": texts["versions"],
         "notes": tuple(texts["notes"]),
         "acquisition": texts["acquisition"],

@@ -19,6 +19,7 @@ import numpy as np
 
 from pinn.data.frames import pieces
 from pinn.data.geometry import photon_energy_ev, photon_wavelength_m
+from pinn.data.measurement import FACTS
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
@@ -32,8 +33,6 @@ FORMAT_VERSION = 1
 NOMINAL_PIXEL_M = 1e-8
 NOMINAL_ENERGY_EV = 1e4
 NOMINAL_DISTANCE_M = 1.0
-
-_LENGTHS = ("pixel_size_m", "energy_ev", "distance_m", "detector_pixel_m")
 
 
 @dataclass(frozen=True)
@@ -121,8 +120,8 @@ def write_scan_group(parent: h5py.Group, scan: Scan, stored: Intensities) -> h5p
     group.attrs["format_version"] = FORMAT_VERSION
     group.attrs["frames_units"] = stored.units
     group.attrs["physical_units_known"] = scan.pixel_size_m is not None
-    for name in _LENGTHS:
-        if (value := getattr(scan, name, None)) is not None:
+    for name, value in {**scan.facts(), "saturation": stored.saturation}.items():
+        if value is not None:
             group.attrs[name] = value
     group["positions_px"] = scan.positions_px
     if scan.positions_nominal_px is not None:
@@ -131,9 +130,6 @@ def write_scan_group(parent: h5py.Group, scan: Scan, stored: Intensities) -> h5p
         group["scan_index"] = scan.scan_index
     if scan.probe_weights is not None:
         group["probe_weights"] = scan.probe_weights
-    if stored.saturation is not None:
-        group.attrs["saturation"] = stored.saturation
-    group.attrs["particle"] = scan.particle
     group.attrs["truth_origin_px"] = np.asarray(scan.truth_origin_px, np.float64)
     if scan.label_patches is not None:
         labels = group.create_dataset("label_patches", scan.label_patches.shape, np.complex64)
@@ -179,7 +175,7 @@ def read_scan_group(group: h5py.Group, found: Contents, where: Path) -> None:
         found.probe_weights = numbers(group, "probe_weights", where, ndim=2, length=M)
     if has(group, "label_patches"):
         found.label_patches = Hdf5Frames(where, f"{group.name}/label_patches", kind="c")
-    for name in (*_LENGTHS, "saturation"):
+    for name in FACTS:
         setattr(found, name, attribute(group, name))
     found.particle = text(group, "particle") or "photon"
     found.units = text(group, "frames_units") or found.units

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import keras
 import numpy as np
-from keras import ops
 
 from pinn.layers import PACKAGE
 from pinn.layers.base import PhysicsLayer
+from pinn.ops import masks
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -60,7 +60,8 @@ class FrameNormaliser(PhysicsLayer):
     def call(self, frames):
         """`frames` `(B, N, N, C)`, -1 at masked pixels."""
         mean, gain = self.mean[None, :, :, None], self.gain[None, :, :, None]
-        return ops.where(frames >= 0.0, (frames - mean) * gain, 0.0)
+        amplitude, valid = masks.decode(frames)
+        return (amplitude - mean) * gain * valid
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -67,9 +67,10 @@ class Probe(PhysicsLayer):
         probe = probe.reshape(-1, self.modes, self.N, self.N)
         if probe.shape[0] != self.scans:
             raise ValueError(f"{probe.shape[0]} probes given for {self.scans} scans")
-        power = np.sum(np.abs(probe) ** 2, axis=(1, 2, 3), keepdims=True)
-        probe = (probe * (self.N / 2) / np.sqrt(power))[:, None]
-        self.pair.assign(np.stack([probe.real, probe.imag], -1).astype("float32"))
+        re, im = (
+            ops.convert_to_tensor(part.astype("float32")) for part in (probe.real, probe.imag)
+        )
+        self.pair.assign(pairs.stack(self._in_gauge((re, im)))[:, None])
 
     def call(self, scan=None):
         """Probe pair `(S or B, P, N, N)`; `scan` `(B,)` picks one per group."""
@@ -83,10 +84,12 @@ class Probe(PhysicsLayer):
             im = ops.matmul(ops.matmul(blur, im), ops.transpose(blur))
         if self._mask is not None:
             mask = ops.convert_to_tensor(self._mask)
-            re, im = re * mask, im * mask
-        power = ops.sum(re * re + im * im, axis=(1, 2, 3), keepdims=True)
-        norm = (0.5 * self.N) * ops.rsqrt(power + 1e-20)
-        return re * norm, im * norm
+            re, im = pairs.scale((re, im), mask)
+        return self._in_gauge((re, im))
+
+    def _in_gauge(self, probe: pairs.Pair) -> pairs.Pair:
+        power = ops.sum(pairs.abs2(probe), axis=(1, 2, 3), keepdims=True)
+        return pairs.scale(probe, (0.5 * self.N) * ops.rsqrt(power + 1e-20))
 
     def get_config(self):
         return {

@@ -11,7 +11,7 @@ from keras import ops
 
 from pinn import backend
 from pinn.config import ModelConfig
-from pinn.layers.diffraction import FarField
+from pinn.layers.diffraction import Diffraction
 from pinn.layers.group import GroupMerge, PatchExtraction
 from pinn.layers.normalise import FrameNormaliser
 from pinn.layers.positions import Displacements
@@ -20,7 +20,7 @@ from pinn.layers.scale import IntensityScale
 from pinn.networks.objective import Detector, LossColumn, Objective, Patches
 from pinn.networks.precision import network_precision
 from pinn.networks.registry import build_network
-from pinn.ops import likelihood, pairs
+from pinn.ops import likelihood, masks, pairs
 from pinn.ops.contrast import scale_deviation
 
 
@@ -86,7 +86,9 @@ class PtychoModel(keras.Model):
         rule = "legacy" if config.merge == "legacy" else "weighted"
         self.merge = GroupMerge(canvas, rule, name="merge")
         self.extract = PatchExtraction(config.N, name="extract")
-        self.far_field = FarField(name="far_field")
+        self.diffract = Diffraction(
+            config.propagation, config.detector_response, name="diffraction"
+        )
         self.normalise.build()
         self.probe.build()
         self.scale.build()
@@ -157,7 +159,7 @@ class PtychoModel(keras.Model):
             return seen
         canvas, illuminated = self.illuminated_object(patches, inputs)
         scan, illuminated = inputs["scan"], self._with_contrast(illuminated, inputs)
-        rate = self.far_field(illuminated, self.probe(scan), self.scale(scan))
+        rate = self.diffract(illuminated, self.probe(scan), self.scale(scan))
         return {"object": canvas, "rate": rate, **seen}
 
     # -- loss ----------------------------------------------------------------------------
@@ -186,9 +188,9 @@ class PtychoModel(keras.Model):
 
     def detector(self, x: dict[str, Any], y_pred: dict[str, Any]) -> Detector:
         """Measured and predicted frames of a batch, in counts as far as these are known."""
-        frames = ops.transpose(x["frames"], (0, 3, 1, 2))
-        valid = ops.cast(frames >= 0.0, "float32") * x["weight"][:, None, None, None]
-        amplitude = ops.maximum(frames, 0.0) / x["scale"][:, None, None, None]
+        amplitude, valid = masks.decode(ops.transpose(x["frames"], (0, 3, 1, 2)))
+        valid = valid * x["weight"][:, None, None, None]
+        amplitude = amplitude / x["scale"][:, None, None, None]
         unit, brightness = likelihood.brightness(x["scale"])
         unit = unit[:, None, None, None]
         counts = amplitude * amplitude * unit

@@ -27,7 +27,7 @@ def total_variation(pair: Pair, smoothing: float = 1e-3) -> Tensor:
     return ops.sum(_slope(abs2(down), abs2(right), smoothing), axis=(-2, -1))
 
 
-def total_variation_slope(pair: Pair, smoothing: float = 1e-3) -> Pair:
+def total_variation_gradient(pair: Pair, smoothing: float = 1e-3) -> Pair:
     """Gradient of `total_variation` by real and imaginary part, a pair `(..., H, W)`."""
     down, right = _differences(pair)
     rows = [(0, 0)] * (len(pair[0].shape) - 2) + [(0, 1), (0, 0)]

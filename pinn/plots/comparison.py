@@ -1,8 +1,10 @@
-"""Pictures of an `Evaluation`: both images side by side, and the Fourier ring correlation."""
+"""Pictures of evaluations: images beside their truth, and the Fourier ring correlation."""
 
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from pinn.quality.evaluate import Evaluation
 from pinn.quality.frc import THRESHOLDS, half_bit
 
 _SIDE = 4.6  # inches of the longer side of one image
+_SIDE_MANY = 3.2  # the same of one among many
 
 
 def write_comparison(path: str | Path, evaluation: Evaluation) -> Path:
@@ -39,8 +42,7 @@ def write_comparison(path: str | Path, evaluation: Evaluation) -> Path:
     """
     truth, recon, valid = evaluation.truth, evaluation.recon, evaluation.valid
     against = "truth" if evaluation.kind == "against truth" else "second image"
-    middle = np.conj(np.sum(truth[valid]))
-    phase = np.angle(truth * middle)
+    phase = _phase(truth, evaluation)
     turn = np.exp(-1j * evaluation.steps["phase_offset_rad"])
     error = np.angle(recon * np.conj(truth) * turn)
     limits, cmap, words = phase_colours(phase[valid], against)
@@ -50,7 +52,7 @@ def write_comparison(path: str | Path, evaluation: Evaluation) -> Path:
     grid = figure.subplots(2, 3)
     rows = (
         ("Amplitude", size, np.abs(recon), np.abs(recon) - size, robust_range(size[valid])),
-        ("Phase", phase, np.angle(recon * middle * turn), error, limits),
+        ("Phase", phase, _phase(recon, evaluation, turned=True), error, limits),
     )
     for row, (name, first, second, difference, span) in zip(grid, rows, strict=True):
         is_phase = name == "Phase"
@@ -82,6 +84,45 @@ def write_comparison(path: str | Path, evaluation: Evaluation) -> Path:
     figure.suptitle(_summary(evaluation), fontsize=12)
     _write_notes(figure, evaluation, 150)
     return save(figure, path, dpi_for(truth.shape, _SIDE))
+
+
+def write_side_by_side(path: str | Path, evaluations: Mapping[str, Evaluation]) -> Path:
+    """The truth and each reconstruction, amplitude above phase, in the colours of the truth.
+
+    Args:
+        path: the file; its suffix names the format.
+        evaluations: by label, all on one region of one truth.
+
+    Raises:
+        InputError: an unknown format.
+        OutputError: the place cannot be written.
+    """
+    first = next(iter(evaluations.values()))
+    truth, phase = np.abs(first.truth), _phase(first.truth, first)
+    span, cmap, words = phase_colours(phase[first.valid], "truth")
+    width, height = panel_size(truth.shape, _SIDE_MANY)
+    columns = 1 + len(evaluations)
+    figure = new_figure(columns * (width + 0.3) + 1.6, 2 * (height + 0.5) + 0.6)
+    grid = figure.subplots(2, columns, squeeze=False)
+    images = [("truth", truth, phase, first.valid)]
+    for label, item in evaluations.items():
+        number = _number(item, "nrmse", ".4f")
+        title, angle = f"{label}\nnrmse {number}", _phase(item.recon, item, turned=True)
+        images.append((title, np.abs(item.recon), angle, item.valid))
+    sizes: dict[str, Any] = {
+        "limits": robust_range(truth[first.valid]),
+        "cmap": AMPLITUDE_MAP,
+        "label": f"amplitude ({RANGE_WORDS} of truth)",
+    }
+    phases: dict[str, Any] = {"limits": span, "cmap": cmap, "label": f"phase, rad ({words})"}
+    for (upper, lower), (title, amplitude, angle, valid) in zip(grid.T, images, strict=True):
+        last = lower is grid[1, -1]
+        draw_image(figure, upper, amplitude, valid=valid, bar=last, **sizes)
+        draw_image(figure, lower, angle, valid=valid, bar=last, **phases)
+        upper.set_title(title, fontsize=10)
+    y0, y1, x0, x1 = first.region.bounds_px
+    figure.suptitle(f"Against one truth, y {y0:g} to {y1:g}, x {x0:g} to {x1:g}", fontsize=11)
+    return save(figure, path, dpi_for(truth.shape, _SIDE_MANY))
 
 
 def write_frc(path: str | Path, evaluation: Evaluation) -> Path:
@@ -116,14 +157,8 @@ def write_frc(path: str | Path, evaluation: Evaluation) -> Path:
     axes.set_xlabel("spatial frequency (cycles per pixel, Nyquist 0.5)")
     if evaluation.pixel_size_m:
         per_um = 1e-6 / evaluation.pixel_size_m
-
-        def forward(values: Any) -> Any:
-            return np.asarray(values) * per_um
-
-        def backward(values: Any) -> Any:
-            return np.asarray(values) / per_um
-
-        other = axes.secondary_xaxis("top", functions=(forward, backward))
+        ways = (lambda values: values * per_um, lambda values: values / per_um)
+        other = axes.secondary_xaxis("top", functions=ways)
         other.set_xlabel("cycles per µm")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=9)
@@ -139,14 +174,26 @@ def _write_notes(figure: Figure, evaluation: Evaluation, width: int) -> None:
         figure.supxlabel("\n".join(lines), fontsize=9)
 
 
+def _phase(image: np.ndarray, evaluation: Evaluation, turned: bool = False) -> np.ndarray:
+    """Phase of an image about the mean of the truth, in rad.
+
+    Args:
+        image: complex, on the compared region.
+        evaluation: of which it is.
+        turned: the constant phase between the two images is taken off.
+    """
+    offset = evaluation.steps["phase_offset_rad"] if turned else 0.0
+    mean = np.sum(evaluation.truth[evaluation.valid])
+    return np.asarray(np.angle(image * np.conj(mean) * np.exp(-1j * offset)))
+
+
+def _number(evaluation: Evaluation, name: str, form: str) -> str:
+    value = evaluation.metrics[name]
+    return "none" if value is None else format(value, form)
+
+
 def _summary(evaluation: Evaluation) -> str:
     """Two lines: the figures, and how the images were brought together."""
-    values = evaluation.metrics
-
-    def number(name: str, form: str) -> str:
-        value = values[name]
-        return "none" if value is None else format(value, form)
-
     steps = evaluation.steps
     y0, y1, x0, x1 = evaluation.region.bounds_px
     ramp = steps["ramp_rad_per_px"]
@@ -155,11 +202,12 @@ def _summary(evaluation: Evaluation) -> str:
     )
     re, im = steps["complex_factor"]
     shift = steps["shift_px"]
+    n = partial(_number, evaluation)
     return (
-        f"{evaluation.kind}: nrmse {number('nrmse', '.4f')}, amplitude PSNR "
-        f"{number('amplitude_psnr_db', '.2f')} dB, phase MAE {number('phase_mae_rad', '.4f')} rad, "
-        f"SSIM {number('amplitude_ssim', '.3f')} / {number('phase_ssim', '.3f')}, FRC 0.5 at "
-        f"{number('frc50', '.4f')} cycles/px\n"
+        f"{evaluation.kind}: nrmse {n('nrmse', '.4f')}, amplitude PSNR "
+        f"{n('amplitude_psnr_db', '.2f')} dB, phase MAE {n('phase_mae_rad', '.4f')} rad, "
+        f"SSIM {n('amplitude_ssim', '.3f')} / {n('phase_ssim', '.3f')}, FRC 0.5 at "
+        f"{n('frc50', '.4f')} cycles/px\n"
         f"y {y0:g} to {y1:g}, x {x0:g} to {x1:g}; shift ({shift[0]:.2f}, {shift[1]:.2f}) px, "
         f"{ramped}, factor {abs(complex(re, im)):.4g} at {np.angle(complex(re, im)):.3f} rad"
     )

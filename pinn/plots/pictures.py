@@ -16,7 +16,6 @@ from matplotlib.colors import LogNorm
 from matplotlib.ticker import MaxNLocator
 
 from pinn.errors import InputError
-from pinn.plots.comparison import write_comparison, write_frc
 from pinn.plots.panels import (
     AMPLITUDE_MAP,
     CYCLIC_MAP,
@@ -40,16 +39,6 @@ from pinn.quality.frames import (
     scan_area,
 )
 from pinn.quality.register import find_ramp, remove_ramp
-
-__all__ = [
-    "write_amplitude",
-    "write_comparison",
-    "write_frc",
-    "write_loss",
-    "write_phase",
-    "write_probe",
-    "write_samples",
-]
 
 _SIDE = 7.0  # inches of the longer side of a picture of one object
 

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from matplotlib.axes import Axes
 
 from pinn.plots.panels import new_figure, save
-from pinn.studies.cells import value_text
-from pinn.studies.curves import Curves, Panel, curves_of
-from pinn.studies.measures import MEASURES
-from pinn.studies.plan import Plan
-from pinn.studies.rows import QUARTILES_FROM, GroupRow
 
 _COLUMNS = 4
 _WIDTH, _HEIGHT = 4.6, 3.9  # inches of a panel
@@ -25,27 +20,83 @@ _DODGE, _DODGE_NAMES = 0.012, 0.12
 _FEW, _NEAR = 10, 1000.0  # values that are ticks themselves: not many, not too far apart
 
 
-def write_figures(folder: Path, plan: Plan, groups: Sequence[GroupRow]) -> list[Path]:
-    """Write `METRIC.png` for every metric that has a value.
+@dataclass(frozen=True)
+class Line:
+    """Points of one line, in the order of the axis.
 
-    Raises:
-        OutputError: the folder cannot be written.
+    Attributes:
+        label: values of the axes that make the line.
+        x: place of each point on the axis.
+        median, low, high: of each point.
+        values: the single values behind each point.
     """
-    written = []
-    for metric in plan.report.metrics:
-        curves = curves_of(plan, groups, metric)
-        if any(line.x for panel in curves.panels for line in panel.lines):
-            written.append(draw(folder / f"{metric}.png", plan, curves))
-    return written
+
+    label: str
+    x: list[float] = field(default_factory=list)
+    median: list[float] = field(default_factory=list)
+    low: list[float] = field(default_factory=list)
+    high: list[float] = field(default_factory=list)
+    values: list[tuple[float, ...]] = field(default_factory=list)
 
 
-def draw(path: Path, plan: Plan, curves: Curves) -> Path:
+@dataclass(frozen=True)
+class Mark:
+    """A figure of others: at one place of the axis, or (x None) for all of it."""
+
+    label: str
+    x: float | None
+    value: float
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes of a figure.
+
+    Attributes:
+        title: test scan and values of the axes that are neither along it nor lines.
+        lines, marks: what is in it.
+    """
+
+    title: str
+    lines: list[Line]
+    marks: list[Mark]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """A figure of one metric.
+
+    Attributes:
+        title: of the figure.
+        x_label, y_label: of the axes.
+        log_x: whether the axis along it is logarithmic.
+        wide_y: the metric may span powers of ten, so that a logarithmic axis makes sense.
+        ticks: places and texts of an axis of names; None for one of numbers.
+        panels: side by side.
+        caption: what medians and bars are; may be empty.
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    log_x: bool
+    wide_y: bool
+    ticks: list[tuple[float, str]] | None
+    panels: list[Panel]
+    caption: str = ""
+
+    @property
+    def shown(self) -> list[float]:
+        """All medians; a figure without one shows nothing."""
+        return [value for panel in self.panels for line in panel.lines for value in line.median]
+
+
+def draw(path: Path, curves: Curves) -> Path:
     """Draw one figure.
 
     Raises:
         OutputError: the place cannot be written.
     """
-    measure = MEASURES[curves.metric]
     columns = min(len(curves.panels), _COLUMNS)
     rows = -(-len(curves.panels) // columns)
     figure = new_figure(_WIDTH * columns + 1.2, _HEIGHT * rows + 1.0)
@@ -55,20 +106,13 @@ def draw(path: Path, plan: Plan, curves: Curves) -> Path:
         axes.set_title(panel.title, fontsize=10)
     for axes in every[len(curves.panels) :]:
         axes.set_visible(False)
-    shown = [v for panel in curves.panels for line in panel.lines for v in line.median]
-    if measure.wide and min(shown) > 0 and max(shown) / min(shown) >= _WIDE_FROM:
+    lowest, highest = min(curves.shown), max(curves.shown)
+    if curves.wide_y and lowest > 0 and highest / lowest >= _WIDE_FROM:
         every[0].set_yscale("log")
     for axes in every[::columns]:
-        axes.set_ylabel("\n".join(textwrap.wrap(measure.label, 40)))
-    better = f" ({'lower' if measure.better == 'low' else 'higher'} is better)"
-    figure.suptitle(f"{plan.name}: {curves.metric}{better if measure.better else ''}", fontsize=12)
-    over = ", ".join(plan.report.over)
-    if over:
-        words = (
-            f"median over {over}; bars: smallest to largest value, from {QUARTILES_FROM} values on "
-            "first to third quartile; dots: single values"
-        )
-        figure.supxlabel("\n".join(textwrap.wrap(words, 75 * columns)), fontsize=9)
+        axes.set_ylabel("\n".join(textwrap.wrap(curves.y_label, 40)))
+    figure.suptitle(curves.title, fontsize=12)
+    figure.supxlabel("\n".join(textwrap.wrap(curves.caption, 75 * columns)), fontsize=9)
     return save(figure, path)
 
 
@@ -134,5 +178,5 @@ def _draw_ticks(axes: Axes, curves: Curves, places: list[float]) -> None:
         axes.set_xticklabels(texts, rotation=25 if long else 0, ha="right" if long else "center")
         axes.set_xlim(-0.5, len(curves.ticks) - 0.5)
     elif curves.log_x and 0 < len(places) <= _FEW and max(places) / min(places) <= _NEAR:
-        axes.set_xticks(places, [value_text(place) for place in places])
+        axes.set_xticks(places, [f"{place:g}" for place in places])
         axes.minorticks_off()

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from pinn.data.reconstruction import Reconstruction
+from pinn.io.product import Reconstruction
 from pinn.plots.panels import draw_image, new_figure, panel_size, save, scale_bar
 
 _SIDE = 4.6  # inches of the longer side of a panel

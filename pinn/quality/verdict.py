@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import Delaunay, QhullError
 
-from pinn.data.reconstruction import Reconstruction
+from pinn.data.result import Result
 
 # Measured, see docs/trust.md: scans of the same kind stay below, foreign ones lie above.
 UNLIKE = 3.0
@@ -100,7 +100,7 @@ def verdict(facts: Facts) -> str:
     return (f"{head}: {'; otherwise '.join(told)}" if told else head) + "."
 
 
-def facts_of(recon: Reconstruction, independent: bool = False) -> Facts:
+def facts_of(recon: Result, independent: bool = False) -> Facts:
     """What a result says of itself: its arrays, and in its statistics `likelihood`
     (`noise_floor`, `flagged`), `consistency` or `resolution` (`frc50`), `unlike_training`
     (`ratio`), `contrast` (`applied`) and `stopped`.
@@ -144,7 +144,7 @@ def _agreement(frequency: float, independent: bool) -> str:
     )
 
 
-def _covered(recon: Reconstruction) -> float | None:
+def _covered(recon: Result) -> float | None:
     """Share of the area between the positions, their convex hull, in which there is an object: of
     the triangles between neighbours, those with an object at all corners and in their middle."""
     try:
@@ -161,7 +161,7 @@ def _covered(recon: Reconstruction) -> float | None:
     return float(np.sum(area * there) / np.sum(area)) if np.sum(area) > 0 else None
 
 
-def _disagreement(recon: Reconstruction) -> float | None:
+def _disagreement(recon: Result) -> float | None:
     if recon.disagreement is None:
         return None
     known = recon.valid_mask & (recon.disagreement > 0)

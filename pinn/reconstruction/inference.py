@@ -13,9 +13,9 @@ from pinn import backend
 from pinn.config import ReconstructConfig
 from pinn.data.grouping import groups_for_inference
 from pinn.data.masks import decode, encode
-from pinn.data.reconstruction import Reconstruction
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
+from pinn.io.product import Reconstruction
 from pinn.networks.trained import Model
 from pinn.progress import Progress, StopRequested
 from pinn.quality.halves import interleaved

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from pinn.config import ReconstructConfig
-from pinn.data.arrivals import Arrivals, Plan
 from pinn.data.masks import encode, measured
-from pinn.data.reconstruction import Reconstruction
-from pinn.data.spool import Spool
-from pinn.data.validation import check_positions, check_positive, check_probe
+from pinn.data.position_check import check_positions
+from pinn.data.validation import Subject, check_positive, check_probe
 from pinn.errors import ConfigError, ScanError
+from pinn.io.product import Reconstruction
 from pinn.networks.trained import Model
+from pinn.reconstruction.arrivals import Arrivals, Plan
 from pinn.reconstruction.inference import assemble
+from pinn.reconstruction.spool import Spool
 from pinn.reconstruction.stitching import ReadFrames, Stitcher
 
 
@@ -61,9 +63,11 @@ class Reconstructor:
             raise ConfigError(f"units are counts, intensity or amplitude (got {units!r})")
         self._units = units
         N = model.config.N
-        factor = check_positive(exposure_factor, "exposure_factor", "the Reconstructor")
+        of = Subject("the Reconstructor", "exposure_factor", side=N)
+        factor = check_positive(exposure_factor, of)
         self._factor = model.exposure_factor if factor is None else factor
-        modes = check_probe(probe, N, "the Reconstructor")
+        variations = check_probe(probe, replace(of, name="probe"))
+        modes = None if variations is None else variations[0]
         self._probe = model.probe() if modes is None else modes
         self._probe_counts = model.probe_counts()
         if modes is not None:
@@ -77,7 +81,8 @@ class Reconstructor:
         self._expected = 0
         if expected_positions is not None:
             self._expected = len(expected_positions)
-            expected = check_positions(expected_positions, self._expected, "expected_positions")
+            of = Subject("expected_positions", frames=self._expected)
+            expected = check_positions(expected_positions, of)
             if self.config.anchor == "mean":
                 mean = expected.mean(0)
                 anchor = (float(mean[0]), float(mean[1]))

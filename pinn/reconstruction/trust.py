@@ -10,7 +10,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from pinn.data.masks import decode
-from pinn.data.reconstruction import Reconstruction
+from pinn.io.product import Reconstruction
 from pinn.quality.halves import correlate
 from pinn.quality.likelihood import Explanation, Judge, ReadFrames
 from pinn.quality.likeness import Comparison

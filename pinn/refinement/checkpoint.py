@@ -12,10 +12,11 @@ import numpy as np
 
 from pinn.config.refine import RefineConfig
 from pinn.data.fingerprint import digest
-from pinn.data.reconstruction import Reconstruction
 from pinn.data.scan import Scan
 from pinn.errors import ArchiveError
 from pinn.io.atomic import atomic_path
+from pinn.io.old_names import with_new_names
+from pinn.io.product import Reconstruction
 from pinn.refinement.state import State
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 NAME = "refinement.h5"
 # What may differ between the parts of one refinement: how long it goes, and what comes after.
-_FREE = ("epochs", "seconds", "patience", "tolerance", "polish", "split_half")
+_FREE = ("epochs", "seconds", "patience", "tolerance", "lbfgs_iterations", "split_half")
 
 
 @dataclass
@@ -110,5 +111,5 @@ def _write(group: h5py.Group, state: State) -> None:
 
 def _read(group: h5py.Group) -> State:
     facts = json.loads(group.attrs["facts"])
-    values: dict[str, Any] = {name: np.asarray(dataset[()]) for name, dataset in group.items()}
-    return State(**values, **facts)
+    arrays = {name: np.asarray(dataset[()]) for name, dataset in group.items()}
+    return State(**with_new_names(arrays | facts))

@@ -23,6 +23,7 @@ class Frames:
     def __init__(self, scan: Scan, rows: np.ndarray, kept_bytes: int = KEPT_BYTES) -> None:
         self._scan, self._rows, self.N = scan, rows, scan.N
         self.factor = scan.statistics().exposure_factor
+        self.propagation, self.detector_response = scan.propagation, scan.detector_response
         fits = 4 * len(rows) * scan.N**2 <= kept_bytes
         self._kept = np.empty((len(rows), scan.N, scan.N), np.float32) if fits else None
         self._known = np.zeros(len(rows), bool)

@@ -1,10 +1,10 @@
 """What refinement cannot know is fixed by rules, after every epoch.
 
 - Object and probe: the probe keeps the energy it began with, the object takes the factor.
-- Positions: their mean stays; a common shift is the object's, whose origin takes it.
+- Positions: their mean stays (`pinn.refinement.positions`).
 - Intensities: their mean is 1, the probe takes the factor.
 - Probe modes: orthogonal, the strongest first.
-- Variations: weights of the first are 1; those of the others have mean zero, and the others are
+- OPR: weights of the first variation are 1; those of the others have mean zero, and the others are
   orthogonal, as strong as the probe, ordered by their weights.
 """
 
@@ -13,8 +13,6 @@ from __future__ import annotations
 import numpy as np
 
 from pinn.refinement.state import State
-
-MOST_SHIFT = 1.0  # of the object as a whole, in pixels: canvases have room for no more
 
 
 def energy(probe: np.ndarray) -> float:
@@ -49,8 +47,7 @@ def orthogonalise(state: State) -> None:
     flat = state.probe[0].reshape(P, -1).astype(np.complex128)
     values, vectors = np.linalg.eigh(flat @ flat.conj().T)
     mix = vectors[:, np.argsort(values)[::-1]].conj().T
-    mixed = np.einsum("pq,vqij->vpij", mix, state.probe.astype(np.complex128))
-    state.probe = mixed.astype(np.complex64)
+    state.probe = np.einsum("pq,vqij->vpij", mix, state.probe).astype(np.complex64)
 
 
 def fix_variations(state: State) -> None:
@@ -58,10 +55,10 @@ def fix_variations(state: State) -> None:
     V = len(state.probe)
     if V == 1:
         return
-    probe, shares = state.probe.astype(np.complex128), state.shares
-    mean = shares[:, 1:].mean(0)
+    probe, opr_weights = state.probe.astype(np.complex128), state.opr_weights
+    mean = opr_weights[:, 1:].mean(0)
     probe[0] += np.einsum("v,vpij->pij", mean, probe[1:])
-    rest = shares[:, 1:] - mean
+    rest = opr_weights[:, 1:] - mean
     shape, flat = probe.shape, probe[1:].reshape(V - 1, -1)
     # weights are real: the product is decomposed over the real numbers
     pair = np.concatenate([flat.real, flat.imag], axis=1)
@@ -79,95 +76,4 @@ def fix_variations(state: State) -> None:
     half = pair.shape[1] // 2
     probe[1:] = (pair[:, :half] + 1j * pair[:, half:]).reshape(V - 1, *shape[1:])
     state.probe = probe.astype(np.complex64)
-    state.shares = np.concatenate([np.ones((len(rest), 1)), u * s / strength], axis=1)
-
-
-def move_positions(
-    state: State,
-    moves: np.ndarray,
-    start: np.ndarray,
-    parts: tuple[str, ...],
-    step_px: float,
-    limit_px: float,
-    momentum: float = 0.0,
-    anchor: np.ndarray | None = None,
-) -> None:
-    """Move positions, within their limits and as a model of the errors allows.
-
-    Args:
-        moves: `(M, 2)` pixels.
-        start: `(M, 2)` positions before refinement.
-        parts: `scale`, `rotation`, `shear`; empty: each position by itself.
-        step_px, limit_px: longest move now, and in all.
-        momentum: share of the last move that is made again; the object follows the positions, so
-            what many neighbours have in common changes slowly without.
-        anchor: see `within_limits`.
-    """
-    state.drift = _no_longer(momentum * state.drift + moves, step_px)
-    shift = state.positions + state.drift - start
-    if parts:
-        shift = model_of(shift, start, parts) + shift.mean(0)
-    state.positions = start + shift
-    within_limits(state, start, limit_px, anchor)
-
-
-def within_limits(
-    state: State, start: np.ndarray, limit_px: float, anchor: np.ndarray | None = None
-) -> None:
-    """Bring the mean of all moves to zero, and each of them within its limit.
-
-    The object stays in its place under the frames and moves with its pixels: the same values, its
-    origin elsewhere. Held on pixels that lie across its details it could not explain the frames
-    as well.
-
-    Args:
-        start: `(M, 2)` positions before refinement.
-        limit_px: longest move from there.
-        anchor: `(2,)` origin that the object's stays within `MOST_SHIFT` of, where given.
-    """
-    shift, common = state.positions - start, np.zeros(2)
-    for _ in range(8):  # what is cut off at the limit has a mean again
-        mean = shift.mean(0)
-        shift, common = _no_longer(shift - mean, limit_px), common + mean
-    origin = state.origin - common
-    if anchor is not None:
-        origin = np.clip(origin, anchor - MOST_SHIFT, anchor + MOST_SHIFT)
-    state.positions, state.origin = start + shift, origin
-
-
-def _no_longer(vectors: np.ndarray, limit: float) -> np.ndarray:
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors * np.minimum(1.0, limit / np.maximum(length, 1e-12)))
-
-
-_GENERATORS = {
-    "scale": [[[1.0, 0.0], [0.0, 1.0]]],
-    "rotation": [[[0.0, 1.0], [-1.0, 0.0]]],
-    "shear": [[[1.0, 0.0], [0.0, -1.0]], [[0.0, 1.0], [1.0, 0.0]]],
-}
-
-
-def model_of(shift: np.ndarray, places: np.ndarray, parts: tuple[str, ...]) -> np.ndarray:
-    """The displacement of these kinds that fits displacements best.
-
-    Args:
-        shift: `(M, 2)`.
-        places: `(M, 2)`.
-        parts: see `move_positions`; shear is that of two axes: different scales of y and x count
-            as one, a skew of the axes as the other.
-
-    Returns:
-        `(M, 2)`, mean zero.
-    """
-    design = design_of(places, parts)
-    found, *_ = np.linalg.lstsq(design, (shift - shift.mean(0)).ravel(), rcond=None)
-    return (design @ found).reshape(shift.shape)
-
-
-def design_of(places: np.ndarray, parts: tuple[str, ...]) -> np.ndarray:
-    """Displacements by one unit of each kind `(2 M, K)`, see `model_of`."""
-    centred = places - places.mean(0)
-    columns = [
-        (centred @ np.array(matrix).T).ravel() for part in parts for matrix in _GENERATORS[part]
-    ]
-    return np.stack(columns, axis=1)
+    state.opr_weights = np.concatenate([np.ones((len(rest), 1)), u * s / strength], axis=1)

@@ -5,47 +5,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from pinn.config.refine import RefineConfig
 from pinn.errors import DivergedError
-from pinn.progress import Progress, StopRequested
-from pinn.refinement import gauge
-from pinn.refinement.engine import Engine, Pass
+from pinn.progress import Deadline, OutOfTime, Progress, StopRequested
+from pinn.refinement import gauge, positions
+from pinn.refinement.engine import Engine
+from pinn.refinement.outputs import Pass
+from pinn.refinement.reports import Reports
 from pinn.refinement.start import support
 from pinn.refinement.state import State
 
 GROWTH = 1.2  # an epoch whose likelihood is worse than the best by this factor is taken back
 MOST_REJECTED = 6
 OVER, STOPPED = "the time is over", "stopped on request"
-_SEARCH_EVERY, _SEARCH_FROM = 10, 20  # epochs after positions began to move
-_SEARCH_SHARE, _SEARCH_TRIES = 0.1, 16
-_DAMPED = 0.7  # share of a least-squares change of intensities and weights that is made
-
-
-class OutOfTime(Exception):
-    """The time to spend is over."""
-
-
-@dataclass
-class Clock:
-    """When a refinement has to end.
-
-    Attributes:
-        deadline: by `time.perf_counter`, or None.
-        started: when it began.
-    """
-
-    started: float
-    deadline: float | None = None
-
-    def check(self) -> None:
-        """Raises `OutOfTime` when it is."""
-        if self.deadline is not None and time.perf_counter() >= self.deadline:
-            raise OutOfTime
+_DAMPED = 0.7  # fraction of a least-squares change of intensities and weights that is made
 
 
 class Loop:
@@ -56,7 +32,7 @@ class Loop:
         state: where to begin; not changed.
         start: `(M, 2)` positions before any refinement.
         config: of the refinement.
-        clock: says when time is over.
+        deadline: when time is over.
         stage: for progress reports.
 
     Attributes:
@@ -71,15 +47,31 @@ class Loop:
         state: State,
         start: np.ndarray,
         config: RefineConfig,
-        clock: Clock,
+        deadline: Deadline,
         stage: str = "refine",
     ) -> None:
-        self.engine, self.config, self.clock, self.stage = engine, config, clock, stage
-        self.state, self.best, self.start = state.copy(), state.copy(), start
-        self.energy = gauge.energy(state.probe)
+        self.engine, self.config, self.deadline, self.stage = engine, config, deadline, stage
+        self.start, self.ended = start, "all epochs done"
         self.notes: list[str] = []
-        self.ended = "all epochs done"
-        self.rejected = 0
+        self.begin_from(state)
+        # when everything that is refined is: the first epoch that changes each
+        firsts = (
+            (config.update_probe, config.probe_epoch),
+            (config.update_positions, config.positions_epoch),
+            (config.variations > 1, config.variations_epoch),
+            (config.update_factors, config.factors_epoch),
+            (config.background != "none", config.background_epoch),
+        )
+        self._all_from = max([first for used, first in firsts if used], default=0)
+
+    def begin_from(self, state: State) -> None:
+        """Begin with a state; it is copied."""
+        self.go_on_from(state.copy(), state.copy(), gauge.energy(state.probe), 0)
+
+    def go_on_from(self, state: State, best: State, energy: float, rejected: int) -> None:
+        """Go on with what a checkpoint holds: the energy is that of the probe at the beginning,
+        and so many epochs were rejected."""
+        self.state, self.best, self.energy, self.rejected = state, best, energy, rejected
 
     def run(
         self,
@@ -95,9 +87,11 @@ class Loop:
         Raises:
             DivergedError: not one epoch led to finite values.
         """
+        total, first = len(self.engine.frames), self.state.epoch
+        reports = Reports(self.stage, total, self.config.epochs, first, self.deadline, progress)
         try:
             while self.state.epoch < self.config.epochs and not self._settled():
-                self._epoch(progress)
+                self._epoch(reports)
                 if after_epoch is not None:
                     after_epoch(self)
             if self._settled():
@@ -114,41 +108,32 @@ class Loop:
 
     # -- one epoch -----------------------------------------------------------------------
 
-    def _epoch(self, progress: Callable[[Progress], None] | None) -> None:
+    def _epoch(self, reports: Reports) -> None:
         before, state, c = self.state.copy(), self.state, self.config
         number = state.epoch + 1
         lengths = {
             "object": c.object_step * state.length,
             "probe": c.probe_step * state.length if number >= c.probe_epoch else 0.0,
         }
-        clock = time.perf_counter()
-        total, since = len(self.engine.frames), time.perf_counter()
-
-        def before_batch(done: int) -> None:
-            self.clock.check()
-            if progress is not None:
-                rate = done / max(time.perf_counter() - since, 1e-9)
-                work = state.epoch * total + done
-                progress(Progress(self.stage, work, c.epochs * total, rate, number, c.epochs))
+        began = time.perf_counter()
 
         try:
-            found = self.engine.epoch(state, lengths, c.momentum, before_batch)
+            found = self.engine.epoch(state, lengths, c.momentum, reports.before)
         except (OutOfTime, StopRequested):
-            self._keep_part(before)
+            self._keep_unfinished(before)
             raise
         watched = found.per_pixel(held=c.held_out > 0)
-        accepted = math.isfinite(watched) and state.finite
-        accepted = accepted and not watched > GROWTH * self._best_value() and not _worse(found)
-        if not accepted:
+        accepted = math.isfinite(watched) and state.finite and found.finite
+        if not accepted or watched > GROWTH * self._best_value():
             self._reject(before, watched)
             return
-        self._change_rest(found, number)
+        self._correct(found, number)
         state.epoch = number
         row = {
             "epoch": number,
             "deviance": found.per_pixel(),
             "held_deviance": found.per_pixel(held=True) if c.held_out else None,
-            "seconds": time.perf_counter() - clock,
+            "seconds": time.perf_counter() - began,
             "length": state.length,
         }
         if c.update_positions:
@@ -156,23 +141,11 @@ class Loop:
             row["position_shift_rms_px"] = float(np.sqrt(np.mean(np.sum(moved**2, axis=1))))
         improved = watched < min(self._best_value(), self._value_of(self.best))
         state.history.append(row)
-        if improved or not self._begun(number):
+        if improved or number < self._all_from:
             self.best = state.copy()
-        if progress is not None:
-            work = number * total
-            progress(
-                Progress(
-                    self.stage,
-                    work,
-                    c.epochs * total,
-                    epoch=number,
-                    epochs=c.epochs,
-                    loss=row["deviance"],
-                    val_loss=row["held_deviance"],
-                )
-            )
+        reports.after_round(number, found, c.held_out > 0)
 
-    def _keep_part(self, before: State) -> None:
+    def _keep_unfinished(self, before: State) -> None:
         """What a cut epoch has changed is kept where it is finite and there is nothing better."""
         self.state.epoch = before.epoch
         if self.state.finite and not before.history:
@@ -184,13 +157,11 @@ class Loop:
 
     def _reject(self, before: State, watched: float) -> None:
         self.rejected += 1
-        back = self.best if self.best.history else before
-        history = before.history
-        self.state = back.copy()
+        self.state = (self.best if self.best.history else before).copy()
         self.state.velocity[...] = 0.0
         self.state.drift[...] = 0.0
         self.state.length = before.length * 0.5
-        self.state.epoch, self.state.history = before.epoch, [dict(row) for row in history]
+        self.state.epoch, self.state.history = before.epoch, [dict(row) for row in before.history]
         what = "values that are not finite" if not math.isfinite(watched) else "a worse likelihood"
         self.notes.append(
             f"epoch {before.epoch + 1} gave {what} and was taken back; steps are "
@@ -200,32 +171,21 @@ class Loop:
             self.notes.append(f"{self.rejected} epochs were taken back: the last good state stays")
             self.state.epoch = self.config.epochs
 
-    def _change_rest(self, found: Pass, number: int) -> None:
-        """What changes once in an epoch, and the gauge."""
+    # -- what changes once in an epoch ---------------------------------------------------
+
+    def _correct(self, found: Pass, number: int) -> None:
+        """Positions, intensities, OPR weights and background, and the gauge."""
         state, c = self.state, self.config
         if c.update_positions and number >= c.positions_epoch:
-            moves = np.nan_to_num(found.others["moves"])
-            gauge.move_positions(
-                state,
-                moves,
-                self.start,
-                c.position_parts,
-                c.position_step_px,
-                c.position_limit_px,
-                c.position_momentum,
-                self.engine.origin,
-            )
             since = number - c.positions_epoch
-            free = c.position_search_px and not c.position_parts
-            if free and since >= _SEARCH_FROM and since % _SEARCH_EVERY == 0:
-                self._search(found)
+            positions.update(self.engine, state, found, self.start, c, since)
         if c.update_factors and number >= c.factors_epoch:
-            gains = np.nan_to_num(found.others["gains"], nan=1.0)
-            state.factors *= np.clip(gains, 0.25, 4.0) ** _DAMPED
+            corrections = np.nan_to_num(found.others["intensity_corrections"], nan=1.0)
+            state.factors *= np.clip(corrections, 0.25, 4.0) ** _DAMPED
             gauge.fix_factors(state)
         if c.variations > 1 and number >= c.variations_epoch:
-            moves = np.nan_to_num(found.others["share_moves"])
-            state.shares[:, 1:] += _DAMPED * np.clip(moves[:, 1:], -0.5, 0.5)
+            updates = np.nan_to_num(found.others["opr_updates"])
+            state.opr_weights[:, 1:] += _DAMPED * np.clip(updates[:, 1:], -0.5, 0.5)
             gauge.fix_variations(state)
         if c.background != "none" and number >= c.background_epoch:
             state.background = self._background()
@@ -239,42 +199,13 @@ class Loop:
             over = np.maximum(np.abs(state.object) / c.object_limit, 1.0)
             state.object = (state.object / over).astype(np.complex64)
 
-    def _search(self, found: Pass) -> None:
-        """Try positions at random around those of the frames explained worst; the best ones stay.
-
-        Where a frame is further off than the features under it are wide, no slope leads back
-        (annealing: Maiden et al., Ultramicroscopy 120, 64, 2012).
-        """
-        state, c = self.state, self.config
-        rng = np.random.default_rng([c.seed, state.epoch, 1])
-        count = int(np.ceil(_SEARCH_SHARE * len(found.per_frame)))
-        rows = np.sort(np.argsort(-np.nan_to_num(found.per_frame), kind="stable")[:count])
-        trial, here = state.copy(), state.positions[rows].copy()
-        best = self._fits(state, rows)
-        for _ in range(_SEARCH_TRIES):
-            angle = rng.uniform(0.0, 2.0 * np.pi, count)
-            far = c.position_search_px * np.sqrt(rng.uniform(0.0, 1.0, count))
-            places = here + far[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=1)
-            inside = np.linalg.norm(places - self.start[rows], axis=1) <= c.position_limit_px
-            trial.positions[rows] = np.where(inside[:, None], places, here)
-            value = self._fits(trial, rows)
-            better = value < best
-            best = np.where(better, value, best)
-            state.positions[rows[better]] = trial.positions[rows[better]]
-            state.drift[rows[better]] = 0.0
-        gauge.within_limits(state, self.start, c.position_limit_px, self.engine.origin)
-
-    def _fits(self, state: State, rows: np.ndarray) -> np.ndarray:
-        """Deviance per fitted pixel of some frames: what is held out must not choose."""
-        found = self.engine.look(state, rows, fitted=True)
-        return np.asarray(found.deviance[rows] / np.maximum(found.pixels[rows], 1.0))
-
     def _background(self) -> np.ndarray:
         """The background that explains its part of the counts best, never negative.
 
         One step of expectation maximisation (Richardson and Lucy), which keeps the sign.
         """
-        ratio, uses = self.engine.background
+        assert self.engine.background_sums is not None
+        ratio, uses = self.engine.background_sums
         if self.config.background == "constant":
             factor = np.full_like(ratio, ratio.sum() / max(float(uses.sum()), 1.0))
         else:
@@ -283,51 +214,24 @@ class Loop:
 
     # -- when to end ---------------------------------------------------------------------
 
-    def _watched(self) -> list[float]:
-        name = "held_deviance" if self.config.held_out else "deviance"
-        return [float(row[name]) for row in self.state.history]
-
     def _value_of(self, state: State) -> float:
-        """Of a state that was polished before an interruption; others are in the history."""
-        name = "held_deviance" if self.config.held_out else "deviance"
-        rows = [row for row in state.history if "polish_iteration" in row]
-        return float(rows[-1][name]) if rows else math.inf
+        """Of a state refined by L-BFGS before an interruption; others are in the history."""
+        rows = [row for row in state.history if "lbfgs_iteration" in row]
+        watched = "held_deviance" if self.config.held_out else "deviance"
+        return float(rows[-1][watched]) if rows else math.inf
 
     def _best_value(self) -> float:
-        return min(self._watched(), default=math.inf)
-
-    def _begun(self, number: int) -> bool:
-        """Everything that is refined is by now."""
-        c = self.config
-        firsts = (
-            (c.update_probe, c.probe_epoch),
-            (c.update_positions, c.positions_epoch),
-            (c.variations > 1, c.variations_epoch),
-            (c.update_factors, c.factors_epoch),
-            (c.background != "none", c.background_epoch),
-        )
-        return all(number >= first for used, first in firsts if used)
+        return min(self.state.watched(self.config.held_out > 0), default=math.inf)
 
     def _settled(self) -> bool:
         """No improvement by tolerance in the last epochs, counted from when all has begun."""
-        c, values = self.config, self._watched()
-        if not values or not self._begun(len(values)):
+        c, values = self.config, self.state.watched(self.config.held_out > 0)
+        if not values or len(values) < self._all_from:
             return False
         best, since = math.inf, 0
         for number, value in enumerate(values, 1):
-            if value < best * (1.0 - c.tolerance) or not self._begun(number):
+            if value < best * (1.0 - c.tolerance) or number < self._all_from:
                 best, since = min(value, best), 0
             else:
                 since += 1
         return since >= c.patience
-
-
-def _worse(found: Pass) -> bool:
-    """Some frame has no finite likelihood."""
-    return not bool(np.isfinite(found.deviance[found.done]).all())
-
-
-def history_rows(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """History as rows of one set of columns."""
-    names = list(dict.fromkeys(name for row in history for name in row))
-    return [{name: row.get(name) for name in names} for row in history]

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pinn import backend
-from pinn.config.refine import RefineConfig
-from pinn.data.reconstruction import Reconstruction
 from pinn.data.scan import Scan
+from pinn.io.product import Reconstruction
 from pinn.quality import noise
 from pinn.quality.likelihood import Explanation, Judge
 from pinn.quality.verdict import facts_of, verdict
@@ -25,10 +24,8 @@ FLOOR = 1e-2  # pixels with less light than this share of the brightest are left
 def assemble(
     scan: Scan,
     rows: np.ndarray,
-    first: np.ndarray,
     loop: Loop,
     state: State,
-    config: RefineConfig,
     start: Reconstruction | None,
     judge: bool,
     ended: str,
@@ -39,23 +36,25 @@ def assemble(
 
     Args:
         rows: `(M,)` frames that were used.
-        first: `(M, 2)` their positions before.
+        loop: of the refinement.
+        state: of it.
+        start: what it began with.
         judge: make a pass for the likelihood of frames and the disagreement.
         ended: why the refinement ended.
         began: by `time.perf_counter`.
         halves: what two independent halves say (`pinn.quality.halves.correlate`).
     """
-    engine = loop.engine
+    engine, config, first = loop.engine, loop.config, loop.start
     factor = engine.frames.factor
     likelihood, spread, numbers = None, None, {}
     if judge:
-        found, planes = engine.judge(state)
-        light = planes["light"]
+        found, sums = engine.judge(state)
+        light = sums["illumination"]
         likelihood = found.per_frame.astype(np.float32)
         numbers = _noise(engine, state, likelihood)
-        spread = disagreement(planes)
+        spread = disagreement(sums)
     else:
-        light = _light(state)
+        light = _illumination(state)
     covered = light > FLOOR * float(light.max())
     y, x = np.flatnonzero(covered.any(1)), np.flatnonzero(covered.any(0))
     box = slice(y[0], y[-1] + 1), slice(x[0], x[-1] + 1)
@@ -69,7 +68,7 @@ def assemble(
         "seconds": {"total": time.perf_counter() - began},
         "refinement": {
             "epochs": state.epoch,
-            "polish_iterations": sum("polish_iteration" in row for row in state.history),
+            "lbfgs_iterations": sum("lbfgs_iteration" in row for row in state.history),
             "ended": ended,
             "rejected_epochs": loop.rejected,
             "started_from": _beginning(start),
@@ -106,10 +105,14 @@ def assemble(
         "background": state.background / factor**2 if config.background != "none" else None,
         "frame_factors": state.factors if config.update_factors else None,
         "probe_variations": probe if varied else None,
-        "probe_weights": state.shares if varied else None,
+        "probe_weights": state.opr_weights if varied else None,
         # also where an earlier refinement has moved them
         "positions_start_px": first if config.update_positions or np.any(moved) else None,
-        "config": {"refine": config.to_dict()},
+        "config": {
+            "refine": config.to_dict(),
+            "propagation": scan.propagation,
+            "detector_response": scan.detector_response,
+        },
         "statistics": statistics,
         "versions": backend.versions(),
         "archive_sha256": None if start is None else start.archive_sha256,
@@ -132,23 +135,23 @@ def _beginning(start: Reconstruction | None) -> str:
     network = start.statistics.get("network_start")
     if network is None:
         return "a reconstruction"
-    return f"a network's picture from {network['frames']} of {network['of_frames']} frames"
+    return f"a network's reconstruction of {network['frames']} of {network['of_frames']} frames"
 
 
-def disagreement(planes: dict[str, np.ndarray]) -> np.ndarray:
+def disagreement(sums: dict[str, np.ndarray]) -> np.ndarray:
     """Spread of what the frames, each by itself, would make of a pixel, `(H, W)` float32.
 
-    A frame alone would put the object at `O + conj(P) chi / |P|^2`. Weighted by the light
+    A frame alone would put the object at `O + conj(P) chi / |P|^2`. Weighted by the illumination
     `|P|^2`, the squares of these deviations sum to `|chi|^2`, and they themselves to
     `conj(P) chi`: the variance is `sum |chi|^2 / sum |P|^2 - |sum conj(P) chi / sum |P|^2|^2`.
     """
-    light = np.maximum(planes["light"], 1e-30)
-    mean = np.abs(planes["pull"]) / light
-    return np.sqrt(np.maximum(planes["missing"] / light - mean**2, 0.0)).astype(np.float32)
+    light = np.maximum(sums["illumination"], 1e-30)
+    mean = np.abs(sums["object"]) / light
+    return np.sqrt(np.maximum(sums["missing"] / light - mean**2, 0.0)).astype(np.float32)
 
 
-def _light(state: State) -> np.ndarray:
-    """Light on each pixel, positions rounded: enough to say what is covered."""
+def _illumination(state: State) -> np.ndarray:
+    """Of each pixel, positions rounded: enough to say what is covered."""
     N = state.probe.shape[-1]
     intensity = np.sum(np.abs(state.probe[0]) ** 2, axis=0)
     total = np.zeros(state.object.shape, np.float32)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from pinn.config.refine import RefineConfig
-from pinn.data.reconstruction import Reconstruction
+from pinn.data.geometry import check_canvas
+from pinn.data.probe_modes import in_gauge
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
+from pinn.io.product import Reconstruction
 from pinn.refinement.state import State
 
 WEAK = 0.05  # power of a probe mode that is added, relative to the one before
@@ -30,17 +32,19 @@ def begin(
         ScanError: no probe, or a start of another frame size or another place.
     """
     N, positions = scan.N, scan.positions_px[rows].copy()
-    if start is not None:
-        positions = _positions(start, rows, positions)
+    # positions that were never refined are the scan's, perhaps of another file: those at hand count
+    if start is not None and start.positions_start_px is not None:
+        mine, theirs = _in_common(start, rows)
+        positions[mine] = start.positions_px[theirs]
     probe = _modes(_probe(scan, start, factor), config.probe_modes)
     probe = _variations(probe, config.variations)
     margin = (config.position_limit_px if config.update_positions else 0.0) + 2.0
     low, high = positions.min(0) - N / 2 - margin, positions.max(0) + N / 2 + margin
     fraction = np.zeros(2) if start is None else start.origin_px - np.floor(start.origin_px)
     origin = np.floor(low) + fraction - (fraction > 0)
-    height, width = (np.ceil(high - origin).astype(int) + 2).tolist()
-    refuse_too_wide(scan, height, width)
-    obj = np.ones((height, width), np.complex64)
+    shape = np.ceil(high - origin).astype(int) + 2
+    check_canvas(shape, scan.name)
+    obj = np.ones(shape, np.complex64)
     if start is not None:
         _put(obj, origin, start)
     if config.probe_support is not None:
@@ -52,27 +56,18 @@ def begin(
         origin=origin.astype(np.float64),
         velocity=np.zeros_like(obj),
         probe=probe.astype(np.complex64),
-        shares=np.concatenate([np.ones((count, 1)), np.zeros((count, V - 1))], axis=1),
+        opr_weights=np.concatenate([np.ones((count, 1)), np.zeros((count, V - 1))], axis=1),
         factors=np.ones(count),
         positions=positions,
         drift=np.zeros_like(positions),
         background=np.full((N, N), faint, np.float32),
     )
     if scan.probe_weights is not None and (start is None or start.probe is None):
-        known = min(V, scan.probe_weights.shape[1])
-        state.shares[:, :known] = scan.probe_weights[rows][:, :known]
+        given = min(V, scan.probe_weights.shape[1])
+        state.opr_weights[:, :given] = scan.probe_weights[rows][:, :given]
     if start is not None:
         _carry(state, start, rows, config, factor)
     return state
-
-
-def refuse_too_wide(scan: Scan, height: int, width: int) -> None:
-    """Raises ScanError where no canvas can hold a scan."""
-    if height * width > 1 << 30:
-        raise ScanError(
-            f"scan {scan.name} spans {height} x {width} pixels, more than a canvas can hold; look "
-            "for positions far from the others with pinn check"
-        )
 
 
 def support(N: int, radius: float) -> np.ndarray:
@@ -81,16 +76,10 @@ def support(N: int, radius: float) -> np.ndarray:
     return (np.hypot(axis[:, None], axis[None, :]) <= radius).astype(np.float32)
 
 
-def _positions(start: Reconstruction, rows: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Positions of the start where it has those of these frames, else the scan's own."""
-    places = {int(frame): k for k, frame in enumerate(start.frame_indices)}
-    if start.positions_start_px is None:
-        return own  # they are the scan's, perhaps of another file; the scan at hand counts
-    found = own.copy()
-    for k, row in enumerate(rows):
-        if int(row) in places:
-            found[k] = start.positions_px[places[int(row)]]
-    return found
+def _in_common(start: Reconstruction, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the frames that both have stand in `rows`, and in the start."""
+    _, mine, theirs = np.intersect1d(rows, start.frame_indices, return_indices=True)
+    return mine, theirs
 
 
 def _probe(scan: Scan, start: Reconstruction | None, factor: float) -> np.ndarray:
@@ -105,9 +94,7 @@ def _probe(scan: Scan, start: Reconstruction | None, factor: float) -> np.ndarra
             )
         return np.asarray(given.astype(np.complex128) * factor)
     if scan.probe_variations is not None:
-        given = scan.probe_variations.astype(np.complex128)
-        scale = (N / 2) / np.sqrt(np.sum(np.abs(given[0]) ** 2))
-        return np.asarray(given * scale)
+        return in_gauge(scan.probe_variations)
     return scan.probe_gauge().astype(np.complex128)[None]
 
 
@@ -164,10 +151,10 @@ def _variations(probe: np.ndarray, wanted: int) -> np.ndarray:
 
 def _put(obj: np.ndarray, origin: np.ndarray, start: Reconstruction) -> None:
     """The start's object onto the canvas; where it covers nothing, its mean."""
-    known = start.valid_mask & (start.coverage > 0)
-    if not known.any():
+    covered = start.valid_mask & (start.coverage > 0)
+    if not covered.any():
         raise ScanError("the start covers no pixel: there is nothing to begin with")
-    weight = np.where(known, start.coverage, 0.0).astype(np.float64)
+    weight = np.where(covered, start.coverage, 0.0).astype(np.float64)
     obj[...] = np.sum(weight * start.object) / weight.sum()
     y, x = np.round(start.origin_px - origin).astype(int)
     height, width = start.object.shape
@@ -179,22 +166,19 @@ def _put(obj: np.ndarray, origin: np.ndarray, start: Reconstruction) -> None:
             "result of another scan, or of other positions?"
         )
     inside = slice(top - y, bottom - y), slice(left - x, right - x)
-    place = obj[top:bottom, left:right]
-    place[known[inside]] = start.object[inside][known[inside]]
+    obj[top:bottom, left:right][covered[inside]] = start.object[inside][covered[inside]]
 
 
 def _carry(
     state: State, start: Reconstruction, rows: np.ndarray, config: RefineConfig, factor: float
 ) -> None:
-    """Intensities, weights and background of a start that has them."""
-    places = {int(frame): k for k, frame in enumerate(start.frame_indices)}
-    both = [(k, places[int(row)]) for k, row in enumerate(rows) if int(row) in places]
-    mine, theirs = np.array(both, np.int64).reshape(-1, 2).T
+    """Intensities, OPR weights and background of a start that has them."""
+    mine, theirs = _in_common(start, rows)
     if start.frame_factors is not None:
         state.factors[mine] = start.frame_factors[theirs]
     if start.probe_weights is not None:
-        V = min(state.shares.shape[1], start.probe_weights.shape[1])
-        state.shares[mine, :V] = start.probe_weights[theirs, :V]
+        V = min(state.opr_weights.shape[1], start.probe_weights.shape[1])
+        state.opr_weights[mine, :V] = start.probe_weights[theirs, :V]
     if start.background is not None:
         state.background = (start.background * factor**2).astype(np.float32)
         if config.background != "none":  # a zero would stay one

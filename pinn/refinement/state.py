@@ -17,7 +17,7 @@ class State:
         origin: `(2,)` float64, object coordinate of its pixel `[0, 0]`.
         velocity: `(H, W)` complex64, of the momentum.
         probe: `(V, P, N, N)` complex64; variation 0 is the probe itself.
-        shares: `(M, V)` float64, weight of each variation in each frame; the first is 1.
+        opr_weights: `(M, V)` float64, weight of each variation in each frame; the first is 1.
         factors: `(M,)` float64, relative intensities, mean 1.
         positions: `(M, 2)` float64 in pixels.
         drift: `(M, 2)` float64, of the momentum of positions.
@@ -31,7 +31,7 @@ class State:
     origin: np.ndarray
     velocity: np.ndarray
     probe: np.ndarray
-    shares: np.ndarray
+    opr_weights: np.ndarray
     factors: np.ndarray
     positions: np.ndarray
     drift: np.ndarray
@@ -42,8 +42,8 @@ class State:
 
     def copy(self) -> State:
         """An independent copy."""
-        arrays = {name: array.copy() for name, array in self.arrays().items()}
-        return replace(self, **arrays, history=[dict(row) for row in self.history])  # type: ignore[arg-type]
+        arrays: dict[str, Any] = {name: array.copy() for name, array in self.arrays().items()}
+        return replace(self, **arrays, history=[dict(row) for row in self.history])
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything that is an array, by name."""
@@ -54,3 +54,7 @@ class State:
     def finite(self) -> bool:
         """No value is NaN or infinite."""
         return all(bool(np.isfinite(array).all()) for array in self.arrays().values())
+
+    def watched(self, held_out: bool) -> list[float]:
+        """The likelihood of each row of the history by which refinement is steered."""
+        return [float(row["held_deviance" if held_out else "deviance"]) for row in self.history]

@@ -1,12 +1,12 @@
 """One step of refinement on one batch of frames, as a pure function on `keras.ops`.
 
-Each exit wave is compared with its measured frame in the far field, and the difference brought
-back: `chi = F^-1[psi_hat (sqrt(k / rate) - 1)]` for amplitudes, or half of `k / rate - 1` for the
-Poisson likelihood, which is its gradient. Object and probe take the step that would fit these
-waves best, pixel by pixel, `sum conj(P) chi` over `sum |P|^2`, damped where there is little light
-(rPIE: Maiden, Johnson, Li, Optica 4, 736, 2017; over a batch: Odstrcil, Menzel, Guizar-Sicairos,
-Opt. Express 26, 3108, 2018); positions, intensities and weights of probe variations those of a
-least-squares fit of the same waves (ibid.; Odstrcil et al., Opt. Express 24, 8360, 2016).
+Each exit wave is compared with its measured frame at the detector, and the difference brought
+back: `chi = F^H[psi (sqrt(k / rate) - 1)]` for amplitudes, or half of `k / rate - 1` for the
+Poisson likelihood, which is its gradient (`pinn.ops.forward`). Object and probe take the step that
+would fit these waves best, pixel by pixel, `sum conj(P) chi` over `sum |P|^2`, damped where the
+illumination is weak (rPIE: Maiden, Johnson, Li, Optica 4, 736, 2017; over a batch: Odstrcil,
+Menzel, Guizar-Sicairos, Opt. Express 26, 3108, 2018); positions, intensities and OPR weights those
+of a least-squares fit of the same waves (ibid.; Odstrcil et al., Opt. Express 24, 8360, 2016).
 
 Data are normalised amplitudes, as networks see them; the probe carries their scale. A state and a
 batch are dictionaries of tensors, described at `Step`.
@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from pinn.ops import diffraction, likelihood, pairs, priors, shift, windows
+from pinn.ops import forward, likelihood, masks, pairs, priors
+from pinn.ops.forward import View
 from pinn.ops.pairs import Pair, Tensor
 
-State = dict[str, Tensor]
+State = dict[str, Any]
 Batch = dict[str, Tensor]
 
 _TINY = 1e-12
@@ -36,10 +37,11 @@ class Static:
     Attributes:
         N: side of a frame.
         counts_per_unit: Poisson counts per unit of normalised intensity.
+        propagation, detector_response: of the scan, see `pinn.ops.forward.instrument`.
         poisson: the Poisson likelihood, else amplitudes.
         poisson_limit: largest change of an amplitude that a Poisson step asks for, relative to the
             amplitude: a count where next to none was expected must not throw the whole wave.
-        held_out: share of pixels that are not fitted.
+        held_out: fraction of the pixels that are not fitted.
         object, probe, positions, factors, variations, background: whether these change.
         object_damping, probe_damping: see `RefineConfig`.
         tv: weight of the total variation.
@@ -47,6 +49,8 @@ class Static:
 
     N: int
     counts_per_unit: float
+    propagation: str = "far"
+    detector_response: str = "none"
     poisson: bool = False
     poisson_limit: float = 20.0
     held_out: float = 0.0
@@ -62,40 +66,39 @@ class Static:
 
 
 @dataclass(frozen=True)
-class Waves:
-    """A batch seen through the present state; shapes as in `Step`.
+class Residual:
+    """A batch seen through the present state, and how it differs from what was measured.
 
     Attributes:
-        patches: `(B, N, N)` object under each frame; slopes: its derivatives along y and x.
-        probe: `(B or 1, P, N, N)` as each frame sees it, intensity factor included.
-        chi: `(B, P, N, N)`, what is missing in the exit waves.
-        root: `(B, N, N)` predicted amplitude; measured: the measured one.
+        view: the object under each frame.
+        weights: `(B, V)`, of each variation of the probe, intensity factor included.
+        probe: pair `(B, P, N, N)` as each frame sees it.
+        chi: pair `(B, P, N, N)`, what is missing in the exit waves.
+        amplitude: `(B, N, N)` predicted; measured: the measured one.
         fitted, held: `(B, N, N)` 1 where a pixel is fitted, and where it is held out.
         rate: `(B, N, N)` predicted intensity, background included.
-        windows: pair `(B, N+1, N+1)` of the object.
     """
 
-    patches: Pair
+    view: View
+    weights: Tensor
     probe: Pair
     chi: Pair
-    root: Tensor
+    amplitude: Tensor
     measured: Tensor
     fitted: Tensor
     held: Tensor
     rate: Tensor
-    windows: Pair
 
 
 class Step:
     """Functions of a state and a batch.
 
-    State: `object` pair as two planes `object_re`, `object_im` `(H, W)`; `probe_re`, `probe_im`
-    `(V, P, N, N)`; `background` `(N, N)`; where the background changes, its sums
-    `background_ratio`, `background_uses` `(N, N)`.
+    State: `object` pair `(H, W)`; `probe` pair `(V, P, N, N)`; `background` `(N, N)`; where the
+    background changes, its sums `background_ratio`, `background_uses` `(N, N)`.
 
     Batch: `frames` `(B, N, N)` normalised amplitude, -1 at masked pixels; `corners` `(B, 2)`
     int32 and `fractions` `(B, 2)`; `weight` `(B,)` 1, or 0 for frames that fill the batch;
-    `phase` `(B,)` in [0, 1), which pixels are held out; `shares` `(B, V)` of the variations;
+    `phase` `(B,)` in [0, 1), which pixels are held out; `opr_weights` `(B, V)` of the variations;
     `factors` `(B,)` intensities.
 
     Args:
@@ -104,54 +107,33 @@ class Step:
 
     def __init__(self, static: Static) -> None:
         self.static = static
+        self.through = forward.instrument(static.propagation, static.detector_response)
 
-    # -- seeing --------------------------------------------------------------------------
+    # -- predicting ----------------------------------------------------------------------
 
-    def waves(self, state: State, batch: Batch) -> Waves:
+    def residual(self, state: State, batch: Batch) -> Residual:
         """The batch through the state."""
-        s = self.static
-        canvas = state["object_re"], state["object_im"]
-        seen = tuple(windows.take(plane, batch["corners"], s.N + 1) for plane in canvas)
-        patches = tuple(shift.sample(w, batch["fractions"]) for w in seen)
-        probe = self.lit(state, batch)
-        waves = pairs.multiply((patches[0][:, None], patches[1][:, None]), probe)
-        spectra = diffraction.far_field(waves)
-        rate = ops.sum(pairs.abs2(spectra), axis=1) + state["background"]
-        frames = batch["frames"]
-        used = ops.cast(frames >= 0.0, "float32") * batch["weight"][:, None, None]
-        held = used * self.held(batch)
-        fitted = used - held
-        measured = ops.maximum(frames, 0.0)
-        root = ops.sqrt(rate + _TINY)
-        ratio = fitted * self.ratio(measured, rate, root)
-        chi = diffraction.near_field(pairs.scale(spectra, ratio[:, None]))
-        return Waves(
-            (patches[0], patches[1]),
-            probe,
-            chi,
-            root,
-            measured,
-            fitted,
-            held,
-            rate,
-            (seen[0], seen[1]),
+        view = forward.canvas_view(
+            state["object"], batch["corners"], batch["fractions"], self.static.N
         )
+        weights = forward.frame_weights(batch["opr_weights"], batch["factors"])
+        probe = forward.frame_probe(state["probe"], weights)
+        waves = forward.exit_waves(view.patches, probe)
+        arrived, rate = forward.predict(self.through, waves, background=state["background"])
+        measured, valid = masks.decode(batch["frames"])
+        used = valid * batch["weight"][:, None, None]
+        held = used * self.held_out(batch)
+        fitted = used - held
+        amplitude = ops.sqrt(rate + _TINY)
+        multiplier = fitted * self.multiplier(measured, rate, amplitude)
+        chi = forward.missing_waves(self.through, arrived, multiplier)
+        return Residual(view, weights, probe, chi, amplitude, measured, fitted, held, rate)
 
-    def lit(self, state: State, batch: Batch) -> Pair:
-        """The probe of each frame `(B, P, N, N)`."""
-        shares = batch["shares"] * ops.sqrt(batch["factors"])[:, None]
-        V, P, N = state["probe_re"].shape[:3]
-
-        def of(part: Tensor) -> Tensor:
-            return ops.reshape(ops.matmul(shares, ops.reshape(part, (V, -1))), (-1, P, N, N))
-
-        return of(state["probe_re"]), of(state["probe_im"])
-
-    def held(self, batch: Batch) -> Tensor:
+    def held_out(self, batch: Batch) -> Tensor:
         """1 at the pixels of each frame that are held out `(B, N, N)`, else 0.
 
         The pixels of a frame are numbered by multiples of the golden ratio, which no regular
-        pattern of the detector follows, and those within a share of the unit circle from the
+        pattern of the detector follows, and those within a fraction of the unit circle from the
         frame's own phase are taken.
         """
         s = self.static
@@ -160,25 +142,24 @@ class Step:
         places = (_golden(s.N)[None] + batch["phase"][:, None, None]) % 1.0
         return ops.cast(places < s.held_out, "float32")
 
-    def ratio(self, measured: Tensor, rate: Tensor, root: Tensor) -> Tensor:
-        """What the far field is multiplied with for `chi`."""
+    def multiplier(self, measured: Tensor, rate: Tensor, amplitude: Tensor) -> Tensor:
+        """What the waves at the detector are multiplied with for `chi`."""
         if not self.static.poisson:
-            return measured / root - 1.0
-        unit = self.static.counts_per_unit
-        floor = likelihood.RATE_FLOOR / unit
+            return measured / amplitude - 1.0
+        floor = likelihood.RATE_FLOOR / self.static.counts_per_unit
         change = 0.5 * ((measured * measured - rate) / (rate + floor))
         return ops.minimum(change, self.static.poisson_limit)
 
-    def report(self, w: Waves) -> dict[str, Tensor]:
+    def report(self, r: Residual) -> dict[str, Tensor]:
         """Deviance and number of pixels of each frame `(B,)`, fitted and held out."""
         unit = self.static.counts_per_unit
-        counts, rate = w.measured * w.measured * unit, w.rate * unit
-        deviance = likelihood.poisson_deviance_per_pixel(counts, rate, w.fitted + w.held)
+        counts, rate = r.measured * r.measured * unit, r.rate * unit
+        deviance = likelihood.poisson_deviance_per_pixel(counts, rate, r.fitted + r.held)
         return {
-            "deviance": ops.sum(deviance * w.fitted, axis=(1, 2)),
-            "pixels": ops.sum(w.fitted, axis=(1, 2)),
-            "held_deviance": ops.sum(deviance * w.held, axis=(1, 2)),
-            "held_pixels": ops.sum(w.held, axis=(1, 2)),
+            "deviance": ops.sum(deviance * r.fitted, axis=(1, 2)),
+            "pixels": ops.sum(r.fitted, axis=(1, 2)),
+            "held_deviance": ops.sum(deviance * r.held, axis=(1, 2)),
+            "held_pixels": ops.sum(r.held, axis=(1, 2)),
         }
 
     # -- changing ------------------------------------------------------------------------
@@ -191,81 +172,64 @@ class Step:
 
         Returns:
             The new state, and of each frame what `report` says of the old one, and where these
-            change: `moves` `(B, 2)`, `gains` `(B,)` of the intensity, `share_moves` `(B, V)`.
+            change: `position_updates` `(B, 2)`, `intensity_corrections` `(B,)`, `opr_updates`
+            `(B, V)`.
         """
-        s, w = self.static, self.waves(state, batch)
-        out = self.report(w)
+        s, r = self.static, self.residual(state, batch)
+        out = self.report(r)
         new = dict(state)
         if s.object:
-            new |= self.step_object(state, batch, w, lengths["object"])
+            new["object"] = self.object_step(state, batch, r, lengths["object"])
         if s.probe:
-            new |= self.step_probe(state, batch, w, lengths["probe"])
+            new["probe"] = self.probe_step(state, batch, r, lengths["probe"])
         if s.positions:
-            out["moves"] = self.moves(batch, w)
+            out["position_updates"] = self.position_updates(r)
         if s.factors:
-            out["gains"] = self.gains(state, w)
+            out["intensity_corrections"] = self.intensity_corrections(state, r)
         if s.variations:
-            out["share_moves"] = self.share_moves(state, batch, w)
+            product, square = forward.opr_sums(
+                r.view.patches, state["probe"], r.chi, batch["factors"]
+            )
+            out["opr_updates"] = product / (square + _TINY)
         if s.background:
-            counted = w.fitted * (w.measured * w.measured) / (w.rate + _TINY)
+            counted = r.fitted * (r.measured * r.measured) / (r.rate + _TINY)
             new["background_ratio"] = state["background_ratio"] + ops.sum(counted, axis=0)
-            new["background_uses"] = state["background_uses"] + ops.sum(w.fitted, axis=0)
+            new["background_uses"] = state["background_uses"] + ops.sum(r.fitted, axis=0)
         return new, out
 
-    def object_sums(self, state: State, batch: Batch, w: Waves) -> tuple[Tensor, Tensor, Tensor]:
-        """On the canvas: `sum conj(P) chi` (two planes) and `sum |P|^2`."""
-        shape = state["object_re"].shape
-        pull = pairs.multiply(pairs.conj(w.probe), w.chi)
-        light = ops.sum(pairs.abs2(w.probe), axis=1) * batch["weight"][:, None, None]
-        planes = (ops.sum(pull[0], axis=1), ops.sum(pull[1], axis=1), light)
-        re, im, total = (
-            windows.add_patches(plane, batch["corners"], batch["fractions"], shape)
-            for plane in planes
-        )
-        return re, im, total
-
-    def step_object(self, state: State, batch: Batch, w: Waves, length: Tensor) -> State:
+    def object_step(self, state: State, batch: Batch, r: Residual, length: Tensor) -> Pair:
         """The object after a step."""
-        s = self.static
-        re, im, light = self.object_sums(state, batch, w)
-        peak = ops.max(ops.sum(pairs.abs2(w.probe), axis=1))
-        factor = length / ((1.0 - s.object_damping) * light + s.object_damping * peak + _TINY)
-        obj = state["object_re"] + factor * re, state["object_im"] + factor * im
-        if s.tv:
-            pull = priors.total_variation_slope(obj)
-            lit = light / (light + s.object_damping * peak + _TINY)
-            obj = tuple(part - length * s.tv * lit * p for part, p in zip(obj, pull, strict=True))
-        return {"object_re": obj[0], "object_im": obj[1]}
+        s, obj = self.static, state["object"]
+        pull, illumination = forward.object_sums(r.view, r.probe, r.chi, batch["weight"])
+        peak = ops.max(ops.sum(pairs.abs2(r.probe), axis=1))
+        damping = s.object_damping * peak
+        factor = length / ((1.0 - s.object_damping) * illumination + damping + _TINY)
+        new = pairs.add(obj, pairs.scale(pull, factor))
+        if not s.tv:
+            return new
+        seen = illumination / (illumination + damping + _TINY)
+        return pairs.add(
+            new, pairs.scale(priors.total_variation_gradient(new), -length * s.tv * seen)
+        )
 
-    def step_probe(self, state: State, batch: Batch, w: Waves, length: Tensor) -> State:
+    def probe_step(self, state: State, batch: Batch, r: Residual, length: Tensor) -> Pair:
         """The probe's modes and variations after a step."""
-        s = self.static
-        re, im, light = self.probe_sums(state, batch, w)
-        peak = ops.max(light, axis=(-2, -1), keepdims=True)
-        factor = length / ((1.0 - s.probe_damping) * light + s.probe_damping * peak + _TINY)
-        return {
-            "probe_re": state["probe_re"] + factor * re,
-            "probe_im": state["probe_im"] + factor * im,
-        }
+        damping = self.static.probe_damping
+        pull, strength = self.probe_sums(batch, r)
+        peak = ops.max(strength, axis=(-2, -1), keepdims=True)
+        factor = length / ((1.0 - damping) * strength + damping * peak + _TINY)
+        return pairs.add(state["probe"], pairs.scale(pull, factor))
 
-    def probe_sums(self, state: State, batch: Batch, w: Waves) -> tuple[Tensor, Tensor, Tensor]:
-        """`sum conj(O) chi` (two parts `(V, P, N, N)`) and `sum |O|^2` `(V, 1, N, N)`."""
-        patches = w.patches[0][:, None], w.patches[1][:, None]
-        pull = pairs.multiply(pairs.conj(patches), w.chi)  # (B, P, N, N)
-        shares = batch["shares"] * (ops.sqrt(batch["factors"]) * batch["weight"])[:, None]
-        V, P, N = state["probe_re"].shape[:3]
-        seen = ops.reshape(pairs.abs2(w.patches), (-1, N * N))
-        light = ops.reshape(ops.matmul(ops.transpose(shares * shares), seen), (V, 1, N, N))
+    def probe_sums(self, batch: Batch, r: Residual) -> tuple[Pair, Tensor]:
+        """See `forward.probe_sums`."""
+        used = r.weights * batch["weight"][:, None]
+        return forward.probe_sums(r.view.patches, used, r.chi)
 
-        def summed(part: Tensor) -> Tensor:
-            flat = ops.matmul(ops.transpose(shares), ops.reshape(part, (-1, P * N * N)))
-            return ops.reshape(flat, (V, P, N, N))
-
-        return summed(pull[0]), summed(pull[1]), light
-
-    def moves(self, batch: Batch, w: Waves) -> Tensor:
-        """Least-squares move of each position `(B, 2)` in pixels."""
-        yy, xx, yx, y, x = self.position_sums(batch, w)
+    def position_updates(self, r: Residual) -> Tensor:
+        """Least-squares update of each position `(B, 2)` in pixels."""
+        pull, square = forward.position_sums(r.view, r.probe, r.chi)
+        y, x = pull[:, 0], pull[:, 1]
+        yy, xx, yx = square[:, 0], square[:, 1], square[:, 2]
         # a hundredth more on the diagonal: where an object varies along one direction only, the
         # other is left alone
         damp = 0.01 * 0.5 * (yy + xx) + _TINY
@@ -273,118 +237,65 @@ class Step:
         det = yy * xx - yx * yx
         return ops.stack([(xx * y - yx * x) / det, (yy * x - yx * y) / det], axis=1)
 
-    def position_sums(self, batch: Batch, w: Waves) -> tuple[Tensor, ...]:
-        """Products `(B,)` of what the exit waves change by along y and x with themselves (yy, xx,
-        yx) and with `chi` (y, x)."""
-        along = []
-        slopes = [shift.sample_gradients(part, batch["fractions"]) for part in w.windows]
-        for axis in (0, 1):
-            slope = slopes[0][axis][:, None], slopes[1][axis][:, None]
-            along.append(pairs.multiply(slope, w.probe))
-        return tuple(
-            _inner(a, b)
-            for a, b in (
-                (along[0], along[0]),
-                (along[1], along[1]),
-                (along[0], along[1]),
-                (along[0], w.chi),
-                (along[1], w.chi),
-            )
-        )
-
-    def gains(self, state: State, w: Waves) -> Tensor:
+    def intensity_corrections(self, state: State, r: Residual) -> Tensor:
         """What the intensity of each frame should be multiplied with `(B,)`."""
-        rate = w.rate - state["background"]
-        measured = w.measured * w.measured - state["background"]
-        top = ops.sum(w.fitted * measured, axis=(1, 2))
-        return ops.maximum(top, 0.0) / (ops.sum(w.fitted * rate, axis=(1, 2)) + _TINY)
+        rate = r.rate - state["background"]
+        measured = r.measured * r.measured - state["background"]
+        top = ops.sum(r.fitted * measured, axis=(1, 2))
+        return ops.maximum(top, 0.0) / (ops.sum(r.fitted * rate, axis=(1, 2)) + _TINY)
 
-    def share_moves(self, state: State, batch: Batch, w: Waves) -> Tensor:
-        """Least-squares change of the weight of each variation in each frame `(B, V)`."""
-        out = []
-        patches = w.patches[0][:, None], w.patches[1][:, None]
-        strength = ops.sqrt(batch["factors"])
-        for v in range(state["probe_re"].shape[0]):
-            probe = state["probe_re"][v][None], state["probe_im"][v][None]
-            wave = pairs.multiply(patches, probe)
-            out.append(_inner(wave, w.chi) / (_inner(wave, wave) * strength + _TINY))
-        return ops.stack(out, axis=1)
+    # -- looking -------------------------------------------------------------------------
 
-    # -- judging -------------------------------------------------------------------------
+    def assess(self, sums: State, state: State, batch: Batch) -> Any:
+        """Add a batch to the sums over all frames; nothing is changed.
 
-    def judge(self, sums: State, state: State, batch: Batch) -> Any:
-        """Add a batch to the sums of a pass without changes.
-
-        `sums` has planes `pull_re`, `pull_im`, `light`, `missing` `(H, W)` of the object: sums over
-        frames of `conj(P) chi`, `|P|^2`, `|chi|^2`.
+        Args:
+            sums: those wanted of `object` pair `(H, W)` and `illumination` `(H, W)`, `missing`
+                `(H, W)` (`sum |chi|^2` on the canvas), `probe` pair `(V, P, N, N)` and
+                `probe_strength` `(V, 1, N, N)`; see `pinn.ops.forward`.
 
         Returns:
-            The new sums, and of each frame what `report` says, and `measured_root`, `root_root`
-            (`sum A R` and `sum R^2` over fitted pixels) besides.
+            The new sums, and of each frame what `report` says, `measured_root` and `root_root`
+            (`sum A R` and `sum R^2` over fitted pixels), `distance` (`4 sum (A - R)^2` over fitted
+            pixels, in counts) and, where positions change, the products `position_pulls` and
+            `position_squares` `(B, 2)` of `forward.position_sums`.
         """
-        w = self.waves(state, batch)
-        re, im, light = self.object_sums(state, batch, w)
-        missing = ops.sum(pairs.abs2(w.chi), axis=1)
-        missing = windows.add_patches(
-            missing, batch["corners"], batch["fractions"], state["object_re"].shape
-        )
-        new = {
-            "pull_re": sums["pull_re"] + re,
-            "pull_im": sums["pull_im"] + im,
-            "light": sums["light"] + light,
-            "missing": sums["missing"] + missing,
-        }
-        out = self.report(w)
-        out["measured_root"] = ops.sum(w.fitted * w.measured * w.root, axis=(1, 2))
-        out["root_root"] = ops.sum(w.fitted * w.rate, axis=(1, 2))
-        return new, out
-
-    def slope(self, sums: State, state: State, batch: Batch) -> Any:
-        """Add a batch to the sums that make the slope of the likelihood, and changes nothing.
-
-        `sums` has the planes `pull_re`, `pull_im`, `light` of `judge`, and where the probe changes
-        `probe_re`, `probe_im` `(V, P, N, N)`, `probe_light` `(V, 1, N, N)` likewise.
-
-        Returns:
-            The new sums, and of each frame what `report` says, `distance` (`4 sum (A - R)^2` over
-            fitted pixels, in counts) and, where positions change, `pulls` and `curves` `(B, 2)`.
-        """
-        s, w = self.static, self.waves(state, batch)
-        found = dict(
-            zip(("pull_re", "pull_im", "light"), self.object_sums(state, batch, w), strict=True)
-        )
-        if s.probe:
-            names = ("probe_re", "probe_im", "probe_light")
-            found |= dict(zip(names, self.probe_sums(state, batch, w), strict=True))
-        out = self.report(w)
-        off = w.measured - w.root
-        out["distance"] = 4.0 * s.counts_per_unit * ops.sum(w.fitted * off * off, axis=(1, 2))
+        s, r = self.static, self.residual(state, batch)
+        found: State = {}
+        if "object" in sums:
+            found["object"], found["illumination"] = forward.object_sums(
+                r.view, r.probe, r.chi, batch["weight"]
+            )
+        if "missing" in sums:
+            found["missing"] = r.view.add(ops.sum(pairs.abs2(r.chi), axis=1))
+        if "probe" in sums:
+            found["probe"], found["probe_strength"] = self.probe_sums(batch, r)
+        out = self.report(r)
+        off = r.measured - r.amplitude
+        out["measured_root"] = ops.sum(r.fitted * r.measured * r.amplitude, axis=(1, 2))
+        out["root_root"] = ops.sum(r.fitted * r.rate, axis=(1, 2))
+        out["distance"] = 4.0 * s.counts_per_unit * ops.sum(r.fitted * off * off, axis=(1, 2))
         if s.positions:
-            yy, xx, _, y, x = self.position_sums(batch, w)
-            out["pulls"], out["curves"] = ops.stack([y, x], axis=1), ops.stack([yy, xx], axis=1)
-        return {name: sums[name] + value for name, value in found.items()}, out
+            pull, square = forward.position_sums(r.view, r.probe, r.chi)
+            out["position_pulls"], out["position_squares"] = pull, square[:, :2]
+        return {name: _plus(sums[name], value) for name, value in found.items()}, out
 
 
 def accelerate(state: State, momentum: Tensor) -> State:
-    """Go a share of the way of the last rounds again, before the next one.
+    """Repeat a fraction of the change of the object over the last rounds, before the next one.
 
-    The velocity is a running sum of the ways of the rounds (mPIE: Maiden, Johnson, Li, Optica 4,
-    736, 2017). The state holds `velocity_re`, `velocity_im`, `anchor_re`, `anchor_im` besides, the
-    anchor being the object at the beginning of the round.
+    The velocity is a running sum of the changes of the rounds (mPIE: Maiden, Johnson, Li, Optica
+    4, 736, 2017). The state holds the pairs `velocity` and `anchor` besides, the anchor being the
+    object at the beginning of the round.
     """
-    new = dict(state)
-    for part in ("re", "im"):
-        obj, anchor = state[f"object_{part}"], state[f"anchor_{part}"]
-        velocity = momentum * state[f"velocity_{part}"] + (obj - anchor)
-        moved = obj + momentum * velocity
-        new[f"velocity_{part}"] = velocity
-        new[f"object_{part}"] = new[f"anchor_{part}"] = moved
-    return new
+    obj, anchor, before = state["object"], state["anchor"], state["velocity"]
+    velocity = tuple(momentum * v + (o - a) for v, o, a in zip(before, obj, anchor, strict=True))
+    moved = tuple(o + momentum * v for o, v in zip(obj, velocity, strict=True))
+    return {**state, "velocity": velocity, "object": moved, "anchor": moved}
 
 
-def _inner(a: Pair, b: Pair) -> Tensor:
-    """`Re sum conj(a) b` of each frame `(B,)`."""
-    return ops.sum(a[0] * b[0] + a[1] * b[1], axis=(1, 2, 3))
+def _plus(a: Any, b: Any) -> Any:
+    return a + b if not isinstance(b, tuple) else (a[0] + b[0], a[1] + b[1])
 
 
 def _golden(N: int) -> Tensor:

@@ -24,7 +24,7 @@ from pinn.remote.trained import Trained
 from pinn.remote.transfer import ScanLike
 
 if TYPE_CHECKING:
-    from pinn.data.reconstruction import Reconstruction
+    from pinn.io.product import Reconstruction
     from pinn.networks.trained import Model
 
     Source: TypeAlias = Model | Trained | str | Path
@@ -48,8 +48,8 @@ class Worker:
     def __init__(self, backend: str, *, device: str = "auto", imports: Sequence[str] = ()) -> None:
         self.backend = selection.available(backend)
         if device not in selection.DEVICES:
-            known = ", ".join(selection.DEVICES)
-            raise BackendError(f"unknown device {device!r}; known: {known}")
+            devices = ", ".join(selection.DEVICES)
+            raise BackendError(f"unknown device {device!r}; known: {devices}")
         self._device = device
         self._imports = (imports,) if isinstance(imports, str) else tuple(imports)
         self._process: Process | None = None
@@ -135,21 +135,19 @@ class Worker:
         temporary = None if output else Path(tempfile.mkdtemp(prefix="pinn-trained-"))
         try:
             with self._call() as (process, folder):
-                parts = [
+                described = [
                     transfer.describe(scan, folder / f"scan_{number}", labels)
                     for number, scan in enumerate([*given, *validation_scans])
                 ]
+                start = model
+                if not (model is None or isinstance(model, ModelConfig)):
+                    start, _ = _archive_of(model, folder)
                 arguments = {
-                    **options,
-                    "scans": parts[: len(given)],
-                    "validation_scans": parts[len(given) :],
-                    "model": model
-                    if model is None or isinstance(model, ModelConfig)
-                    else _archive_of(model, folder)[0],
-                    "train": train,
-                    "output": output,
+                    "scans": described[: len(given)],
+                    "validation_scans": described[len(given) :],
+                    "model": start,
                     "archive": temporary and temporary / ARCHIVE_NAME,
-                    "resume": resume,
+                    "options": {"train": train, "output": output, "resume": resume, **options},
                 }
                 process.ask("pinn.remote.tasks:train", arguments, progress)
                 where = Path(temporary or output or "") / ARCHIVE_NAME
@@ -189,10 +187,10 @@ class Worker:
                 "config": resolved,
                 **naming,
             }
-            found: Reconstruction = process.ask(
+            result: Reconstruction = process.ask(
                 "pinn.remote.tasks:reconstruct", arguments, progress
             )
-            return found
+            return result
 
     def predict(self, frames: np.ndarray, model: Source, *, batch_size: int = 32) -> np.ndarray:
         """Object patches of groups of frames.
@@ -216,8 +214,8 @@ class Worker:
         with self._call() as (process, folder):
             path, _ = _archive_of(model, folder)
             arguments = {"frames": frames, "model": path, "batch_size": batch_size}
-            found: np.ndarray = process.ask("pinn.remote.tasks:predict", arguments)
-            return found
+            patches: np.ndarray = process.ask("pinn.remote.tasks:predict", arguments)
+            return patches
 
     def call(
         self, function: str, arrays: Mapping[str, np.ndarray] | None = None, **options: Any

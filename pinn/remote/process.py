@@ -82,14 +82,14 @@ class Process:
                 "worker process can be started; run pinn in a usual Python"
             )
         number = theirs.fileno()
-        path = os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
+        path = os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)
         environment = {**os.environ, "KERAS_BACKEND": self.backend, "PYTHONPATH": path}
         # In a group of its own, so that a Ctrl-C meant for this process is not one for that: the
         # caller may turn it into a stop that saves, and else ends the worker.
-        own: dict[str, Any] = {"pass_fds": [number], "process_group": 0}
+        inherited: dict[str, Any] = {"pass_fds": [number], "process_group": 0}
         if sys.platform == "win32":
             os.set_handle_inheritable(number, True)
-            own = {"close_fds": False, "creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+            inherited = {"close_fds": False, "creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         command = [sys.executable, "-P", "-m", "pinn.remote.worker", str(number), str(self.folder)]
         with open(self._said, "wb") as said:
             try:
@@ -99,7 +99,7 @@ class Process:
                     stdout=said,
                     stderr=said,
                     env=environment,
-                    **own,
+                    **inherited,
                 )
             except OSError as error:
                 raise WorkerError(
@@ -179,8 +179,8 @@ class Process:
             data = self._pipe.recv_bytes()
         except (EOFError, OSError):
             return "ended", None
-        found: tuple[str, Any] = ForkingPickler.loads(data)
-        return found
+        message: tuple[str, Any] = ForkingPickler.loads(data)
+        return message
 
     def _ended(self) -> WorkerError:
         code = self._popen.wait()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ import numpy as np
 
 from pinn import training
 from pinn.config import ModelConfig, ReconstructConfig
-from pinn.data.reconstruction import Reconstruction
 from pinn.data.scan import Scan
 from pinn.io.archive import archive_path
+from pinn.io.product import Reconstruction
 from pinn.networks.trained import Model, load_model
 from pinn.progress import Progress
 from pinn.reconstruction import inference
@@ -30,20 +30,21 @@ def train(
     validation_scans: Sequence[Described],
     model: ModelConfig | Path | None,
     archive: Path | None,
+    options: Mapping[str, Any],
     progress: Report | None = None,
-    **options: Any,
 ) -> None:
     """Train on described scans; see `pinn.remote.Worker.train`.
 
     Args:
         model: options, or the archive of a trained model.
         archive: where the model is saved besides.
+        options: further keywords of `pinn.train`.
     """
     start: Any = model
     if isinstance(model, Path):  # never the remembered one: training may change it
         start = load_model(model)
-    with _rebuilt([*scans, *validation_scans]) as found:
-        learned, watched = found[: len(scans)], found[len(scans) :]
+    with _rebuilt([*scans, *validation_scans]) as rebuilt:
+        learned, watched = rebuilt[: len(scans)], rebuilt[len(scans) :]
         trained = training.train(
             learned, start, validation_scans=watched, progress=progress, **options
         )
@@ -64,10 +65,10 @@ def reconstruct(
         naming: `archive_sha256`, where the result names another archive than this one.
     """
     with _rebuilt([scan]) as scans:
-        found = inference.reconstruct(scans[0], model_at(model), config, progress=progress)
-    # what the caller had found out about the scan was found again here
-    notes = tuple(dict.fromkeys(found.notes))
-    return dataclasses.replace(found, notes=notes, **naming)
+        result = inference.reconstruct(scans[0], model_at(model), config, progress=progress)
+    # what the caller knew of the scan was found again here
+    notes = tuple(dict.fromkeys(result.notes))
+    return dataclasses.replace(result, notes=notes, **naming)
 
 
 def predict(frames: np.ndarray, model: Path, batch_size: int) -> np.ndarray:
@@ -83,8 +84,8 @@ def model_at(path: str | Path) -> Model:
     """
     file = archive_path(path)
     try:
-        known = file.stat()
-        key = (str(file.resolve()), known.st_mtime_ns, known.st_size, known.st_ino)
+        stat = file.stat()
+        key = (str(file.resolve()), stat.st_mtime_ns, stat.st_size, stat.st_ino)
     except OSError:
         return load_model(path)  # which says what is wrong
     if key not in _models:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import pinn
 from pinn.config import ModelConfig
 from pinn.data.scan import Scan
 from pinn.io.archive import archive_digest, archive_path, read_archive
 from pinn.io.atomic import atomic_path
 
 if TYPE_CHECKING:
-    from pinn.data.reconstruction import Reconstruction
+    from pinn.io.product import Reconstruction
     from pinn.networks.trained import Model
 
 
@@ -70,8 +71,6 @@ class Trained:
 
     def load(self) -> Model:
         """The model in this process, on the backend that is loaded here."""
-        import pinn
-
         return pinn.load_model(self.path)
 
     def save(self, path: str | Path) -> Path:
@@ -87,6 +86,4 @@ class Trained:
 
     def reconstruct(self, scan: Scan, **options: Any) -> Reconstruction:
         """Reconstruct a scan on the backend that trained; see `pinn.remote.reconstruct`."""
-        from pinn.remote.client import reconstruct
-
-        return reconstruct(scan, self, **{"backend": self.backend, **options})
+        return pinn.remote.reconstruct(scan, self, **{"backend": self.backend, **options})

@@ -20,6 +20,7 @@ from pinn.config import ScanConfig
 from pinn.data.dose import Dose
 from pinn.data.fingerprint import digest
 from pinn.data.frames import ArrayFrames, FrameSource, pieces
+from pinn.data.measurement import LABELS
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, OutputError, ScanError
 from pinn.io.load import load
@@ -64,8 +65,8 @@ def describe(scan: ScanLike, folder: Path, labels: bool = True) -> Described:
         # may be refuted by a look at all frames, which says more here.
         scan.statistics()
     passed = copy.copy(scan)
-    if not labels:
-        passed.truth = passed.label_patches = passed.made_with = None
+    for name in () if labels else LABELS:
+        setattr(passed, name, None)
     data = io.BytesIO()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -136,6 +136,7 @@ def main(pipe: str, folder: str) -> None:
     except (EOFError, OSError, KeyboardInterrupt):
         pass
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the end is on its way
         shutil.rmtree(folder, ignore_errors=True)
     sys.stderr.flush()
     os._exit(0)  # frameworks may take long to end, and nothing is left to be done
@@ -159,19 +160,19 @@ def _serve(caller: Caller, request: dict[str, Any]) -> None:
 def _function(name: str) -> Callable[..., Any]:
     module, _, attribute = name.partition(":")
     try:
-        found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+        function: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(
             f"function {name!r} is not there in the worker process ({error}); "
             "name it as module:function, in a module that can be imported"
         ) from None
-    return found
+    return function
 
 
 def begin(backend: str, device: str, imports: Sequence[str]) -> str:
     """Load the backend, then the modules to be imported first; the device in words."""
     frameworks.select(backend)
-    found = frameworks.select_device(device)
+    line = frameworks.select_device(device)
     for name in imports:
         try:
             importlib.import_module(name)
@@ -180,7 +181,7 @@ def begin(backend: str, device: str, imports: Sequence[str]) -> str:
                 f"module {name!r} of imports cannot be imported in the worker process ({error}); "
                 "it must be installed, or lie in a folder of sys.path"
             ) from None
-    return found
+    return line
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pinn.data.zipped import load_member, read_members
 from pinn.errors import ArchiveError, ScanError
 
 if TYPE_CHECKING:
-    from pinn.data.reconstruction import Reconstruction
+    from pinn.io.product import Reconstruction
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

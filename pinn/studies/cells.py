@@ -8,11 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from pinn.errors import ConfigError
-from pinn.studies.names import SECTIONS, section_of, sorted_out
-from pinn.studies.page import listed
-from pinn.studies.plan import DATA, VARIANT, DataSet, Plan
-
-_DATA_OPTIONS = ("simulate",)  # a recipe is checked when its scan is looked for
+from pinn.studies.names import (
+    DATA,
+    SECTIONS,
+    VARIANT,
+    by_section,
+    listed,
+    section_of,
+    value_text,
+)
+from pinn.studies.plan import Plan
+from pinn.studies.tables import DataSet
 
 
 @dataclass(frozen=True)
@@ -36,14 +42,12 @@ class Cell:
 
     def parts(self) -> dict[str, dict[str, Any]]:
         """The options by section and field."""
-        return sorted_out(self.options)
+        return by_section(self.options)
 
     def value(self, name: str) -> Any:
         """Value of an axis or option, stated or by default; None for another variant or data."""
-        if name in self.axes:
-            return self.axes[name]
-        if name in (DATA, VARIANT):
-            return None
+        if name in self.axes or name in (DATA, VARIANT):
+            return self.axes.get(name)
         if name in self.options:
             return self.options[name]
         section, field = section_of(name)
@@ -62,45 +66,40 @@ def cells_of(plan: Plan, only: Sequence[str] = ()) -> list[Cell]:
             left, or an `only` that names nothing.
     """
     wanted = _wanted(plan, only)
-    cells = []
-    for values in itertools.product(*plan.axes.values()):
-        axes = dict(zip(plan.axes, values, strict=True))
-        if any(_fits(axes, match) for match in plan.exclude) or not _fits(axes, wanted):
-            continue
-        cell = Cell(axes, _options(plan, axes), plan.data[axes.get(DATA, next(iter(plan.data)))])
-        _check(plan, cell)
-        cells.append(cell)
+    cells = [_cell(plan, axes) for axes in _combinations(plan) if _fits(axes, wanted)]
     if not cells:
         reason = f"--only {listed(only)} and [[exclude]]" if only else "[[exclude]]"
-        raise ConfigError(f"{plan.where}: {reason} leave no cell of the study")
+        raise ConfigError(f"{reason} leave no cell of the study")
     return cells
 
 
 def count_cells(plan: Plan) -> int:
     """How many cells a study has, all of them."""
-    combinations = itertools.product(*plan.axes.values())
-    every = (dict(zip(plan.axes, values, strict=True)) for values in combinations)
-    return sum(not any(_fits(axes, match) for match in plan.exclude) for axes in every)
+    return len(_combinations(plan))
 
 
-def value_text(value: Any) -> str:
-    """A value of an axis as tables and figures write it."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _combinations(plan: Plan) -> list[dict[str, Any]]:
+    names, values = plan.axes.keys(), plan.axes.values()
+    every = (dict(zip(names, chosen, strict=True)) for chosen in itertools.product(*values))
+    return [axes for axes in every if not any(_fits(axes, match) for match in plan.exclude)]
 
 
-def _options(plan: Plan, axes: Mapping[str, Any]) -> dict[str, Any]:
-    options = dict(plan.options)
-    if VARIANT in axes:
-        options |= plan.variants[axes[VARIANT]]
+def _cell(plan: Plan, axes: dict[str, Any]) -> Cell:
+    options = plan.options | plan.variant.get(axes.get(VARIANT, ""), {})
     options |= {name: value for name, value in axes.items() if name not in (DATA, VARIANT)}
     for item in plan.when:
         if _fits(axes, item.match):
             options |= item.options
-    return options
+    cell = Cell(axes, options, plan.data[axes.get(DATA, next(iter(plan.data)))])
+    # Every configuration once, so that a slip is found before the first hour of work; a recipe is
+    # checked where its scan is looked for.
+    for section, stated in cell.parts().items():
+        if section != "simulate":
+            try:
+                SECTIONS[section](**stated)
+            except ConfigError as error:
+                raise ConfigError(f"cell {cell.label or 'of the options'}: {error}") from None
+    return cell
 
 
 def _fits(axes: Mapping[str, Any], match: Mapping[str, list[Any]]) -> bool:
@@ -116,11 +115,11 @@ def _wanted(plan: Plan, only: Sequence[str]) -> dict[str, list[Any]]:
             raise ConfigError(
                 f"--only {text!r} must be AXIS=VALUE; the axes are {listed(plan.axes)}"
             )
-        found = [v for v in plan.axes[name] if _same(v, value.strip())]
-        if not found:
+        chosen = [item for item in plan.axes[name] if _same(item, value.strip())]
+        if not chosen:
             values = listed(value_text(v) for v in plan.axes[name])
             raise ConfigError(f"--only {text!r}: the values of {name} are {values}")
-        wanted.setdefault(name, []).extend(found)
+        wanted.setdefault(name, []).extend(chosen)
     return wanted
 
 
@@ -131,16 +130,3 @@ def _same(value: Any, text: str) -> bool:
         return not isinstance(value, bool | str | None) and float(text) == value
     except ValueError:
         return False
-
-
-def _check(plan: Plan, cell: Cell) -> None:
-    """Build every configuration once, so that a slip is found before the first hour of work."""
-    parts = cell.parts()
-    for section, cls in SECTIONS.items():
-        if section in _DATA_OPTIONS:
-            continue
-        try:
-            cls(**parts[section])
-        except ConfigError as error:
-            where = f"cell {cell.label}" if cell.axes else "options"
-            raise ConfigError(f"{plan.where}, {where}: {error}") from None

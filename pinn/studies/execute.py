@@ -14,30 +14,35 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pinn
 from pinn.backend.machine import hardware, peak_memory_mb, versions
 from pinn.config import ReconstructConfig, ScanConfig, TrainConfig
 from pinn.errors import ArchiveError, OutputError, PinnError
 from pinn.io.archive import read_archive, write_archive
 from pinn.io.atomic import atomic_write_json, atomic_write_text
 from pinn.io.load import load
+from pinn.plots.comparison import write_comparison
 from pinn.progress import Progress, StopRequested
+from pinn.quality.evaluate import evaluate
 from pinn.studies.records import (
+    ARCHIVE,
     BROKEN,
     DONE,
     ERROR,
     FAILED,
     SPENT,
     TRAINING,
+    claimed,
     read_json,
     record_failure,
     test_path,
 )
 from pinn.studies.runs import same_options
 
-ARCHIVE = "wts.h5.zip"
 Report = Callable[[Progress], None]
 
 
@@ -48,58 +53,72 @@ def execute(
     *,
     keep: bool = False,
     pictures: bool = True,
-) -> None:
+) -> bool:
     """Compute what is missing of a run. What goes wrong is recorded, not raised.
 
     Args:
         folder: of the run.
-        spec: `Run.spec` with `resolved`.
+        spec: `Run.spec`.
         progress: as of `pinn.train`.
         keep: leave the archive whole, and the reconstructions in the folder.
         pictures: draw every comparison.
+
+    Returns:
+        False if another process is at it, and nothing was done.
 
     Raises:
         StopRequested: by `progress`; the training is saved.
         OutputError: the folder cannot be written.
     """
-    spec = dict(spec)
-    watch = _Watch(folder, spec["resolved"], progress)
-    try:
-        model, stamp = _trained(folder, spec, watch)
-    except (StopRequested, OutputError):
-        raise
-    except Exception as error:  # one cell must not end the study, whatever befell it
-        _note_trace(folder)
-        record_failure(folder, spec, *_failure(error))
+    with claimed(folder) as free:
+        if free:
+            _compute(folder, spec, _Watch(folder, spec["resolved"], progress), keep, pictures)
+    return free
+
+
+def _compute(
+    folder: Path, spec: Mapping[str, Any], watch: _Watch, keep: bool, pictures: bool
+) -> None:
+    trained = _attempt(folder, partial(_trained, folder, spec, watch))
+    if "error" in trained:
+        record_failure(folder, spec, trained["status"], trained["error"])
         return
+    model, stamp = trained["model"], trained["stamp"]
     for id, test in spec["tests"].items():
         path = test_path(folder, id)
-        found = read_json(path)
+        known = read_json(path) or {}
         if (
-            found is not None
-            and found.get("status") == DONE
-            and found.get("trained") == stamp
-            and same_options(found.get("resolved"), test["resolved"])
+            known.get("status") != DONE
+            or known.get("trained") != stamp
+            or not same_options(known.get("resolved"), test["resolved"])
         ):
-            continue
-        try:
-            record = _tested(folder, test, id, model, watch, keep, pictures)
-        except (StopRequested, OutputError):
-            raise
-        except Exception as error:
-            _note_trace(folder)
-            status, sentence = _failure(error)
-            record = {"status": status, "error": sentence}
-        about = {"test": test["name"], "resolved": test["resolved"], "trained": stamp}
-        atomic_write_json(path, {**record, **about})
+            record = _attempt(folder, partial(_tested, path, test, model, watch, keep, pictures))
+            about = {"test": test["name"], "resolved": test["resolved"], "trained": stamp}
+            atomic_write_json(path, {**record, **about})
     if not keep:
-        _without_optimiser(folder / "run" / ARCHIVE)
+        _without_optimiser(folder / ARCHIVE)
 
 
-def _trained(folder: Path, spec: dict[str, Any], watch: _Watch) -> tuple[Any, str | None]:
-    """The trained model, from the archive or by training, and the mark of its record."""
-    import pinn
+def _attempt(folder: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What the work returns, or `status` and `error`: one cell must not end the study.
 
+    A refusal is final; anything else may be the machine's.
+    """
+    try:
+        return work()
+    except (StopRequested, OutputError):
+        raise
+    except Exception as error:
+        atomic_write_text(folder / ERROR, traceback.format_exc())
+        if isinstance(error, PinnError):
+            return {"status": FAILED, "error": str(error)}
+        text = " ".join(str(error).split())[:400] or "no message"
+        sentence = f"failed unexpectedly: {type(error).__name__}: {text}"
+        return {"status": BROKEN, "error": sentence}
+
+
+def _trained(folder: Path, spec: Mapping[str, Any], watch: _Watch) -> dict[str, Any]:
+    """The trained `model`, from the archive or by training, and the `stamp` of its record."""
     run, before = folder / "run", folder / "run.before"
     record = read_json(folder / TRAINING) or {}
     usable = same_options(record.get("resolved"), spec["resolved"])
@@ -111,7 +130,7 @@ def _trained(folder: Path, spec: dict[str, Any], watch: _Watch) -> tuple[Any, st
         run.rename(before)
     start = _from_archive(run)
     if start is not None and finished:
-        return start, record.get("stamp")
+        return {"model": start, "stamp": record.get("stamp")}
     options = spec["options"]
     scans = [load(path, ScanConfig(**options["scan"])) for path in spec["scans"]]
     epochs = TrainConfig(**options["train"]).epochs
@@ -151,7 +170,7 @@ def _trained(folder: Path, spec: dict[str, Any], watch: _Watch) -> tuple[Any, st
         },
     )
     shutil.rmtree(before, ignore_errors=True)
-    return model, stamp
+    return {"model": model, "stamp": stamp}
 
 
 def _without_optimiser(path: Path) -> None:
@@ -168,9 +187,7 @@ def _without_optimiser(path: Path) -> None:
 
 def _from_archive(run: Path) -> Any:
     """The model as far as it was trained, or None: there is none, or a damaged one."""
-    import pinn
-
-    if not (run / ARCHIVE).exists():
+    if not (run.parent / ARCHIVE).exists():
         return None
     try:
         model = pinn.load_model(run)
@@ -181,29 +198,19 @@ def _from_archive(run: Path) -> Any:
 
 
 def _tested(
-    folder: Path,
-    test: Mapping[str, Any],
-    id: str,
-    model: Any,
-    watch: _Watch,
-    keep: bool,
-    pictures: bool,
+    path: Path, test: Mapping[str, Any], model: Any, watch: _Watch, keep: bool, pictures: bool
 ) -> dict[str, Any]:
-    import pinn
-    from pinn.quality.evaluate import evaluate
-
+    """The record of a test; pictures and reconstruction lie beside it."""
     scan = load(test["path"], ScanConfig(**test["scan"]))
     clock = time.process_time()
     recon = pinn.reconstruct(scan, model, ReconstructConfig(**test["reconstruct"]), progress=watch)
     spent = time.process_time() - clock
     watch.stop_if_asked()
     if keep:
-        recon.save(folder / "tests" / f"{id}.h5")
+        recon.save(path.with_suffix(".h5"))
     found = evaluate(recon, scan.truth, truth_origin_px=scan.truth_origin_px, **test["evaluate"])
     if pictures:
-        from pinn.plots.comparison import write_comparison
-
-        write_comparison(folder / "tests" / f"{id}.png", found)
+        write_comparison(path.with_suffix(".png"), found)
     return {
         "status": DONE,
         "metrics": found.metrics,
@@ -257,15 +264,3 @@ class _Watch:
         self.spent += now - (self._since or now)
         self._since = now
         atomic_write_json(self._path, {"train_cpu_s": self.spent, "resolved": self._resolved})
-
-
-def _note_trace(folder: Path) -> None:
-    atomic_write_text(folder / ERROR, traceback.format_exc())
-
-
-def _failure(error: Exception) -> tuple[str, str]:
-    """Status and sentence: a refusal is final, anything else may be the machine's."""
-    if isinstance(error, PinnError):
-        return FAILED, str(error)
-    text = " ".join(str(error).split()) or "no message"
-    return BROKEN, f"failed unexpectedly: {type(error).__name__}: {text[:400]}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from pinn.errors import ConfigError
-from pinn.studies.names import nearest
+from pinn.studies.names import listed, nearest
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,6 @@ class Measure:
     def label(self) -> str:
         """Words with the unit."""
         return f"{self.words} ({self.unit})" if self.unit else self.words
-
-    def text(self, value: float | None) -> str:
-        """The number as a table shows it."""
-        return "-" if value is None else format(value, self.form)
 
 
 _RANGE = "range of the truth"
@@ -66,16 +62,17 @@ MEASURES = {
 USUAL = ("nrmse", "amplitude_psnr_db", "phase_mae_rad", "frc50")
 
 
-def check_measures(names: Iterable[str], where: str) -> tuple[str, ...]:
+def check_measures(names: Any) -> list[str]:
     """The names, each once and known.
 
     Raises:
         ConfigError: an unknown one, none at all, or one that is there twice.
     """
-    found = tuple(names)
-    for name in found:
+    if not isinstance(names, list) or not names:
+        raise ConfigError(f"metrics is {names!r}; give a list of one or more")
+    for name in names:
         if not isinstance(name, str) or name not in MEASURES:
-            raise ConfigError(f"{where}: unknown metric {name!r}{nearest(str(name), MEASURES)}")
-    if not found or len(set(found)) < len(found):
-        raise ConfigError(f"{where}: metrics are {list(found)}; name one or more, each once")
-    return found
+            raise ConfigError(f"unknown metric {name!r}{nearest(str(name), MEASURES)}")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"metrics are {listed(names)}; name each once")
+    return names

@@ -1,20 +1,48 @@
 """What a run leaves in its folder: a JSON for the training, one for each test, whole or not there.
 
-A record that cannot be read, or was made with other defaults, counts as not there.
+A record that cannot be read, or was made with other defaults, counts as not there. One process at a
+time computes a run: the claim on its folder is a lock that ends with its owner, however that ends.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from pinn.errors import OutputError
 from pinn.io.atomic import atomic_write_json
 from pinn.studies.runs import Run, same_options
 
 SPEC, TRAINING, SPENT, ERROR = "run.json", "training.json", "spent.json", "error.txt"
+CLAIM = ".claim"
 ARCHIVE = "run/wts.h5.zip"
 DONE, FAILED, BROKEN = "done", "failed", "broken"
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[bool]:
+    """Hold a run's folder, made if need be; False if another process holds it.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / CLAIM)
+        lock.acquire(blocking=False)
+    except Timeout:
+        pass
+    except OSError as error:
+        raise OutputError(f"cannot write into {folder}: {error.strerror}") from None
+    try:
+        yield lock.is_locked
+    finally:
+        lock.release()
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -33,21 +61,14 @@ def test_path(folder: Path, id: str) -> Path:
 
 def training_record(run: Run) -> dict[str, Any] | None:
     """The record of a run's training, or None."""
-    found = read_json(run.folder / TRAINING)
-    if found is None or found.get("status") not in (DONE, FAILED, BROKEN):
-        return None
-    return found if same_options(found.get("resolved"), run.learning["resolved"]) else None
+    return _record(run.folder / TRAINING, run.learning["resolved"])
 
 
 def test_record(run: Run, id: str) -> dict[str, Any] | None:
     """The record of one test of a run, or None."""
-    found = read_json(test_path(run.folder, id))
-    if found is None or found.get("status") not in (DONE, FAILED, BROKEN):
-        return None
-    if found["status"] == DONE and not isinstance(found.get("metrics"), dict):
-        return None
-    resolved = run.tests[id]["resolved"]
-    return found if same_options(found.get("resolved"), resolved) else None
+    found = _record(test_path(run.folder, id), run.tests[id]["resolved"])
+    complete = found and (found["status"] != DONE or isinstance(found.get("metrics"), dict))
+    return found if complete else None
 
 
 def state(run: Run, retry: bool = False) -> str:
@@ -63,28 +84,25 @@ def state(run: Run, retry: bool = False) -> str:
     if training["status"] == FAILED:
         return "failed"
     tests = [test_record(run, id) for id in run.tests]
-    if any(test is None or test["status"] not in final for test in tests):
-        return "begun"
-    if any(test and not of_training(test, training) for test in tests):
+    if not all(test and test["status"] in final and _of(training, test) for test in tests):
         return "begun"
     return "failed" if any(test and test["status"] == FAILED for test in tests) else "done"
 
 
-def of_training(test: dict[str, Any], training: dict[str, Any]) -> bool:
-    """Whether a test that is done is of this training, and not of one before it."""
-    return test["status"] != DONE or test.get("trained") == training.get("stamp")
+def ended(run: Run, retry: bool = False) -> bool:
+    """Whether nothing is left to do (`state`)."""
+    return state(run, retry) in ("done", "failed")
 
 
-def write_spec(run: Run) -> None:
-    """Tell the process that will compute the run what to do.
+def outcome(run: Run) -> str:
+    """What became of a run, for people."""
+    for record in (training_record(run), *(test_record(run, id) for id in run.tests)):
+        if record is not None and record["status"] != DONE:
+            return f"failed: {record.get('error')}"
+    return "done"
 
-    Raises:
-        OutputError: the folder cannot be written.
-    """
-    atomic_write_json(run.folder / SPEC, {**run.spec(), "resolved": run.learning["resolved"]})
 
-
-def record_failure(folder: Path, spec: dict[str, Any], status: str, sentence: str) -> None:
+def record_failure(folder: Path, spec: Mapping[str, Any], status: str, sentence: str) -> None:
     """Record that the training of a run ended without a result.
 
     A finished training keeps its record; what failed are the tests that are missing.
@@ -102,3 +120,15 @@ def record_failure(folder: Path, spec: dict[str, Any], status: str, sentence: st
         folder / TRAINING,
         {"status": status, "error": sentence, "resolved": spec["resolved"]},
     )
+
+
+def _of(training: Mapping[str, Any], test: Mapping[str, Any]) -> bool:
+    """Whether a test that is done is of this training, and not of one before it."""
+    return test["status"] != DONE or test.get("trained") == training.get("stamp")
+
+
+def _record(path: Path, resolved: Mapping[str, Any]) -> dict[str, Any] | None:
+    found = read_json(path)
+    if found is None or found.get("status") not in (DONE, FAILED, BROKEN):
+        return None
+    return found if same_options(found.get("resolved"), resolved) else None

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from pinn.studies.cells import Cell
-from pinn.studies.content import file_checksum
 from pinn.studies.names import SECTIONS
 from pinn.studies.plan import Plan
-from pinn.studies.scans import Scans, StudyScan
+from pinn.studies.scans import Scans, StudyScan, file_checksum
 
 VERSION = 1  # raised when the same options give a study other numbers
 _LEARNING = ("train", "model", "scan")
@@ -58,6 +57,23 @@ class Run:
         first = self.cells[0].label or "the only cell"
         return first if not others else f"{first} (and {others} more of the same training)"
 
+    def add_test(
+        self, name: str, scan: StudyScan, parts: Mapping[str, Mapping[str, Any]], plan: Plan
+    ) -> str:
+        """Add the test on a scan with the options of a cell, unless it is there; its identity."""
+        test = {
+            "scan": _stated("scan", parts["scan"]),
+            "reconstruct": _stated("reconstruct", parts["reconstruct"]),
+            "evaluate": plan.evaluate.model_dump(by_alias=True),
+            "identity": scan.identity,
+        }
+        key = _checksum({**test, "scan": _nameless(test["scan"]), "training": self.id})
+        if key not in self.tests:
+            resolved = _resolved("reconstruct", parts["reconstruct"])
+            self.tests[key] = {**test, "name": name, "path": str(scan.path), "resolved": resolved}
+            self.test_scans.append(scan)
+        return key
+
     def spec(self) -> dict[str, Any]:
         """What the process that computes it needs to know, JSON-ready."""
         return {
@@ -68,6 +84,7 @@ class Run:
             "scans": [str(scan.path) for scan in self.scans],
             "options": self.learning["options"],
             "tests": self.tests,
+            "resolved": self.learning["resolved"],
         }
 
 
@@ -91,39 +108,21 @@ def runs_of(
         parts = cell.parts()
         parts["scan"] = scans.with_paths("scan", parts["scan"])
         learned = [scans.find(name, parts, False) for name in cell.data.train]
-        options = {section: parts[section] for section in _LEARNING}
         learning = {
             "study": VERSION,
             "backend": backend,
             "scans": [scan.identity for scan in learned],
-            "options": {name: _stated(name, options[name]) for name in _LEARNING},
+            "options": {name: _stated(name, parts[name]) for name in _LEARNING},
         }
         id = _checksum({**learning, "options": _nameless(learning["options"])})
         if id not in runs:
-            learning["resolved"] = {name: _resolved(name, options[name]) for name in _LEARNING}
+            learning["resolved"] = {name: _resolved(name, parts[name]) for name in _LEARNING}
             runs[id] = Run(id, folder / "runs" / id, backend, learning, learned)
-        run = runs[id]
         need = {}
-        for name, item in cell.data.tests.items():
-            scan = scans.find(item, parts, True)
-            test = {
-                "scan": _stated("scan", parts["scan"]),
-                "reconstruct": _stated("reconstruct", parts["reconstruct"]),
-                "evaluate": plan.evaluate,
-                "identity": scan.identity,
-            }
-            key = _checksum({**test, "scan": _nameless(test["scan"]), "training": id})
-            if key not in run.tests:
-                run.tests[key] = {
-                    **test,
-                    "name": name,
-                    "path": str(scan.path),
-                    "resolved": _resolved("reconstruct", parts["reconstruct"]),
-                }
-                run.test_scans.append(scan)
-            need[name] = key
-        run.cells.append(cell)
-        run.need.append(need)
+        for name, item in cell.data.test.items():
+            need[name] = runs[id].add_test(name, scans.find(item, parts, True), parts, plan)
+        runs[id].cells.append(cell)
+        runs[id].need.append(need)
     return list(runs.values())
 
 
@@ -131,14 +130,12 @@ def same_options(stored: Any, present: Mapping[str, Any]) -> bool:
     """Whether two sets of resolved options agree in what both of them know."""
     if not isinstance(stored, Mapping):
         return False
-    for name in stored.keys() & present.keys():
-        one, other = stored[name], present[name]
-        if isinstance(other, Mapping):
-            if not same_options(one, other):
-                return False
-        elif one != other:
-            return False
-    return True
+    return all(
+        same_options(stored[name], present[name])
+        if isinstance(present[name], Mapping)
+        else stored[name] == present[name]
+        for name in stored.keys() & present.keys()
+    )
 
 
 def _stated(section: str, options: Mapping[str, Any]) -> dict[str, Any]:

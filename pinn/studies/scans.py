@@ -7,8 +7,11 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from pinn.config import ScanConfig
 from pinn.errors import ConfigError, ScanError
@@ -18,9 +21,7 @@ from pinn.simulate.campaign import check_reusable
 from pinn.simulate.config import SimulateConfig
 from pinn.simulate.identity import recipe_hash
 from pinn.simulate.recipe import arrange, simulate_to_file
-from pinn.studies.cells import value_text
-from pinn.studies.content import file_checksum
-from pinn.studies.names import is_path, section_of
+from pinn.studies.names import is_path, section_of, value_text
 from pinn.studies.plan import Plan
 
 
@@ -32,23 +33,26 @@ class StudyScan:
         name: as the study calls it.
         path: where it is, or will be.
         identity: checksum of the content, or of the recipe.
-        frames: how many.
-        N: side of a frame in pixels.
         recipe: how it is made; None for a file.
     """
 
     name: str
     path: Path
     identity: str
-    frames: int
-    N: int
     recipe: SimulateConfig | None = None
 
     def make(self, progress: Callable[[Progress], None] | None = None) -> bool:
-        """Simulate it, unless it is a file or there already. Returns whether there was work."""
-        if self.recipe is None or check_reusable(self.recipe, self.path):
+        """Simulate it, unless it is a file or there already. Returns whether there was work.
+
+        Of several processes that need it one makes it, and the others wait.
+        """
+        if self.recipe is None:
             return False
-        simulate_to_file(self.recipe, self.path, progress)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.path.with_name(f".{self.path.stem}.lock")):
+            if check_reusable(self.recipe, self.path):
+                return False
+            simulate_to_file(self.recipe, self.path, progress)
         return True
 
 
@@ -58,12 +62,12 @@ class Scans:
     Args:
         plan: the study.
         folder: where simulated scans go.
-        data: folders in which files are looked for, before the folder of the study itself.
+        data: folders in which files are looked for, in this order.
     """
 
     def __init__(self, plan: Plan, folder: Path, data: Sequence[str | Path] = ()) -> None:
         self._plan, self._folder = plan, folder
-        self._places = [*map(Path, data), plan.folder]
+        self._data = [Path(place) for place in data]
         self._files: dict[tuple[Path, str], StudyScan] = {}
         self._recipes: dict[str, StudyScan] = {}
 
@@ -79,13 +83,13 @@ class Scans:
             ScanError: no such file, one that cannot be read, or one to be tested without truth.
             ConfigError: a recipe that contradicts itself.
         """
-        if name in self._plan.recipes:
+        if name in self._plan.recipe:
             return self._simulated(name, parts["simulate"])
         scan = self._file(name, self.with_paths("scan", parts["scan"]))
         if tested and not scan.identity.endswith("truth"):
             raise ScanError(
-                f"{self._plan.where}: the test scan {scan.path} has no truth (objectGuess) to be "
-                "compared with; test on a simulated scan"
+                f"the test scan {scan.path} has no truth (objectGuess) to be compared with; test "
+                "on a simulated scan"
             )
         return scan
 
@@ -103,56 +107,65 @@ class Scans:
         key = path, repr(sorted(options.items()))
         if key not in self._files:
             scan = load(path, ScanConfig(**options))
-            identity = self._contents(scan.files) + ("+truth" if scan.truth is not None else "")
-            self._files[key] = StudyScan(name, path, identity, len(scan), scan.N)
+            identity = _contents(scan.files) + ("+truth" if scan.truth is not None else "")
+            self._files[key] = StudyScan(name, path, identity)
         return self._files[key]
 
-    def _contents(self, files: Iterable[str | Path]) -> str:
-        """Checksum of all that is in the files a scan was read from, wherever they lie.
-
-        Whole files: what a sample leaves out (a frame, a mask, labels) would change unseen.
-        """
-        whole = hashlib.sha256()
-        for path in dict.fromkeys(Path(file).resolve() for file in files):
-            if path.is_file():
-                whole.update(file_checksum(path).encode())
-        return whole.hexdigest()
-
     def _simulated(self, name: str, options: Mapping[str, Any]) -> StudyScan:
-        where = f"{self._plan.where} [recipe.{name}]"
+        place = f"recipe.{name}"
         if options:  # the blame may be theirs
             stated = ", ".join(f"simulate.{key} = {value_text(v)}" for key, v in options.items())
-            where = f"{where} with {stated} of the cell"
+            place = f"{place} with {stated} of the cell"
         try:
             recipe = SimulateConfig(**self.with_paths("simulate", self._recipe(name, options)))
             identity = recipe_hash(recipe)
             if identity not in self._recipes:
-                frames = len(arrange(recipe)[0].positions_px)
+                arrange(recipe)  # finds what only positions can contradict
                 safe = re.sub(r"[^\w.-]+", "_", name)
                 path = self._folder / f"{safe}-{identity[:12]}.npz"
-                found = StudyScan(name, path, identity, frames, recipe.N, recipe)
-                self._recipes[identity] = found
+                self._recipes[identity] = StudyScan(name, path, identity, recipe)
         except ConfigError as error:
-            raise ConfigError(f"{where}: {error}") from None
+            raise ConfigError(f"{place}: {error}") from None
         return self._recipes[identity]
 
     def _recipe(self, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         """What a recipe states, over what the one it is like says; options of the cell hold for
         recipes that are like no other, in place of what they state."""
-        stated = dict(self._plan.recipes[name])
+        stated = dict(self._plan.recipe[name])
         like = stated.pop("like", None)
-        own = {section_of(key)[1]: value for key, value in stated.items()}
-        if like is None:
-            return {**own, **options}
-        return {**self._recipe(like, options), **own}
+        fields = {section_of(key)[1]: value for key, value in stated.items()}
+        return {**fields, **options} if like is None else {**self._recipe(like, options), **fields}
 
     def _path(self, name: str, what: str) -> Path:
-        for place in self._places:
+        for place in self._data:
             path = place / name
             if path.exists():
                 return Path(os.path.abspath(path))
-        looked = ", ".join(str(place) for place in self._places)
+        looked = ", ".join(map(str, self._data))
         raise ScanError(
-            f"{self._plan.where}: {what} {name} is not there (looked in {looked}); name its folder "
-            "with --data"
+            f"{what} {name} is not there (looked in {looked}); name its folder with --data"
         )
+
+
+def file_checksum(path: str | Path) -> str:
+    """SHA-256 of a file in hexadecimal, remembered by path, size and time of its last change."""
+    state = Path(path).stat()
+    return _checksum(Path(path), state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _checksum(path: Path, size: int, changed_ns: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _contents(files: Iterable[str | Path]) -> str:
+    """Checksum of all that is in the files a scan was read from, wherever they lie.
+
+    Whole files: what a sample leaves out (a frame, a mask, labels) would change unseen.
+    """
+    whole = hashlib.sha256()
+    for path in dict.fromkeys(Path(file).resolve() for file in files):
+        if path.is_file():
+            whole.update(file_checksum(path).encode())
+    return whole.hexdigest()

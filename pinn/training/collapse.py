@@ -51,25 +51,25 @@ def demanded_spread(counts: np.ndarray, valid: np.ndarray) -> float | None:
     spread = float(np.sum(np.where(valid, amplitude - mean, 0.0) ** 2))
     rate = np.where(valid, counts, 0.0).sum(0) / seen
     noise = float(np.sum(np.minimum(rate, _NOISE) * valid.sum(0)))
-    light = float(np.sum(amplitude**2))
-    if light <= 0 or spread <= 1.5 * noise:
+    total = float(np.sum(amplitude**2))
+    if total <= 0 or spread <= 1.5 * noise:
         return None
-    return float(np.sqrt((spread - noise) / light))
+    return float(np.sqrt((spread - noise) / total))
 
 
-def predicted_spread(patches: np.ndarray, light: np.ndarray) -> float:
+def predicted_spread(patches: np.ndarray, illumination: np.ndarray) -> float:
     """Relative spread of patches about their mean, weighted with the illumination.
 
     Args:
         patches: `(F, N, N)` complex.
-        light: `(N, N)`, any scale.
+        illumination: `(N, N)` intensity, any scale.
     """
-    weight = np.asarray(light, np.float64)[None]
+    weight = np.asarray(illumination, np.float64)[None]
     differing = np.sum(weight * np.abs(patches - patches.mean(0)) ** 2)
     return float(np.sqrt(differing / max(np.sum(weight * np.abs(patches) ** 2), 1e-30)))
 
 
-class Sentinel:
+class CollapseDetector:
     """Looks at the same few groups after every epoch from the third on.
 
     Costs one forward pass of at most 16 groups, compiled once.
@@ -93,53 +93,51 @@ class Sentinel:
         """What is wrong, as (kind, sentence); nothing is said of the first epochs."""
         if len(history) < PATIENCE:
             return []
-        found = []
-        if self._from_scratch and (text := stuck(history)):
-            found.append(("stuck", text))
         if self._predict is None:
             self._prepare()
-        if self._frames is None:
-            return found
-        patches, *lowest_highest = self._predict(self._frames)
+        complaints = {"stuck": stuck(history) if self._from_scratch else None}
+        if self._frames is not None:
+            patches, *ranges = self._predict(self._frames)
+            complaints |= {"dead": self._dead(ranges), "flat": self._flat(patches)}
+        return [(kind, text) for kind, text in complaints.items() if text]
+
+    def _dead(self, ranges: Sequence[np.ndarray]) -> str | None:
+        """Says which layers are dead; `ranges` holds least and largest value of their units."""
         dead = [
             f"{np.count_nonzero(low == high)} of {low.size} units of {name}"
-            for name, low, high in zip(
-                self._layers, lowest_highest[::2], lowest_highest[1::2], strict=True
-            )
+            for name, low, high in zip(self._layers, ranges[::2], ranges[1::2], strict=True)
             if np.mean(low == high) >= DEAD
         ]
-        if dead:
-            found.append(
-                (
-                    "dead",
-                    f"{'; '.join(dead[:3])} give one value for every pixel of every frame: no "
-                    "signal passes them; start again with a lower learning_rate or another seed",
-                )
-            )
-        if self._demanded is not None:
-            re, im = (keras.ops.convert_to_numpy(p)[self._scan] for p in self._network.probe())
-            light = np.sum(re.astype(np.float64) ** 2 + im.astype(np.float64) ** 2, axis=0)
-            members = patches.reshape(-1, *patches.shape[-3:]).astype(np.float64)
-            spread = predicted_spread(members[..., 0] + 1j * members[..., 1], light)
-            if spread < FLAT * self._demanded:
-                found.append(
-                    (
-                        "flat",
-                        f"the predicted patches are flat (relative spread {spread:.2g}, but the "
-                        f"frames demand at least {self._demanded:.2g}): the run has collapsed, or "
-                        "has not begun to learn; if it stays so, start again with another seed or "
-                        "a lower learning_rate, and look at positions, probe and orientation with "
-                        "`pinn check`",
-                    )
-                )
-        return found
+        if not dead:
+            return None
+        return (
+            f"{'; '.join(dead[:3])} give one value for every pixel of every frame: no signal "
+            "passes them; start again with a lower learning_rate or another seed"
+        )
+
+    def _flat(self, patches: np.ndarray) -> str | None:
+        """Says that patches `(B, C, N, N, 2)` differ less than the frames demand."""
+        if self._demanded is None:
+            return None
+        re, im = (keras.ops.convert_to_numpy(p)[self._scan] for p in self._network.probe())
+        illumination = np.sum(re.astype(np.float64) ** 2 + im.astype(np.float64) ** 2, axis=0)
+        members = patches.reshape(-1, *patches.shape[-3:]).astype(np.float64)
+        spread = predicted_spread(members[..., 0] + 1j * members[..., 1], illumination)
+        if spread >= FLAT * self._demanded:
+            return None
+        return (
+            f"the predicted patches are flat (relative spread {spread:.2g}, but the frames demand "
+            f"at least {self._demanded:.2g}): the run has collapsed, or has not begun to learn; if "
+            "it stays so, start again with another seed or a lower learning_rate, and look at "
+            "positions, probe and orientation with `pinn check`"
+        )
 
     def _prepare(self) -> None:
         batch = self._feed.batch(0, 0)
-        parts = [batch]
-        while len(parts) < len(self._feed) and len(parts) * len(batch["scan"]) < _GROUPS:
-            parts.append(self._feed.batch(len(parts), 0))
-        joined = {k: np.concatenate([part[k] for part in parts]) for k in batch}
+        batches = [batch]
+        while len(batches) < len(self._feed) and len(batches) * len(batch["scan"]) < _GROUPS:
+            batches.append(self._feed.batch(len(batches), 0))
+        joined = {k: np.concatenate([one[k] for one in batches]) for k in batch}
         self._scan = int(joined["scan"][0])
         rows = np.flatnonzero((joined["scan"] == self._scan) & (joined["weight"] > 0))[:_GROUPS]
         frames = joined["frames"][rows]
@@ -203,7 +201,7 @@ def _activated(network: keras.Model) -> list[Any]:
     """Layers whose units can die; none where the network is no graph of layers."""
     if getattr(network, "outputs", None) is None:
         return []
-    found = []
+    layers = []
     for layer in network.layers:
         name = getattr(getattr(layer, "activation", None), "__name__", "linear")
         if name not in _MORTAL:
@@ -213,5 +211,5 @@ def _activated(network: keras.Model) -> list[Any]:
         except (AttributeError, ValueError):  # a layer that is used twice has no one output
             continue
         if image:
-            found.append(layer)
-    return found
+            layers.append(layer)
+    return layers

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from pinn.config import ModelConfig, TrainConfig
 from pinn.errors import ConfigError
@@ -17,20 +19,7 @@ TENSORBOARD = "tensorboard"
 Rows = Sequence[Mapping[str, Any]]
 
 
-class Logger(Protocol):
-    """What a run tells of itself."""
-
-    def begin(self, history: Rows, provenance: dict[str, Any]) -> None:
-        """Before the first step; `history` holds the epochs of a run that is resumed."""
-
-    def epoch(self, history: Rows) -> None:
-        """After an epoch, and its archive."""
-
-    def end(self, history: Rows, finished: bool) -> None:
-        """After the last epoch, or after a stop or an error."""
-
-
-def make_logger(run: TrainConfig, config: ModelConfig, folder: Path | None) -> Logger:
+def make_logger(run: TrainConfig, config: ModelConfig, folder: Path | None) -> CsvLogger:
     """The logger that the run asks for, refused now rather than after an epoch.
 
     Raises:
@@ -59,10 +48,12 @@ class CsvLogger:
         self._folder, self._keep = folder, keep
 
     def begin(self, history: Rows, provenance: dict[str, Any]) -> None:
+        """Before the first step; `history` holds the epochs of a run that is resumed."""
         if history:  # a killed run may not have got to its last row
             self.epoch(history)
 
     def epoch(self, history: Rows) -> None:
+        """After an epoch, and its archive."""
         if self._folder is None or not history:
             return
         if self._keep:
@@ -71,10 +62,12 @@ class CsvLogger:
             (self._folder / HISTORY).unlink(missing_ok=True)
 
     def end(self, history: Rows, finished: bool) -> None:
-        self.epoch(history)
+        """After the last epoch, or after a stop or an error."""
+        if self._keep:
+            self.epoch(history)
 
 
-class TensorBoardLogger:
+class TensorBoardLogger(CsvLogger):
     """Event files in `tensorboard/`: every number of the history by epoch.
 
     Args:
@@ -82,24 +75,22 @@ class TensorBoardLogger:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        super().__init__(folder, keep=False)
         self._writer: Any = None
-        self._plain = CsvLogger(folder, keep=False)
 
     def begin(self, history: Rows, provenance: dict[str, Any]) -> None:
-        import uuid
-
         from tensorboardX import SummaryWriter
 
         # What a killed run wrote beyond its archive is hidden: those epochs come again.
         again = {"purge_step": len(history) + 1} if history else {}
         # Files are named by the second: a run resumed within the same one would overwrite its own.
         suffix = f".{uuid.uuid4().hex[:8]}"
+        assert self._folder is not None
         folder = str(self._folder / TENSORBOARD)
         self._writer = SummaryWriter(folder, filename_suffix=suffix, **again)
 
     def epoch(self, history: Rows) -> None:
-        self._plain.epoch(history)
+        super().epoch(history)
         for name, value in _numbers(history[-1]).items():
             self._writer.add_scalar(name, value, history[-1]["epoch"])
         self._writer.flush()
@@ -109,7 +100,7 @@ class TensorBoardLogger:
             self._writer.close()
 
 
-class MlflowLogger:
+class MlflowLogger(CsvLogger):
     """A run in MLflow: options as parameters, the history as metrics, pictures as artifacts.
 
     The place is MLflow's own choice (MLFLOW_TRACKING_URI), the experiment that of
@@ -122,28 +113,26 @@ class MlflowLogger:
     """
 
     def __init__(self, folder: Path | None, options: Mapping[str, Any]) -> None:
-        self._folder, self._options = folder, options
+        super().__init__(folder, keep=False)
+        self._options = options
         self._client: Any = None
         self._id = ""
-        self._plain = CsvLogger(folder, keep=False)
 
     def begin(self, history: Rows, provenance: dict[str, Any]) -> None:
-        import os
-
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
 
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "pinn")
         try:
             client = MlflowClient()
-            known = provenance.get("mlflow_run")
-            if known is not None:
-                client.update_run(known, status="RUNNING")
-                self._id = str(known)
+            run = provenance.get("mlflow_run")
+            if run is not None:
+                client.update_run(run, status="RUNNING")
+                self._id = str(run)
             else:
-                found = client.get_experiment_by_name(name)
+                named = client.get_experiment_by_name(name)
                 experiment = (
-                    client.create_experiment(name) if found is None else found.experiment_id
+                    client.create_experiment(name) if named is None else named.experiment_id
                 )
                 title = None if self._folder is None else self._folder.name
                 self._id = client.create_run(experiment, run_name=title).info.run_id
@@ -158,7 +147,7 @@ class MlflowLogger:
         provenance["mlflow_run"] = self._id
 
     def epoch(self, history: Rows) -> None:
-        self._plain.epoch(history)
+        super().epoch(history)
         row = history[-1]
         for name, value in _numbers(row).items():
             self._client.log_metric(self._id, name, value, step=row["epoch"])

@@ -16,11 +16,11 @@ from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
 from pinn.io.atomic import check_writable
 from pinn.networks.trained import Model
+from pinn.training.callback import Report, Watch
 from pinn.training.plan import plan_run
 from pinn.training.resume import archive_to_resume, begun, check_resumed
 from pinn.training.session import Session
-from pinn.training.start import check_watched, probe_modes_of
-from pinn.training.watcher import Report, Watch
+from pinn.training.start import check_watched, instrument_of, probe_modes_of
 
 
 def train(
@@ -81,6 +81,11 @@ def _prepare(
     scans = [scans] if isinstance(scans, Scan) else list(scans)
     if not scans:
         raise ScanError("no scan to train on")
+    watched = list(validation_scans)
+    of_scans: dict[str, Any] = {
+        "probe_modes": probe_modes_of([*scans, *watched]),
+        **instrument_of([*scans, *watched]),
+    }
     backend.full_precision()
     start = model if isinstance(model, Model) else None
     model_options = {k: v for k, v in options.items() if k in ModelConfig.model_fields}
@@ -96,21 +101,20 @@ def _prepare(
     if resume:
         start = archive_to_resume(folder, scans)
         train = train or TrainConfig(**start.provenance["train"])
-        if isinstance(model, ModelConfig):  # size and modes are those of the scans in any case
-            given = model.model_dump(exclude={"N", "probe_modes"})
+        if isinstance(model, ModelConfig):  # these are those of the scans in any case
+            given = model.model_dump(exclude={"N", *of_scans})
             model_options = {**given, **model_options}
     run = (train or TrainConfig()).replace(**train_options)
     if resume and start is not None:
         check_resumed(run, start)
-    watched = list(validation_scans)
-    modes = probe_modes_of([*scans, *watched])
     if start is not None:
-        config = start.config.replace(probe_modes=max(modes, start.config.probe_modes))
+        of_scans["probe_modes"] = max(of_scans["probe_modes"], start.config.probe_modes)
+        config = start.config.replace(**of_scans)
         if model_options and config.replace(**model_options) != config:
             raise ConfigError("a trained model keeps its network; drop the model options")
     else:
         base = model if isinstance(model, ModelConfig) else ModelConfig(N=scans[0].N)
-        config = base.replace(**{"N": scans[0].N, "probe_modes": modes, **model_options})
+        config = base.replace(**{"N": scans[0].N, **of_scans, **model_options})
     if run.deterministic:
         backend.deterministic(run.seed)
     plan = plan_run(scans, watched, config, run)

@@ -11,23 +11,21 @@ from typing import Any
 import keras
 
 from pinn import backend
+from pinn.config import ModelConfig, TrainConfig
 from pinn.data.fingerprint import digest
 from pinn.data.statistics import training_statistics
 from pinn.networks.model import PtychoModel
 from pinn.networks.objective import Objective
+from pinn.networks.precision import check_precision, in_float32
 from pinn.networks.trained import Model
-from pinn.training.collapse import Sentinel
+from pinn.training.callback import ProgressCallback, Report, Watch
 from pinn.training.feed import Feed
-from pinn.training.journal import Journal
-from pinn.training.keeper import Keeper
-from pinn.training.monitor import early_stop, judged, metric_of
+from pinn.training.history import early_stop, judged, metric_of
 from pinn.training.optimisation import (
     AveragedWeights,
     arrays_of,
     assign,
-    check_precision,
     equip,
-    in_float32,
     plateau_factor,
     set_plateau_factor,
     swap,
@@ -35,74 +33,103 @@ from pinn.training.optimisation import (
 from pinn.training.optimisation.schedules import Rate, changes_per_epoch
 from pinn.training.plan import Plan
 from pinn.training.resume import Unfinished
+from pinn.training.run_folder import RunFolder
+from pinn.training.run_log import RunLog
 from pinn.training.start import calibrate_start, needs_contrast, set_start
-from pinn.training.watched import WatchedScales
-from pinn.training.watcher import Report, Watch, Watcher
+from pinn.training.validation import Validation
 
 _log = logging.getLogger("pinn")
 
 
 class Session:
-    """One call of `train`: owns the model, the optimiser and the feed."""
+    """One call of `train`: owns the model, the optimiser and the batches.
 
-    def __init__(self, plan, config, run, start, resume) -> None:
-        self.scans, self.config, self.run = plan.scans, config, run
-        self.first = 0 if start is None else len(start.history)
-        self.resumed = resume
-        # epochs of a trained model that this run trains on; one that was converted has none
-        self.origin = start.provenance.get("origin", 0) if resume else self.first
-        known = start.provenance if resume else {}
-        self.from_model = known.get("from_model", self.origin > 0) if resume else start is not None
-        self.before: Mapping[str, Any] = known.get("train", {})
-        self.id = known.get("run") if resume else secrets.token_hex(8)
-        self.last = self.origin + run.epochs
-        self.unfinished = Unfinished.of(start) if resume else None
-        self.feed = plan.feed(run, origin=self.origin)
-        self.held = plan.held(run)
-        statistics = [scan.statistics() for scan in plan.scans]
-        own = [digest(scan) for scan in plan.scans]
+    Args:
+        plan: the data.
+        config, run: options.
+        start: the trained model that is trained on or resumed, or None.
+        resumed: whether `start` is the last state of this very run.
+
+    Attributes:
+        scans: those to learn from, then those for validation.
+        feed, held: batches to learn from and to validate on; the latter may be None.
+        network: in training.
+        model: what `train` returns.
+        history: one row per epoch, those before this call included.
+        origin: epochs of a trained model that this run trains on; one that was converted has none.
+        first, last: number of the first epoch of this call and of the one after the last.
+        from_model: the run began from a trained model.
+        before: training options of the run when it was interrupted.
+        id: of the run.
+        unfinished: the epoch that was cut, or None.
+        metric: column of the history that says which epoch is best.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        config: ModelConfig,
+        run: TrainConfig,
+        start: Model | None,
+        resumed: bool,
+    ) -> None:
         check_precision(run)
+        self.scans, self.config, self.run, self.resumed = plan.scans, config, run, resumed
+        stored = start.provenance if start is not None and resumed else {}
+        self.history = [] if start is None else list(start.history)
+        self.first = len(self.history)
+        self.origin: int = stored.get("origin", 0) if resumed else self.first
+        self.last = self.origin + run.epochs
+        self.from_model = start is not None
+        if resumed:
+            self.from_model = stored.get("from_model", self.origin > 0)
+        self.before: Mapping[str, Any] = stored.get("train", {})
+        self.id = stored.get("run") if resumed else secrets.token_hex(8)
+        self.unfinished = Unfinished.of(start) if start is not None and resumed else None
+        self.feed, self.held = plan.feed(run, origin=self.origin), plan.held(run)
+        digests = [digest(scan) for scan in plan.scans]
         self.network = PtychoModel(
             config,
             plan.canvas,
             len(plan.scans),
             Objective(run),
             run.precision,
-            contrast=needs_contrast(run, start, own),
+            contrast=needs_contrast(run, start, digests),
             frames=plan.frames,
         )
-        set_start(self.network, plan, own, run, start)
-        if run.calibrate_start and run.mode == "pinn" and not resume:
+        set_start(self.network, plan, digests, run, start)
+        if run.calibrate_start and run.mode == "pinn" and not resumed:
             names = [scan.name for scan in plan.scans]
             calibrate_start(self.network, self.feed, names, self.held)
-        self.watched = WatchedScales(self.network, self.held, plan.trained)
+        self.validation = Validation(self.network, self.held, plan.trained)
         equip(self.network, run, len(self.feed))
-        self.history: list[dict[str, Any]] = []
-        if start is not None:
-            self.history = list(start.history)
-            if resume and start.optimizer_arrays is not None:
-                assign(self.network.optimizer, start.optimizer_arrays)
-        taken_over = {name: known[name] for name in ("mlflow_run",) if name in known}
-        self.model = Model(
-            config,
-            self.network,
-            training_statistics(plan.scans[: plan.trained], statistics[: plan.trained]).to_dict(),
-            self.history,
-            provenance={
-                **plan.provenance(own),
-                "notes": [*plan.notes, *seen_twice(plan, own)],
-                "train": run.to_dict(),
-                "hardware": backend.hardware(),
-                "origin": self.origin,
-                "from_model": self.from_model,
-                **({} if self.id is None else {"run": self.id}),
-                "events": list(start.provenance.get("events", ())) if resume else [],
-                **taken_over,
-            },
-        )
-        self.metric = metric_of(run, self._columns())
+        if start is not None and resumed and start.optimizer_arrays is not None:
+            assign(self.network.optimizer, start.optimizer_arrays)
+        self.model = self._model(plan, digests, stored)
+        names = [metric.name for metric in self.network.metrics]
+        watched = [f"val_{name}" for name in names if self.held is not None]
+        self.metric = metric_of(run, [*names, *watched])
         self._rate = Rate(run, changes_per_epoch(run, len(self.feed)))
         self.set_rate()
+
+    def _model(self, plan: Plan, digests: Sequence[str], stored: Mapping[str, Any]) -> Model:
+        """What is returned and archived; `stored` is the provenance of the run resumed."""
+        learned = plan.scans[: plan.trained]
+        statistics = training_statistics(learned, [scan.statistics() for scan in learned])
+        provenance = {
+            **plan.provenance(digests),
+            "notes": [*plan.notes, *seen_twice(plan, digests)],
+            "train": self.run.to_dict(),
+            "hardware": backend.hardware(),
+            "origin": self.origin,
+            "from_model": self.from_model,
+            "events": list(stored.get("events", ())),
+        }
+        provenance |= {} if self.id is None else {"run": self.id}
+        provenance |= {name: stored[name] for name in ("mlflow_run",) if name in stored}
+        return Model(
+            self.config, self.network, statistics.to_dict(), self.history, provenance=provenance
+        )
 
     @property
     def judged(self) -> list[Mapping[str, Any]]:
@@ -127,46 +154,45 @@ class Session:
             ConfigError: options that need a folder or a package, or an unknown column.
             DivergedError: the loss is not finite; the last archive stays as it was.
         """
-        journal = Journal(self.model.provenance["events"])
-        keeper = Keeper(self, folder, self.metric, journal, record)
-        sentinel = Sentinel(self.network, self.feed, from_scratch=not self.from_model)
-        watcher = Watcher(self, keeper, journal, sentinel, progress, watch)
+        log = RunLog(self.model.provenance["events"])
+        files = RunFolder(self, folder, log, record)
+        callback = ProgressCallback(self, files, log, progress, watch)
         if progress is not None:
-            journal.tell = watcher.say
-        keeper.begin(self.resumed, self.unfinished is None)
+            log.tell = callback.say
+        files.begin()
         finished = False
         try:
-            for first, last, batch in self._legs(journal):
-                watcher.feed = Feed(self.feed, batch)
+            for first, last, batch in self._legs(log):
+                callback.feed = Feed(self.feed, batch)
                 self.network.fit(
-                    watcher.feed,
+                    callback.feed,
                     initial_epoch=first,
                     epochs=last,
-                    callbacks=[AveragedWeights(), watcher],
+                    callbacks=[AveragedWeights(), callback],
                     shuffle=False,
                     verbose=0,
                 )
                 if self.network.stop_training:
                     break
-            finished = not watcher.stopped
+            finished = not callback.stopped
             swap(self.network, average=True)  # where nothing was left to train, `fit` has not
             self.model.optimizer_arrays = arrays_of(self.network.optimizer)
             if self.run.precision != "float32":
                 self.model.network = in_float32(self.network)
-            keeper.end(finished)
+            files.end(finished)
         finally:
-            keeper.close(finished)
-        keeper.remember()
+            files.close(finished)
+        files.remember()
         return self.model
 
-    def _legs(self, journal: Journal) -> list[tuple[int, int, int]]:
+    def _legs(self, log: RunLog) -> list[tuple[int, int, int]]:
         """What is left to train: first epoch, the one after the last, first batch."""
         stopped = early_stop(self.judged, self.run, self.metric)
         if self.first >= self.last or stopped:
             done = f"the run has all of its {self.last} epochs; more epochs would go on with it"
-            journal.say(stopped or done)
+            log.say(stopped or done)
             return []
-        journal.forget("early_stop")
+        log.forget("early_stop")
         if self.unfinished is None:
             return [(self.first, self.last, 0)]
         legs = [(self.first, self.first + 1, self.unfinished.batch)]
@@ -183,21 +209,6 @@ class Session:
 
     def _plateau(self) -> float:
         return plateau_factor([row.get(self.metric) for row in self.judged], self.run)
-
-    def validate(self, epoch: int) -> dict[str, float]:
-        """Means over the held-out groups, `val_loss` and so on; nothing if there are none."""
-        if self.held is None:
-            return {}
-        feed = Feed(self.held)
-        feed.epoch = epoch
-        with self.watched.fitted():
-            means = self.network.evaluate(feed, verbose=0, return_dict=True)
-        return {f"val_{name}": float(value) for name, value in means.items()}
-
-    def _columns(self) -> list[str]:
-        """Columns that the history will have, and a run can be judged by."""
-        names = [metric.name for metric in self.network.metrics]
-        return [*names, *(f"val_{name}" for name in names if self.held is not None)]
 
 
 def seen_twice(plan: Plan, digests: Sequence[str]) -> list[str]:

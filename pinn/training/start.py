@@ -119,6 +119,23 @@ def probe_modes_of(scans: Sequence[Scan]) -> int:
     return max(1 if scan.probe is None else len(scan.probe) for scan in scans)
 
 
+def instrument_of(scans: Sequence[Scan]) -> dict[str, str]:
+    """`propagation` and `detector_response` of scans that are learned from together.
+
+    Raises:
+        ScanError: they are not all alike.
+    """
+    found: dict[str, str] = {}
+    for name in ("propagation", "detector_response"):
+        kinds = sorted({getattr(scan, name) for scan in scans})
+        if len(kinds) > 1:
+            raise ScanError(
+                f"the scans have the {name} {' and '.join(kinds)}; train on those of one kind"
+            )
+        found[name] = kinds[0]
+    return found
+
+
 def padded_probes(scans: Sequence[Scan], modes: int) -> np.ndarray:
     """Probes in the gauge, complex64 `(S, modes, N, N)`; scans with fewer modes get dark ones.
 

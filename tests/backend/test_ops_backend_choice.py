@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import subprocess
 import sys
@@ -10,8 +9,6 @@ from pathlib import Path
 
 import keras
 import pytest
-
-import pinn.ops
 
 HERE = Path(__file__).parent
 
@@ -43,21 +40,3 @@ def test_collection_without_a_backend_is_an_error_that_says_what_to_do(chosen):
 
 def test_these_tests_run_on_the_chosen_backend():
     assert keras.backend.backend() == os.environ["KERAS_BACKEND"]
-
-
-def test_operations_import_no_framework_and_no_layer():
-    allowed = {"__future__", "math", "collections", "typing", "keras", "pinn.ops", "pinn.errors"}
-    modules = sorted(Path(pinn.ops.__file__).parent.glob("*.py"))
-    assert len(modules) > 8
-    for path in modules:
-        for node in ast.walk(ast.parse(path.read_text())):
-            match node:
-                case ast.Import(names=names):
-                    imported = [alias.name for alias in names]
-                case ast.ImportFrom(module=module):
-                    imported = [module]
-                case _:
-                    continue
-            for name in imported:
-                parents = {name, name.split(".")[0], ".".join(name.split(".")[:2])}
-                assert parents & allowed, f"{path.name} imports {name}"

@@ -8,6 +8,8 @@ import pytest
 import pinn
 from pinn import cli
 
+pytestmark = pytest.mark.each_backend
+
 SMALL = ["--quiet", "--n-frames", "80", "--size", "64", "--photons-per-frame", "1e5"]
 QUICK = ["--quiet", "--epochs", "2", "--batch-size", "8", "--n-groups", "16"]
 

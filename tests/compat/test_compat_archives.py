@@ -10,7 +10,7 @@ import pytest
 
 import ptycho.params
 from pinn.errors import ArchiveError
-from pinn.io.legacy import LEGACY
+from ptycho._dictionary import LEGACY
 from ptycho.raw_data import RawData
 from ptycho.workflows.components import load_inference_bundle
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pinn.errors import BackendError
-from pinn.io.legacy import LEGACY
+from ptycho._dictionary import LEGACY
 from ptycho.config.config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from ptycho.workflows.backend_selector import run_cdi_example_with_backend
 from ptycho.workflows.components import run_cdi_example

@@ -16,7 +16,7 @@ NEEDED = ["--train_data_file", "scan.npz"]
 def _fresh():
     import logging
 
-    from pinn.io.legacy import LEGACY
+    from ptycho._dictionary import LEGACY
 
     before = {
         name: (log.level, log.propagate, list(log.handlers))
@@ -203,7 +203,7 @@ def test_a_wrong_file_is_a_sentence(tmp_path, text, message):
 
 
 def test_a_default_is_never_a_wish():
-    from pinn.io.legacy.configuration import Unstated
+    from pinn.io.legacy.table import Unstated
 
     config = trained()[0]
     assert isinstance(config.backend, Unstated) and isinstance(config.model.architecture, Unstated)

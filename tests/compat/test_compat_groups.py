@@ -207,7 +207,7 @@ def test_offsets_of_other_patches_are_refused():
 
 @pytest.fixture
 def dictionary():
-    from pinn.io.legacy import LEGACY
+    from ptycho._dictionary import LEGACY
 
     LEGACY.reset()
     LEGACY.cfg.update(gridsize=1, nphotons=1e7)
@@ -249,7 +249,7 @@ def test_what_cannot_be_simulated_is_refused(dictionary):
 
 def test_where_ptychodus_puts_the_middle_of_a_result(caplog):
     """At the centre of the object, positions being those of index (N - 1)/2 (1.6 and later)."""
-    from ptycho._middle import middle_for_ptychodus
+    from ptycho._ptychodus import middle_for_ptychodus
 
     places = np.array([[10.0, 10.0], [30.0, 50.0]])
     assert np.array_equal(middle_for_ptychodus((61, 80), places), [30.0, 39.5])

@@ -15,7 +15,7 @@ import ptycho.loader
 import ptycho.model_manager
 import ptycho.params
 from pinn.errors import ArchiveError, ConfigError, ScanError
-from pinn.io.legacy import LEGACY
+from ptycho._dictionary import LEGACY
 from ptycho.config.config import InferenceConfig, ModelConfig, TrainingConfig, update_legacy_dict
 from ptycho.raw_data import RawData
 from ptycho.tf_helper import reassemble_position

@@ -6,10 +6,10 @@ from dataclasses import fields
 import pytest
 
 from pinn.errors import ConfigError
-from pinn.io.legacy import LEGACY
-from pinn.io.legacy.configuration import Unstated
+from pinn.io.legacy.table import Unstated
 from ptycho import params
 from ptycho._choose import choose
+from ptycho._dictionary import LEGACY
 from ptycho.config.config import ModelConfig, TrainingConfig, update_legacy_dict
 from ptycho.workflows.components import (
     parse_arguments,

@@ -131,7 +131,7 @@ def test_configurations_are_mutable_and_reach_a_child_process_with_n_0():
 def test_there_is_one_dictionary():
     import ptycho.model
     import ptycho.params
-    from pinn.io.legacy import LEGACY
+    from ptycho._dictionary import LEGACY
 
     assert ptycho.params.cfg is LEGACY.cfg
     ptycho.params.set("intensity_scale", 3.5)
@@ -155,7 +155,7 @@ def test_the_distribution_is_in_step_and_has_the_name_that_ptychodus_asks_for():
 
 
 def test_a_default_that_nobody_stated_is_known_as_one_even_after_a_pickle():
-    from pinn.io.legacy.configuration import Unstated
+    from pinn.io.legacy.table import Unstated
     from ptycho.config.config import ModelConfig, TrainingConfig
 
     made = TrainingConfig(ModelConfig())

@@ -20,7 +20,7 @@ SMALLEST: dict[str, Any] = {
     "n_groups": 24, "validation": "random", "seed": 5,
 }  # fmt: skip
 SMALL_REFINEMENT: dict[str, Any] = {
-    "epochs": 4, "batch_size": 16, "split_half": False, "polish": 2, "probe_epoch": 1,
+    "epochs": 4, "batch_size": 16, "split_half": False, "lbfgs_iterations": 2, "probe_epoch": 1,
     "update_positions": True, "positions_epoch": 2,
 }  # fmt: skip
 ALL_REFINED: dict[str, Any] = {
@@ -56,6 +56,8 @@ def arrays_of_result(result: pinn.Reconstruction) -> dict[str, np.ndarray]:
 
 def columns(history: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     """Columns of a history that do not depend on the machine; NaN where a row has no such value."""
+    old = {"lbfgs_iteration": "polish_iteration"}
+    history = [{old.get(name, name): v for name, v in row.items()} for row in history]
     names = dict.fromkeys(name for row in history for name in row)
     found = {}
     for name in names:
@@ -127,7 +129,7 @@ def _rate(
 ) -> Any:
     from keras import ops
 
-    from pinn.layers.diffraction import FarField
+    from pinn.layers.diffraction import Diffraction
     from pinn.layers.group import GroupMerge, PatchExtraction
     from pinn.layers.probe import illumination_weight
     from pinn.ops import pairs
@@ -139,7 +141,7 @@ def _rate(
     rule = "legacy" if merge == "legacy" else "weighted"
     whole = GroupMerge(canvas, rule)(pairs.stack((re, im)), offsets, weights)
     seen = PatchExtraction(re.shape[-1])(whole, offsets)
-    return FarField()(seen, (probe_re, probe_im), log_scale)
+    return Diffraction()(seen, (probe_re, probe_im), log_scale)
 
 
 def merged(

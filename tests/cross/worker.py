@@ -207,7 +207,7 @@ def refine(folder: Path) -> None:
     found = {}
     for name, options in {
         "plain": {"epochs": 8, "update_positions": True, "background": "pixel"},
-        "polished": {"epochs": 6, "polish": 25, "update_probe": False},
+        "polished": {"epochs": 6, "lbfgs_iterations": 25, "update_probe": False},
     }.items():
         recon = pinn.refine(scan, split_half=False, **options)
         found |= {

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pinn.data import geometry
+from pinn.data.validation import Subject, check_particle
 from pinn.errors import ScanError
 
 
@@ -42,7 +43,7 @@ def test_the_particle_decides():
     assert photon == pytest.approx(4.1328e-12, rel=1e-4)
     assert electron == pytest.approx(1.9687e-12, rel=1e-4)
     with pytest.raises(ScanError, match="particle of here is 'neutron', but photon or electron"):
-        geometry.check_particle("neutron", "here")
+        check_particle("neutron", Subject("here", "particle"))
 
 
 def test_the_object_pixel_is_that_of_the_discrete_far_field():

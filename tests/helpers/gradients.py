@@ -1,17 +1,16 @@
-"""Values and gradients on whichever backend is chosen, and in NumPy float64.
-
-The only place in the tests of `pinn.ops` that imports a framework.
-"""
+"""Values and gradients on whichever backend is chosen, and in NumPy float64."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+
+from pinn import backend
 
 
 def tensors(*arrays: Any) -> list[Any]:
@@ -32,9 +31,7 @@ def evaluate(fn: Callable[..., Any], *arrays: Any) -> Any:
     JAX compiles, as it does in use; define `fn` once where it runs many times.
     """
     if keras.backend.backend() == "jax":
-        import jax
-
-        return to_numpy(jax.jit(fn)(*tensors(*arrays)))
+        return to_numpy(_compiled(fn)(tensors(*arrays)))
     return to_numpy(fn(*tensors(*arrays)))
 
 
@@ -46,58 +43,25 @@ def grad(
     Args:
         fn: tensors to a scalar tensor.
         arrays: arguments, taken as float32.
-        compiled: `jax.jit`, or `tf.function` with XLA; torch is always eager. Default: what is
-            usual and quick, JAX compiled and TensorFlow eager.
+        compiled: by `pinn.backend.compile_function`. Default: what is usual and quick, JAX
+            compiled and TensorFlow eager.
     """
-    inputs = tensors(*arrays)
     if compiled is None:
         compiled = keras.backend.backend() == "jax"
-    match keras.backend.backend():
-        case "jax":
-            value, gradients = _jax(fn, inputs, compiled)
-        case "torch":
-            value, gradients = _torch(fn, inputs)
-        case "tensorflow":
-            value, gradients = _tensorflow(fn, inputs, compiled)
-        case other:
-            raise NotImplementedError(other)
+    value, gradients = _differentiated(fn, compiled)(tensors(*arrays))
     return float(ops.convert_to_numpy(value)), [ops.convert_to_numpy(g) for g in gradients]
 
 
-def _jax(fn: Callable[..., Any], inputs: Sequence[Any], compiled: bool) -> tuple[Any, Any]:
-    return _jax_value_and_grad(fn, len(inputs), compiled)(*inputs)
+# Kept per function, since everything is compiled anew for every new function object.
+@functools.cache
+def _compiled(fn: Callable[..., Any]) -> Callable[..., Any]:
+    return backend.compile_function(lambda inputs: fn(*inputs))
 
 
 @functools.cache
-def _jax_value_and_grad(fn: Callable[..., Any], arguments: int, compiled: bool) -> Any:
-    """Kept per function, since JAX compiles anew for every new function object."""
-    import jax
-
-    both = jax.value_and_grad(fn, argnums=tuple(range(arguments)))
-    return jax.jit(both) if compiled else both
-
-
-def _torch(fn: Callable[..., Any], inputs: Sequence[Any]) -> tuple[Any, Any]:
-    import torch
-
-    leaves = [x.detach().clone().requires_grad_(True) for x in inputs]
-    value = fn(*leaves)
-    gradients = torch.autograd.grad(value, leaves, allow_unused=True)
-    return value.detach(), [
-        torch.zeros_like(x) if g is None else g for x, g in zip(leaves, gradients, strict=True)
-    ]
-
-
-def _tensorflow(fn: Callable[..., Any], inputs: Sequence[Any], compiled: bool) -> tuple[Any, Any]:
-    import tensorflow as tf
-
-    def both(*leaves: Any) -> tuple[Any, Any]:
-        with tf.GradientTape() as tape:
-            tape.watch(leaves)
-            value = fn(*leaves)
-        return value, tape.gradient(value, leaves, unconnected_gradients="zero")
-
-    return (tf.function(both, jit_compile=True) if compiled else both)(*inputs)
+def _differentiated(fn: Callable[..., Any], compiled: bool) -> Callable[..., Any]:
+    both = backend.value_and_grad(lambda inputs: fn(*inputs))
+    return backend.compile_function(both) if compiled else both
 
 
 def numerical_grad(

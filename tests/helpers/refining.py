@@ -4,14 +4,14 @@ import numpy as np
 
 import pinn
 from pinn.config import RefineConfig
+from pinn.refinement.descent import counts_per_unit
 from pinn.refinement.engine import Engine
 from pinn.refinement.frames import Frames
-from pinn.refinement.run import counts_per_unit
 from pinn.refinement.start import begin
 from pinn.simulate import SimulateConfig, simulate_arrays
 from pinn.simulate.forward import diffract, extract_patches
 
-QUICK = {"batch_size": 16, "split_half": False, "epochs": 6, "polish": 0}
+QUICK = {"batch_size": 16, "split_half": False, "epochs": 6, "lbfgs_iterations": 0}
 
 
 def arrays_of(**options):

@@ -1,41 +1,22 @@
-"""From the reference's configuration to ours: every field, every refusal, and stale values."""
+"""From the reference's configuration to ours: every field and every refusal."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
-from legacy_tables import ARCHIVE, DEFAULTS, INFERENCE_FIELDS, MODEL_FIELDS, TRAINING_FIELDS
+from legacy_tables import INFERENCE_FIELDS, MODEL_FIELDS, TRAINING_FIELDS
 
 from pinn import config as ours
 from pinn.errors import ConfigError
-from pinn.io.legacy import (
-    InferenceConfig,
-    LegacyParams,
-    ModelConfig,
-    PyTorchExecutionConfig,
-    TrainingConfig,
-    to_pinn,
-    update_legacy_dict,
-)
-from pinn.io.legacy.execution_options import NO_EFFECT as EXECUTION_NO_EFFECT
-from pinn.io.legacy.execution_options import TRANSLATED as EXECUTION_TRANSLATED
-from pinn.io.legacy.fields import NO_EFFECT, TRANSLATED
-from pinn.io.legacy.values import RULES
-
-MODEL = {field.name for field in dataclasses.fields(ModelConfig)}
-
-
-def config(**values) -> TrainingConfig:
-    network = {name: values.pop(name) for name in list(values) if name in MODEL}
-    return TrainingConfig(ModelConfig(**network), **values)
+from pinn.io.legacy import to_pinn
+from pinn.io.legacy.table import EXECUTION, KINDS, RULES, TABLE
 
 
 def translated(**values):
-    return to_pinn(config(**values))
+    return to_pinn(values)
 
 
 def said(translation, words: str) -> list[str]:
@@ -45,25 +26,46 @@ def said(translation, words: str) -> list[str]:
 # -- completeness
 
 
-def test_every_field_and_key_has_one_fate():
-    names = {*MODEL_FIELDS, *TRAINING_FIELDS, *INFERENCE_FIELDS}
-    keys = {key for *_, key in [*MODEL_FIELDS.values(), *TRAINING_FIELDS.values()] if key}
-    only_keys = {*DEFAULTS, *ARCHIVE} - names - keys
-    assert not set(TRANSLATED) & set(NO_EFFECT)
-    assert names | only_keys <= set(TRANSLATED) | set(NO_EFFECT)
-    assert names == set(RULES) | {"debug"}
-    execution = {field.name for field in dataclasses.fields(PyTorchExecutionConfig)}
-    assert execution == set(EXECUTION_TRANSLATED) | set(EXECUTION_NO_EFFECT)
-    assert not set(EXECUTION_TRANSLATED) & set(EXECUTION_NO_EFFECT)
+def test_every_field_has_one_fate():
+    rows = [*KINDS["training"].items(), *KINDS["inference"].items(), *EXECUTION.items()]
+    assert {name for name, _ in rows} >= {*MODEL_FIELDS, *TRAINING_FIELDS, *INFERENCE_FIELDS}
+    for name, row in rows:
+        assert bool(row.why) != bool(row.ours or row.how), name
+        kind = row.kind.removesuffix("?")
+        assert (
+            kind in RULES or "|" in kind or kind in ("Any", "bool", "int", "float", "str", "list")
+        )
 
 
-@pytest.mark.parametrize("name", sorted(NO_EFFECT.keys() & {*MODEL_FIELDS, *TRAINING_FIELDS}))
+def test_options_of_ours_in_the_table_exist():
+    fields = {
+        "model": ours.ModelConfig.model_fields,
+        "train": ours.TrainConfig.model_fields,
+        "reconstruct": ours.ReconstructConfig.model_fields,
+        "scan": ours.ScanConfig.model_fields,
+    }
+    for row in (*KINDS["training"].values(), *EXECUTION.values()):
+        for option in row.ours.split():
+            where, _, name = option.rpartition(".")
+            assert not where or name in fields[where], option
+    assert set(TABLE["clip"].values()) <= set(fields["train"])
+    assert set(TABLE["exact"]) <= set(fields["model"])
+
+
+@pytest.mark.parametrize("name", [name for name, row in KINDS["training"].items() if row.why])
 def test_a_changed_field_without_effect_is_named(name):
     _, value, _ = {**MODEL_FIELDS, **TRAINING_FIELDS}[name]
     plain, changed = translated(), translated(**{name: value})
     assert len(said(changed, f"{name} {value!r} has no effect")) == 1
     assert not said(plain, f"{name} ")
     assert (changed.model, changed.train, changed.scan) == (plain.model, plain.train, plain.scan)
+
+
+def test_what_moved_says_where_it_is():
+    with pytest.raises(ImportError, match=r"Use ptycho\.params of the distribution ptychopinn"):
+        from pinn.io.legacy import LEGACY  # noqa: F401
+    with pytest.raises(ImportError, match="cannot import name 'nonsense'"):
+        from pinn.io.legacy import nonsense  # noqa: F401
 
 
 # -- the network
@@ -123,12 +125,12 @@ def test_field_of_the_network(old, new):
 
 
 def test_exact_network_of_an_archive():
-    exact = to_pinn(config(), exact=True).model
+    exact = to_pinn({}, exact=True).model
     assert exact.amp_activation == "sigmoid" and exact.ring_activation == "swish"
     assert exact.merge == "legacy" and exact.input_transform == "none"
-    assert to_pinn(config(amp_activation="silu"), exact=True).model.amp_activation == "swish"
+    assert to_pinn({"amp_activation": "silu"}, exact=True).model.amp_activation == "swish"
     with pytest.raises(ConfigError, match="only cnn"):
-        to_pinn(config(architecture="ffno"), exact=True)
+        to_pinn({"architecture": "ffno"}, exact=True)
 
 
 # -- the run
@@ -223,39 +225,27 @@ def test_paths_backend_and_photons():
     assert {name: translated(backend=name).backend for name in names} == names
 
 
+def reconstructed(**values):
+    return to_pinn({"model_path": Path(), "test_data_file": Path(), **values}, "inference")
+
+
 def test_a_reconstruction():
-    asked = InferenceConfig(
-        ModelConfig(gridsize=2),
-        Path("m"),
-        Path("t.npz"),
+    found = reconstructed(
+        gridsize=2,
+        model_path=Path("m"),
+        test_data_file=Path("t.npz"),
         n_groups=30,
         n_subsample=50,
         subsample_seed=3,
         debug=(True,),
     )
-    found = to_pinn(asked)
     assert found.train is None and found.model.gridsize == 2
     assert (found.n_groups, found.subsample, found.subsample_seed) == (30, 50, 3)
     assert (found.model_path, found.test_file) == (Path("m"), Path("t.npz"))
-    assert to_pinn(InferenceConfig(ModelConfig(), Path(), Path())).n_groups is None
-    few = InferenceConfig(ModelConfig(gridsize=3), Path(), Path(), neighbor_count=2)
-    assert len(said(to_pinn(few), "neighbor_count 2 has no effect")) == 1
-    assert to_pinn(ModelConfig(N=128)).model.N == 128
-
-
-def test_a_scan_at_hand_decides_dose_and_number_of_groups():
-    found = translated(n_groups=300, nphotons=1e6)
-    fitted = found.for_scan(frames=100, counts=True)
-    assert fitted.scan.photons_per_frame is None and fitted.train.n_groups == 100
-    assert said(fitted, "the frames are counts") and said(fitted, "100 are used")
-    same = found.for_scan(frames=1000, counts=False)
-    assert (same.scan, same.train, same.notes) == (found.scan, found.train, found.notes)
-    assert translated(n_groups=300, n_subsample=40).for_scan(100, True).train.n_groups == 40
-    groups = {"n_groups": 300, "gridsize": 2, "neighbor_count": 6}
-    with pytest.raises(ConfigError, match="enable_oversampling"):
-        translated(**groups).for_scan(frames=100, counts=True)
-    more = translated(**groups, enable_oversampling=True, neighbor_pool_size=8)
-    assert more.for_scan(frames=100, counts=True).train.n_groups == 300
+    assert reconstructed().n_groups is None and reconstructed().model_path is None
+    few = reconstructed(gridsize=3, neighbor_count=2)
+    assert len(said(few, "neighbor_count 2 has no effect")) == 1
+    assert to_pinn({"N": 128}, "model").model.N == 128
 
 
 @pytest.mark.parametrize(
@@ -363,7 +353,6 @@ ODD = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore:n_images is an old name:DeprecationWarning")
 @pytest.mark.parametrize("name", sorted({*MODEL_FIELDS, *TRAINING_FIELDS}))
 def test_any_value_gives_a_translation_or_one_sentence(name):
     refused = []
@@ -371,128 +360,20 @@ def test_any_value_gives_a_translation_or_one_sentence(name):
         for value in ODD:
             values = {"gridsize": gridsize, "mae_weight": 0.5, name: value}
             for also in ({}, {"backend": "pytorch"}, {"scheduler": "ReduceLROnPlateau"}):
-                made = config(**{**also, **values})
-                params = LegacyParams()
-                update_legacy_dict(params.cfg, made)
-                for start, kind in (
-                    (made, "training"),
-                    (params.cfg, "training"),
-                    (params.cfg, "inference"),
-                ):
+                for kind in ("training", "inference"):
+                    given = {k: v for k, v in {**also, **values}.items() if k in KINDS[kind]}
                     try:
-                        assert (to_pinn(start, kind=kind).train is None) == (kind == "inference")
+                        assert (to_pinn(given, kind).train is None) == (kind == "inference")
                     except ConfigError as error:
                         refused.append(str(error))
     assert refused and not any("\n" in sentence for sentence in refused)
 
 
-def test_the_dictionary_of_an_archive_gives_its_network():
-    results = {"probe": np.ones((64, 64, 1), np.complex64), "intensity_scale": 988.2}
-    found = to_pinn({**ARCHIVE, **results, "_version": "1.0"}, exact=True)
-    assert found.notes == ()
-    assert found.model == ours.ModelConfig(
-        architecture="cnn",
-        N=64,
-        gridsize=1,
-        n_filters_scale=2,
-        amp_activation="sigmoid",
-        ring_activation="swish",
-        merge="legacy",
-        input_transform="none",
-    )
-
-
-def test_what_is_no_configuration_is_refused():
-    for wrong in (None, PyTorchExecutionConfig(), "config.yaml"):
-        with pytest.raises(ConfigError, match="no legacy configuration"):
-            to_pinn(wrong)
-    with pytest.raises(ConfigError, match="model is NoneType"):
-        to_pinn(TrainingConfig(None))
-    with pytest.raises(ConfigError, match="two legacy dictionaries"):
-        to_pinn({}, dictionary={})
-
-
-# -- configuration and dictionary
-
-
-def test_the_configuration_counts_and_the_dictionary_is_compared_with_it():
-    params = LegacyParams()
-    update_legacy_dict(params.cfg, config(N=128, n_subsample=1024, nepochs=60))
-    now = config(N=64, nepochs=60)
-    found = to_pinn(now, dictionary=params.cfg)
-    assert found.model.N == 64 and found.train.subsample is None
-    assert len(said(found, "N = 128, the configuration 64: the configuration counts")) == 1
-    assert len(said(found, "n_subsample = 1024, which the configuration leaves unset")) == 1
-    assert not said(found, "nepochs")
-    assert (found.model, found.train) == (to_pinn(now).model, to_pinn(now).train)
-    update_legacy_dict(params.cfg, now)
-    again = to_pinn(now, dictionary=params.cfg)
-    assert not said(again, "N = 128") and len(said(again, "n_subsample = 1024")) == 1
-
-
-def test_defaults_of_an_untouched_dictionary_are_no_disagreement():
-    params = LegacyParams()
-    now = config(N=64)
-    assert to_pinn(now, dictionary=params.cfg).notes == to_pinn(now).notes
-    params.set("nepochs", 7)
-    (note,) = set(to_pinn(now, dictionary=params.cfg).notes) - set(to_pinn(now).notes)
-    assert "nepochs = 7" in note
-
-
-def test_a_stale_value_that_was_deleted_is_gone():
-    params = LegacyParams()
-    update_legacy_dict(params.cfg, config(n_subsample=1024))
-    update_legacy_dict(params.cfg, config())
-    del params.cfg["n_subsample"]
-    assert not said(to_pinn(params.cfg), "n_subsample")
-
-
-def test_a_dictionary_alone_after_an_update_gives_what_the_configuration_gives():
-    params = LegacyParams()
-    now = config(N=128, gridsize=2, nphotons=1e6, train_data_file=Path("a.npz"))
-    update_legacy_dict(params.cfg, now)
-    for cfg in (params.cfg, dict(params.cfg)):
-        assert to_pinn(cfg) == to_pinn(now)
-
-
-def test_a_stale_value_of_a_dictionary_alone_counts_as_unset():
-    params = LegacyParams()
-    update_legacy_dict(params.cfg, config(n_subsample=1024))
-    update_legacy_dict(params.cfg, config())
-    found = to_pinn(params.cfg)
-    assert found.train.subsample is None
-    assert len(said(found, "n_subsample = 1024 was left")) == 1
-
-
-def test_a_dictionary_nobody_updated_is_taken_at_its_word_and_doubted():
-    found = to_pinn(LegacyParams().cfg)
-    assert (found.model.N, found.model.gridsize, found.train.epochs) == (128, 2, 60)
-    assert found.model.probe_support == 32.0 and not found.model.probe_big
-    (doubt,) = said(found, "no configuration was written")
-    for word in ("N 128 (64)", "gridsize 2 (1)", "nepochs 60 (50)", "probe.big False (True)",
-                 "probe.mask True (False)", "probe_scale 10.0 (4.0)",
-                 "intensity_scale.trainable False (True)", "positions.provided False"):  # fmt: skip
-        assert word in doubt
-    assert "mae_weight" not in doubt and "nphotons" not in doubt
-
-
-def test_other_keys_of_a_dictionary_have_no_effect_and_are_named_if_changed():
-    params = LegacyParams()
-    update_legacy_dict(params.cfg, config())
-    plain = to_pinn(params.cfg)
-    params.cfg.update(max_position_jitter=20, offset=4, n_group=3, intensity_scale=988.2)
-    params.cfg["probe"] = np.ones((4, 4))
-    found = to_pinn(params.cfg)
-    assert (found.model, found.train) == (plain.model, plain.train)
-    new = [note for note in found.notes if note not in plain.notes]
-    assert len(new) == 2
-    assert "max_position_jitter 20" in new[0] and "n_group in the legacy" in new[1]
-
-
-def test_a_dictionary_for_inference():
-    cfg = {"N": 64, "gridsize": 1, "architecture": "cnn", "model_path": "m", "n_groups": 5}
-    found = to_pinn(cfg, kind="inference")
-    assert found.train is None and found.n_groups == 5 and found.model_path == Path("m")
+def test_an_unknown_field_is_refused():
+    with pytest.raises(ConfigError, match="epochs is no field"):
+        to_pinn({"epochs": 3})
+    with pytest.raises(ConfigError, match="nepochs is no field"):
+        to_pinn({"nepochs": 3}, "inference")
 
 
 # -- execution
@@ -525,32 +406,26 @@ def test_a_dictionary_for_inference():
     ],
 )
 def test_option_of_the_execution(option, new):
-    found = to_pinn(config(), execution=PyTorchExecutionConfig(**option)).train
+    found = to_pinn({}, execution=option).train
     assert {name: getattr(found, name) for name in new} == new
 
 
-def test_execution_counts_before_the_configuration_and_leaves_it_alone():
-    old = config(scheduler="ReduceLROnPlateau", gradient_clip_val=0.5)
-    execution = PyTorchExecutionConfig(
-        scheduler="Exponential", gradient_clip_val=2.0, accelerator="cpu", inference_batch_size=7
-    )
+def test_execution_counts_before_the_configuration():
+    old = {"scheduler": "ReduceLROnPlateau", "gradient_clip_val": 0.5}
+    execution = {
+        "scheduler": "Exponential",
+        "gradient_clip_val": 2.0,
+        "accelerator": "cpu",
+        "inference_batch_size": 7,
+    }
     found = to_pinn(old, execution=execution)
     assert found.train.schedule == "exponential" and found.train.rate_floor == 0.01
     assert found.train.clip_norm == 2.0
     assert found.device == "cpu" and found.reconstruct.batch_size == 7
-    assert old == config(scheduler="ReduceLROnPlateau", gradient_clip_val=0.5)
-    ffno = to_pinn(config(architecture="ffno"), execution=PyTorchExecutionConfig())
-    assert ffno.model.fno_blocks == 24
-    lower = PyTorchExecutionConfig(learning_rate=1e-5)
+    assert to_pinn({"architecture": "ffno"}, execution={}).model.fno_blocks == 24
     with pytest.raises(ConfigError, match="plateau_min_lr"):
-        to_pinn(config(scheduler="ReduceLROnPlateau"), execution=lower)
-
-
-def test_an_execution_configuration_changed_to_nonsense_is_refused():
-    execution = PyTorchExecutionConfig()
-    execution.precision = "64"
+        to_pinn({"scheduler": "ReduceLROnPlateau"}, execution={"learning_rate": 1e-5})
     with pytest.raises(ConfigError, match="32-true"):
-        to_pinn(config(), execution=execution)
-    many = PyTorchExecutionConfig(devices=4, num_workers=2)
-    found = to_pinn(config(), execution=many)
-    assert said(found, "devices 4 has no effect") and said(found, "num_workers 2 has no effect")
+        to_pinn({}, execution={"precision": "64"})
+    many = to_pinn({}, execution={"devices": 4, "num_workers": 2})
+    assert said(many, "devices 4 has no effect") and said(many, "num_workers 2 has no effect")

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from pinn.config import ScanConfig
-from pinn.data.reconstruction import Reconstruction
 from pinn.errors import ArchiveError, InputError, OutputError
 from pinn.io import product as module
 from pinn.io.formats.ptychodus_scan import read_ptychodus_product
-from pinn.io.product import load_reconstruction, write_product
+from pinn.io.product import Reconstruction, load_reconstruction, write_product
 
 GOLDEN = Path(__file__).parents[1] / "goldens" / "ptychodus_1_7"
 ARRAYS = ("object", "origin_px", "coverage", "valid_mask", "positions_px", "frame_indices")

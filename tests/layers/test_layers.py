@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from pinn.layers.diffraction import FarField
+from pinn.layers.diffraction import Diffraction
 from pinn.layers.group import GroupMerge, PatchExtraction
 from pinn.layers.heads import AmplitudeHead, PhaseHead, PolarPatches, RingMask
 from pinn.layers.normalise import FrameNormaliser
@@ -140,7 +140,7 @@ def test_far_field_conserves_photons_and_sums_modes():
     probe = _random_complex(1, 2, N, N, seed=2)
     log_scale = np.array([0.7], "float32")
     pair = (probe.real.astype("float32"), probe.imag.astype("float32"))
-    rate = keras.ops.convert_to_numpy(FarField()(_stack(patches), pair, log_scale))
+    rate = keras.ops.convert_to_numpy(Diffraction()(_stack(patches), pair, log_scale))
     exit_waves = patches[:, :, None] * probe[None]
     energy = np.exp(0.7) * np.sum(np.abs(exit_waves) ** 2, axis=(2, 3, 4))
     np.testing.assert_allclose(rate.sum((2, 3)), energy, rtol=1e-5)
@@ -156,7 +156,7 @@ def test_far_field_conserves_photons_and_sums_modes():
         IntensityScale(2, trainable=False),
         GroupMerge(24, "legacy"),
         PatchExtraction(N),
-        FarField(),
+        Diffraction(),
         FrameNormaliser(N),
         AmplitudeHead("sigmoid2"),
         PhaseHead(),
@@ -178,7 +178,7 @@ def test_physics_stays_float32_under_a_mixed_policy():
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        assert FarField().compute_dtype == "float32"
+        assert Diffraction().compute_dtype == "float32"
         assert Probe(N).compute_dtype == "float32"
         assert GroupMerge(24).compute_dtype == "float32"
     finally:

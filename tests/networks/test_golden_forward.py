@@ -9,6 +9,8 @@ import pytest
 from pinn.config import ModelConfig
 from pinn.networks.model import PtychoModel
 
+pytestmark = pytest.mark.each_backend
+
 GOLDEN = Path(__file__).parents[1] / "goldens" / "forward.npz"
 
 

@@ -102,7 +102,6 @@ def test_one_patch_for_the_group_depends_on_all_frames():
         assert np.abs(to_numpy(network(other)) - before).max() > 1e-4
 
 
-@pytest.mark.alike
 @pytest.mark.parametrize("architecture", ["lean", "fno", "ffno", "cnn"])
 @pytest.mark.parametrize(
     ("activation", "start"), [("softplus", 1), ("swish", 1), ("relu", 1), ("sigmoid", 0.9)]
@@ -118,7 +117,6 @@ def test_a_fresh_network_is_not_dark(architecture, activation, start):
     assert abs(np.arctan2(patches[..., 1], patches[..., 0]).mean()) < 0.1
 
 
-@pytest.mark.alike
 def test_the_object_is_the_mean_of_one_patch_of_each_frame():
     counts = small_scan().read(np.arange(40))[0].astype(float) ** 2
     counts[7] = 0

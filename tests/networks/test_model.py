@@ -10,6 +10,8 @@ from pinn.networks.initialise import initialise
 from pinn.networks.model import PtychoModel
 from pinn.networks.objective import Objective
 
+pytestmark = pytest.mark.each_backend
+
 N = 16
 
 

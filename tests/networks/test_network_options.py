@@ -9,8 +9,6 @@ from pinn.errors import ConfigError
 from pinn.networks.initialise import initialise
 from pinn.networks.registry import build_network, built_in, register
 
-pytestmark = pytest.mark.alike
-
 N = 32
 SMALL = dict(architecture="cnn", N=N, gridsize=2, n_filters_scale=1, fno_width=8, fno_modes=4)
 

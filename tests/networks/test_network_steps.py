@@ -10,6 +10,8 @@ from pinn.networks.initialise import initialise
 from pinn.networks.model import PtychoModel
 from pinn.networks.registry import build_network, built_in
 
+pytestmark = pytest.mark.each_backend
+
 N = 16
 SMALL = dict(fno_width=8, fno_modes=4, fno_blocks=2)
 
@@ -75,7 +77,6 @@ def test_a_step_never_reads_weights_it_has_changed():
         assert float(model.train_on_batch(x, x)) == pytest.approx(expected, rel=1e-4, abs=1e-3)
 
 
-@pytest.mark.alike
 @pytest.mark.parametrize("gridsize", [1, 2, 3])
 @pytest.mark.parametrize("architecture", built_in())
 def test_networks_build_for_every_size(architecture, gridsize):
@@ -89,7 +90,6 @@ def test_the_default_sizes_of_spectral_networks_fit_every_side(architecture):
     assert build_network(ModelConfig(N=16, architecture=architecture)).count_params() > 0
 
 
-@pytest.mark.alike
 @pytest.mark.parametrize("architecture", built_in())
 def test_groups_stay_apart_and_rows_are_not_columns(architecture):
     network = build_network(ModelConfig(N=N, **options_of(architecture, gridsize=2)))

@@ -29,7 +29,6 @@ COUNTS = [
 ]
 
 
-@pytest.mark.alike
 @pytest.mark.parametrize(("options", "expected"), COUNTS, ids=lambda v: str(v))
 def test_parameter_counts_are_the_published_ones(options, expected):
     config = ModelConfig(**{"architecture": "cnn", "n_filters_scale": 2, **options})

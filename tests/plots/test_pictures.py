@@ -10,7 +10,7 @@ from matplotlib import colormaps
 from skimage.io import imread
 
 from pinn.errors import InputError, OutputError
-from pinn.plots import panels, pictures
+from pinn.plots import comparison, panels, pictures
 from pinn.quality.evaluate import evaluate
 
 RNG = np.random.default_rng(2)
@@ -87,8 +87,8 @@ def test_every_picture_is_written(tmp_path):
     frames[:, 3] = -1
     patches = np.exp(1j * RNG.normal(size=(7, 16, 16)))
     made = [
-        pictures.write_comparison(tmp_path / "comparison.png", result),
-        pictures.write_frc(tmp_path / "frc.png", result),
+        comparison.write_comparison(tmp_path / "comparison.png", result),
+        comparison.write_frc(tmp_path / "frc.png", result),
         pictures.write_probe(tmp_path / "probe.png", probe),
         pictures.write_probe(tmp_path / "modes.png", np.stack([probe, 0.5j * probe])[None], 1e-8),
         pictures.write_samples(tmp_path / "samples.png", frames, patches),
@@ -156,5 +156,5 @@ def test_bad_input_is_refused(tmp_path):
         pictures.write_probe(path, np.ones((8, 9)))
     flat = evaluate(np.ones((64, 64)), OBJECT[:64, :64].repeat(2, 0)[:64], ramp=False)
     with pytest.raises(InputError, match="no Fourier ring correlation"):
-        pictures.write_frc(path, flat)
+        comparison.write_frc(path, flat)
     assert not path.exists()

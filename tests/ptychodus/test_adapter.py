@@ -18,9 +18,9 @@ from ptychodus.api.reconstruct import (
 )
 from ptychodus.api.simulate.diffraction import generate_diffraction_data
 
-from pinn.data.reconstruction import Reconstruction
 from pinn.errors import ConfigError, InputError, ScanError
 from pinn.interop.ptychodus import PinnReconstructorLibrary, exchange
+from pinn.io.product import Reconstruction
 
 # Single precision of our probe, and the shift by a millionth of a pixel that ptychodus makes.
 TOLERANCE = 1e-4
@@ -297,7 +297,9 @@ def seen(product, given):
 def test_refine_explains_the_frames_and_shows_pictures_and_losses_on_the_way(core, given):
     """From a flat object; ptychodus' own forward model says how well, both probe modes included."""
     given = whole_pixels(given)
-    products, progress = refined(core, flat(given), options="polish = 0", epochs=24, every=10)
+    products, progress = refined(
+        core, flat(given), options="lbfgs_iterations = 0", epochs=24, every=10
+    )
     assert progress == [10, 20, 24]
     assert [[loss.epoch for loss in one.losses] for one in products] == [
         list(range(1, n + 1)) for n in progress

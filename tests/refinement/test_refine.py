@@ -33,7 +33,7 @@ def test_going_on_from_a_result_begins_where_it_ended(scan, plain):
 
 @pytest.mark.parametrize("what", ["object", "probe", "positions"])
 @pytest.mark.parametrize("likelihood", ["amplitude", "poisson"])
-def test_the_slope_is_that_of_the_likelihood(scan, likelihood, what):
+def test_the_gradient_is_that_of_the_likelihood(scan, likelihood, what):
     engine, state, frames = built(scan, likelihood=likelihood, held_out=0.0, update_positions=True)
     rng = np.random.default_rng(0)
     state.object *= (1 + 0.1 * rng.normal(size=state.object.shape)).astype("complex64")
@@ -46,15 +46,15 @@ def test_the_slope_is_that_of_the_likelihood(scan, likelihood, what):
             return 4.0 * np.sum((np.sqrt(rate) - np.sqrt(counts)) ** 2)
         return 2.0 * np.sum(rate - counts * np.log(rate))
 
-    found = engine.slope(state)
-    slope = getattr(found, what)
+    found = engine.gradient(state)
+    gradient = getattr(found, what)
     here, h = getattr(state, what), 1e-5
     here = here.astype(complex if np.iscomplexobj(here) else float)
-    way = rng.normal(size=slope.shape)
+    way = rng.normal(size=gradient.shape)
     if np.iscomplexobj(here):
-        way = np.abs(here) * (way + 1j * rng.normal(size=slope.shape))
+        way = np.abs(here) * (way + 1j * rng.normal(size=gradient.shape))
     numerical = (loss(here + h * way) - loss(here - h * way)) / (2 * h)
-    along = np.sum(slope.real * way.real + slope.imag * way.imag)
+    along = np.sum(gradient.real * way.real + gradient.imag * way.imag)
     # float32 sums over 15 000 pixels, in which large terms cancel
     assert along == pytest.approx(numerical, rel=2e-3)
     if likelihood == "amplitude":
@@ -69,8 +69,8 @@ def test_tiles_change_nothing_but_the_order(scan, monkeypatch):
     assert len(engine.tiles) == 1 and len(parts.tiles) > 2
     (one, planes), (several, others) = engine.judge(state), parts.judge(state)
     np.testing.assert_allclose(several.deviance, one.deviance, rtol=1e-5)
-    np.testing.assert_allclose(others["light"], planes["light"], atol=1e-4)
-    np.testing.assert_allclose(others["pull"], planes["pull"], atol=1e-3)
+    np.testing.assert_allclose(others["illumination"], planes["illumination"], atol=1e-4)
+    np.testing.assert_allclose(others["object"], planes["object"], atol=1e-3)
     recon = pinn.refine(scan, update_probe=False, **QUICK)
     assert error(recon, scan) < 0.1
 
@@ -90,7 +90,7 @@ def test_every_frame_is_in_one_tile_that_holds_its_patch():
     [
         {"tv": 0.02}, {"object_limit": 0.7}, {"object_damping": 0.5}, {"object_step": 0.5},
         {"momentum": 0.0}, {"round": 1}, {"batch_size": 7}, {"seed": 1}, {"held_out": 0.2},
-        {"likelihood": "poisson"}, {"polish": 3}, {"update_probe": True},
+        {"likelihood": "poisson"}, {"lbfgs_iterations": 3}, {"update_probe": True},
     ],
     ids=lambda option: next(iter(option)),
 )  # fmt: skip

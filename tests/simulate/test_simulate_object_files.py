@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pinn.data.reconstruction import Reconstruction
 from pinn.errors import ConfigError, ScanError
+from pinn.io.product import Reconstruction
 from pinn.simulate import SimulateConfig, recipe_hash, simulate
 from pinn.simulate.files import read_image, read_probe, read_reconstruction
 

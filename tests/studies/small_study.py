@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from importlib.util import find_spec
 
 import numpy as np
@@ -12,7 +13,7 @@ from pinn.backend.selection import BACKENDS
 from pinn.studies.run import Study
 
 # one that is installed: nothing is computed here, but a study refuses others
-BACKEND = next(name for name in BACKENDS if find_spec(name) is not None)
+BACKEND = os.environ.get("KERAS_BACKEND") or next(name for name in BACKENDS if find_spec(name))
 
 CONTENT = {
     "name": "small",

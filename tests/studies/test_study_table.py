@@ -8,13 +8,13 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from small_study import BACKEND, content, finish, numbers, small_study, write_test, write_training
 
-from pinn.plots.study import write_figures
-from pinn.studies import records, table
+from pinn.studies import records
 from pinn.studies.curves import curves_of
-from pinn.studies.rows import group_rows, rows_of, spread_of
+from pinn.studies.numbers import cells_frame, groups_frame, spread_of
 from pinn.studies.run import Study
 
 REFERENCE = [
@@ -46,56 +46,65 @@ def expected(group, test):
 # -- numbers ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8])
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 4, 5, 8])
 def test_spread_is_extremes_of_few_and_quartiles_of_many(n):
     values = np.random.default_rng(n).normal(size=n)
-    found = spread_of([*values, None, math.nan, math.inf])
-    assert found.median == pytest.approx(np.median(values))
-    low, high = (values.min(), values.max()) if n < 4 else np.percentile(values, (25, 75))
-    assert (found.low, found.high) == pytest.approx((low, high))
-    assert found.values == tuple(values)
-    assert found.kind == ("one value" if n == 1 else "min to max" if n < 4 else "quartiles")
+    spread = spread_of(pd.Series([*values, None, math.nan, math.inf]))
+    assert spread.n == n
+    if n:
+        assert spread.median == pytest.approx(np.median(values))
+        low, high = (values.min(), values.max()) if n < 4 else np.percentile(values, (25, 75))
+        assert (spread.low, spread.high) == pytest.approx((low, high))
+    else:
+        assert np.isnan(spread[:3]).all()
+    kinds = {0: "no value", 1: "one value", 2: "min to max", 3: "min to max"}
+    assert spread.kind == kinds.get(n, "quartiles")
+
+
+def groups_of(study):
+    return groups_frame(study.plan, cells_frame(study.plan, study.runs))
 
 
 def test_groups_are_the_axes_without_seeds_and_medians_those_of_numpy(done):
-    groups = group_rows(done.plan, rows_of(done.runs))
-    assert len(groups) == 8
-    keys = [(g.axes["n_groups"], g.axes["gridsize"], g.test) for g in groups]
-    assert keys == [(n, s, t) for n in (8, 64) for s in (1, 2) for t in ("same", "leaves")]
-    for index, group in enumerate(groups):
+    groups = groups_of(done)
+    keys = groups[["n_groups", "gridsize", "test"]].itertuples(index=False, name=None)
+    assert [*keys] == [(n, s, t) for n in (8, 64) for s in (1, 2) for t in ("same", "leaves")]
+    for index, group in groups.iterrows():
+        assert (group["n"], group["of"], group["failed"]) == (3, 3, 0)
         values = expected(index // 2, index % 2)
-        assert (group.n, group.of, group.failed) == (3, 3, 0)
-        for name in ("nrmse", "amplitude_psnr_db"):
-            known = [item[name] for item in values]
-            assert group.spreads[name].median == pytest.approx(np.median(known))
-            assert group.spreads[name].low == min(known)
-            assert group.spreads[name].high == max(known)
-        cpu = [100 + 3 * (index // 2) + seed for seed in range(3)]
-        assert group.spreads["train_cpu_s"].median == cpu[1]
+        for name, unit in (("nrmse", ""), ("amplitude_psnr_db", " [dB]")):
+            numbers = [item[name] for item in values]
+            assert group[f"{name} median{unit}"] == np.median(numbers)
+            assert group[f"{name} low{unit}"] == min(numbers)
+            assert group[f"{name} high{unit}"] == max(numbers)
+        assert group["train_cpu_s median [CPU-s]"] == 101 + 3 * (index // 2)
+
+
+def test_values_of_an_axis_need_not_be_of_one_kind(tmp_path):
+    study = small_study(tmp_path, sweep={"clip_norm": ["none", 0.5], "seed": [0, 1]})
+    for number, run in enumerate(study.runs):
+        finish(run, number)
+    groups = groups_of(study)
+    assert [*groups["clip_norm"]] == [None, None, 0.5, 0.5] and [*groups["n"]] == [2] * 4
+    result = study.write()
+    assert "| none | same | 2 |" in result.table and "| 0.5 | leaves | 2 |" in result.table
+    assert (tmp_path / "table.csv").read_text().count("\nnone,") == 2
 
 
 def test_failed_and_missing_cells_are_counted_and_not_averaged(done):
     run = done.runs[1]
     write_training(run, "failed")
     (done.runs[2].folder / "training.json").unlink()
-    rows = rows_of(done.runs)
-    group = group_rows(done.plan, rows)[0]
-    assert (group.n, group.of, group.failed) == (1, 3, 1)
-    assert group.spreads["nrmse"].median == numbers(0, 0)["nrmse"]
-    assert [row.status for row in rows[:6:2]] == ["done", "failed", "open"]
-    text = table.markdown(done.plan, group_rows(done.plan, rows), rows)
+    result = done.write(figures=False)
+    group, text = result.groups.iloc[0], result.table
+    assert (group["n"], group["of"], group["failed"]) == (1, 3, 1)
+    assert group["nrmse median"] == numbers(0, 0)["nrmse"]
+    assert [*result.cells["status"][:6:2]] == ["done", "failed", "open"]
+    assert [*result.failed["run"]] == [run.id] * 2
     assert "| 8 | 1 | same | 1 of 3 |" in text
     assert "Failed: it went wrong" in text
     assert "- n_groups = 8, gridsize = 1, seed = 1, test same" in text
     assert "Not computed yet: 2 of 24 rows" in text
-
-
-def test_a_metric_without_meaning_is_no_number(done):
-    run = done.runs[0]
-    for id in run.tests:
-        write_test(run, id, nrmse=None, amplitude_psnr_db=3.0)
-    group = group_rows(done.plan, rows_of(done.runs))[0]
-    assert len(group.spreads["nrmse"].values) == 2 and group.n == 3
 
 
 def test_a_metric_that_some_runs_lack_says_how_many_have_it(done):
@@ -121,7 +130,7 @@ def test_memory_is_that_of_the_largest_process(done):
     records.test_path(run.folder, first).write_text(json.dumps(record))
     record["values"]["peak_memory_mb"] = 1100.0
     records.test_path(run.folder, second).write_text(json.dumps(record))
-    assert [row.values["peak_memory_mb"] for row in rows_of([run])] == [900.0, 1100.0]
+    assert [*cells_frame(done.plan, [run])["peak_memory_mb"]] == [900.0, 1100.0]
 
 
 def test_a_part_of_the_study_says_that_it_is_one(done, tmp_path):
@@ -136,9 +145,8 @@ def test_a_part_of_the_study_says_that_it_is_one(done, tmp_path):
 
 
 def written(study):
-    rows = rows_of(study.runs)
-    groups = group_rows(study.plan, rows)
-    return table.markdown(study.plan, groups, rows), table.csv(study.plan, groups, rows)
+    text = study.write(figures=False).table
+    return text, (study.folder / "table.csv").read_text()
 
 
 def test_the_heading_says_what_the_numbers_are(done):
@@ -185,7 +193,9 @@ def test_csv_reads_back_to_the_same_numbers(done):
 
 
 def test_every_cell_is_in_a_table_of_its_own(done):
-    rows = list(csv.DictReader(io.StringIO(table.raw_csv(rows_of(done.runs)))))
+    written(done)
+    with open(done.folder / "cells.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
     assert len(rows) == 24
     for index, row in enumerate(rows):
         assert float(row["nrmse"]) == numbers(index // 2, index % 2)["nrmse"]
@@ -196,9 +206,12 @@ def test_every_cell_is_in_a_table_of_its_own(done):
 # -- figures ------------------------------------------------------------------------------
 
 
+def curves_shown(study):
+    return curves_of(study.plan, cells_frame(study.plan, study.runs), "nrmse")
+
+
 def test_a_figure_shows_the_medians_along_its_axis(done):
-    groups = group_rows(done.plan, rows_of(done.runs))
-    curves = curves_of(done.plan, groups, "nrmse")
+    curves = curves_shown(done)
     assert (curves.x_label, curves.log_x, curves.ticks) == ("n_groups", True, None)
     assert [panel.title for panel in curves.panels] == ["test = same", "test = leaves"]
     for test, panel in enumerate(curves.panels):
@@ -223,8 +236,7 @@ def test_a_figure_may_run_along_the_tests_and_over_names(tmp_path):
     )
     for number, run in enumerate(study.runs):
         finish(run, number)
-    groups = group_rows(study.plan, rows_of(study.runs))
-    curves = curves_of(study.plan, groups, "nrmse")
+    curves = curves_shown(study)
     assert curves.ticks == [(0.0, "same"), (1.0, "leaves")] and not curves.log_x
     (panel,) = curves.panels
     for index, line in enumerate(panel.lines):
@@ -240,23 +252,18 @@ def test_a_study_of_one_point_has_a_figure_and_no_reference_elsewhere(tmp_path):
         reference=[{"label": "other seeds", "at": {"seed": 5}, "nrmse": 0.1}],
     )
     finish(study.runs[0], 0)
-    groups = group_rows(study.plan, rows_of(study.runs))
-    curves = curves_of(study.plan, groups, "nrmse")
+    curves = curves_shown(study)
     (panel,) = curves.panels
     assert panel.lines[0].median == [numbers(0, 0)["nrmse"]] and panel.marks == []
 
 
 def test_figures_are_written_for_what_has_values(done, tmp_path):
-    groups = group_rows(done.plan, rows_of(done.runs))
-    written = write_figures(tmp_path / "figures", done.plan, groups)
-    assert [path.name for path in written] == [
-        "nrmse.png", "amplitude_psnr_db.png", "train_cpu_s.png",
-    ]  # fmt: skip
-    for path in written:
+    done.write()
+    for name in ("nrmse.png", "amplitude_psnr_db.png", "train_cpu_s.png"):
+        path = done.folder / name
         assert path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 10_000
-    empty = small_study(tmp_path / "empty")
-    groups = group_rows(empty.plan, rows_of(empty.runs))
-    assert write_figures(tmp_path / "none", empty.plan, groups) == []
+    small_study(tmp_path / "empty").write()
+    assert not [*(tmp_path / "empty").glob("*.png")]
 
 
 def test_a_panel_without_a_point_is_left_empty_on_a_logarithmic_axis(tmp_path):
@@ -264,14 +271,13 @@ def test_a_panel_without_a_point_is_left_empty_on_a_logarithmic_axis(tmp_path):
     for number, run in enumerate(study.runs):
         finish(run, number)
         write_test(run, list(run.tests)[1], nrmse=None)
-    result = study.write()
-    curves = curves_of(study.plan, result.groups, "nrmse")
+    study.write()
+    curves = curves_shown(study)
     assert curves.log_x and [bool(p.lines[0].x) for p in curves.panels] == [True, False]
     assert (tmp_path / "nrmse.png").exists()
 
 
 def test_a_result_can_be_read_while_nothing_is_computed(done):
-    result = done.write()
-    assert {row.status for row in result.rows} == {"done"} and result.failed == []
+    result = done.write(figures=False)
+    assert {*result.cells["status"]} == {"done"} and result.failed.empty
     assert (result.folder / "table.md").read_text() == result.table
-    assert (result.folder / "nrmse.png").exists()

@@ -8,7 +8,7 @@ import pytest
 from small import small_model, small_scan
 
 from pinn.errors import ConfigError
-from pinn.training import loggers, report
+from pinn.training import loggers, pictures
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_mlflow_has_options_history_and_one_run_after_a_resume(scan, tmp_path, m
 
 
 def test_previews_come_as_often_as_asked_and_from_so_many_frames(scan, tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "_PREVIEW_FRAMES", 12)
+    monkeypatch.setattr(pictures, "_PREVIEW_FRAMES", 12)
     seen = []
 
     def watch(progress):

@@ -13,6 +13,8 @@ from pinn.training.optimisation import (
     swap,
 )
 
+pytestmark = pytest.mark.each_backend
+
 DECAY, BATCHES = 0.7, 5
 RUN = TrainConfig(learning_rate=0.02, ema_decay=DECAY, epochs=4)
 

@@ -11,6 +11,8 @@ from pinn.config import ModelConfig, TrainConfig
 from pinn.networks.model import PtychoModel
 from pinn.training.optimisation import arrays_of, assign, equip, set_batches_done
 
+pytestmark = pytest.mark.each_backend
+
 
 def change(given, **options):
     """Gradient as the optimiser took it: what plain descent at rate 1 changed."""

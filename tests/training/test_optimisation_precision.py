@@ -11,13 +11,10 @@ from pinn.config import ModelConfig, TrainConfig
 from pinn.errors import ConfigError
 from pinn.layers.base import PhysicsLayer
 from pinn.networks.model import PtychoModel
-from pinn.training.optimisation import (
-    AveragedWeights,
-    check_precision,
-    equip,
-    in_float32,
-    network_precision,
-)
+from pinn.networks.precision import check_precision, in_float32, network_precision
+from pinn.training.optimisation import AveragedWeights, equip
+
+pytestmark = pytest.mark.each_backend
 
 CONFIG = ModelConfig(N=16, architecture="test-tiny", gridsize=1)
 

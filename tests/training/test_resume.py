@@ -1,4 +1,4 @@
-"""A resumed run is the uninterrupted one: at any batch, with every state that training has."""
+"""What a resumed run keeps, what it may change, and what it refuses; in which folder it goes on."""
 
 import json
 import random
@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from interrupting import StopAt, same_run
 from small import small_model, small_scan
 
 import pinn
@@ -14,10 +15,10 @@ from pinn.data.fingerprint import digest
 from pinn.errors import ArchiveError, ConfigError
 from pinn.io.archive import read_archive, write_archive
 from pinn.progress import StopRequested
-from pinn.training.checkpoints import Checkpoints
-from pinn.training.pace import Pace
-from pinn.training.report import write_config
+from pinn.training.callback import Throughput
+from pinn.training.checkpointer import Checkpointer
 from pinn.training.resume import FIXED, FREE, Unfinished, begun, check_resumed
+from pinn.training.run_folder import write_config
 
 
 @pytest.fixture(scope="module")
@@ -25,82 +26,9 @@ def scan():
     return small_scan()
 
 
-class StopAt:
-    """Asks for a stop with the n-th report; reports inside an epoch come at every batch here."""
-
-    def __init__(self, monkeypatch, count):
-        monkeypatch.setattr("pinn.training.watcher._EVERY", 0.0)
-        self.left = count
-
-    def __call__(self, report):
-        self.left -= 1
-        if self.left == 0:
-            raise StopRequested
-
-
-def _same_run(part, whole):
-    assert len(part.history) == len(whole.history)
-    for ours, theirs in zip(part.history, whole.history, strict=True):
-        for name in set(theirs) - {"seconds", "groups_per_second"}:
-            if name == "backend":
-                assert ours[name] == theirs[name]
-            else:
-                assert ours[name] == pytest.approx(theirs[name], rel=1e-6), name
-    for ours, theirs in (
-        (part.network.named_arrays(), whole.network.named_arrays()),
-        (part.optimizer_arrays, whole.optimizer_arrays),
-    ):
-        values = list(zip(ours.values(), theirs.values(), strict=True))
-        assert [a.shape for a, _ in values] == [b.shape for _, b in values]
-        for a, b in values:  # Keras numbers the names of unnamed layers anew
-            np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
-
-
 def test_every_option_is_decided():
     assert set(TrainConfig.model_fields) == FIXED | FREE
     assert not FIXED & FREE
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        dict(schedule="cosine"),
-        dict(
-            schedule="plateau",
-            plateau_patience=1,
-            plateau_threshold=1e6,
-            ema_decay=0.9,
-            accumulate=2,
-            optimizer="sgd",
-            groups_per_epoch=13,
-        ),
-    ],
-    ids=["cosine", "every kind of state"],
-)
-def test_a_run_cut_in_the_middle_of_epochs_goes_on_exactly(scan, tmp_path, monkeypatch, options):
-    options = dict(options, deterministic=True, batch_size=4, epochs=3, keep_best=1)
-    whole = small_model(scan, output=tmp_path / "whole", **options)
-    part = tmp_path / "part"
-    cut = small_model(scan, output=part, progress=StopAt(monkeypatch, 3), **options)
-    assert cut.history == [] and cut.provenance["unfinished"]["batch"] == 3
-    assert {p.name for p in part.iterdir()} >= {"wts.h5.zip", "config.json"}
-    assert read_archive(part).provenance["unfinished"]["epoch"] == 1
-    stop = StopAt(monkeypatch, 2 + len(_batches(cut)) - 3)
-    cut = small_model(scan, output=part, resume=True, progress=stop, **options)
-    assert len(cut.history) == 1 and cut.provenance["unfinished"]["epoch"] == 2
-    last = small_model(scan, output=part, resume=True, **options)
-    _same_run(last, whole)
-    assert last.provenance["unfinished"] is None
-    assert {p.name for p in (part / "best").iterdir()} == {
-        p.name for p in (tmp_path / "whole" / "best").iterdir()
-    }
-
-
-def _batches(model):
-    """Batches of an epoch of four groups each."""
-    run = model.provenance["train"]
-    groups = run["groups_per_epoch"] or sum(model.provenance["groups"])
-    return range(0, groups, 4)
 
 
 def test_a_finished_run_is_completed_not_refused(scan, tmp_path):
@@ -154,7 +82,7 @@ def test_a_trained_model_that_is_trained_on_can_be_resumed(scan, tmp_path):
     pinn.train(scan, trained, epochs=2, n_groups=24, output=tmp_path / "part", progress=_stop_once)
     part = pinn.train(scan, output=tmp_path / "part", resume=True)
     assert [row["epoch"] for row in part.history] == [1, 2, 3]
-    _same_run(part, straight)
+    same_run(part, straight)
 
 
 def _stop_once(report):
@@ -163,7 +91,7 @@ def _stop_once(report):
 
 
 def test_progress_counts_what_this_call_does(scan, tmp_path, monkeypatch):
-    monkeypatch.setattr("pinn.training.watcher._EVERY", 0.0)
+    monkeypatch.setattr("pinn.training.callback._EVERY", 0.0)
     reports = []
     options = dict(epochs=3, batch_size=4, groups_per_epoch=10, validation="none")
     small_model(scan, output=tmp_path, progress=reports.append, **options)
@@ -180,7 +108,7 @@ def test_progress_counts_what_this_call_does(scan, tmp_path, monkeypatch):
 
 def test_the_rate_leaves_out_the_first_step():
     times = iter([0.0, 10.0, 10.0, 12.0, 14.0])
-    pace = Pace(100, clock=lambda: next(times))
+    pace = Throughput(100, clock=lambda: next(times))
     pace.step(4)  # compiles for ten seconds
     assert pace.rate == pytest.approx(4 / 10)
     pace.step(4)
@@ -194,7 +122,7 @@ def test_a_run_killed_before_its_first_archive_begins_again(scan, tmp_path):
     part = tmp_path / "part"
     write_config(part, straight.config, TrainConfig(**straight.provenance["train"]), id="1")
     again = pinn.train(scan, output=part, resume=True)
-    _same_run(again, straight)
+    same_run(again, straight)
     (part / "wts.h5.zip").unlink()
     (part / "config.json").write_text("{}")
     with pytest.raises(ArchiveError, match=r"no archive, and its config.json cannot be used"):
@@ -325,7 +253,7 @@ def test_a_remark_made_after_the_last_save_is_in_the_archive(scan, copied, monke
     def fails(*args):
         raise OSError("no paper")
 
-    monkeypatch.setattr("pinn.training.keeper.write_training_pictures", fails)
+    monkeypatch.setattr("pinn.training.run_folder.write_training_pictures", fails)
     model = pinn.train(scan, output=copied, resume=True)
     (event,) = read_archive(copied).provenance["events"]
     assert event == model.provenance["events"][0] and "no paper" in event["text"]
@@ -348,9 +276,9 @@ def test_best_asked_for_later_says_what_it_is_sought_among(scan, copied):
 def test_archives_of_the_model_that_is_trained_on_stay_and_do_not_count(done, copied):
     history = [*done[1].history, {**done[1].history[-1], "epoch": 3}]
     run = TrainConfig(keep_best=2)
-    assert Checkpoints(copied, run, "loss").kept(history) == [1, 2]
-    assert Checkpoints(copied, run, "loss", origin=2).kept(history) == []
+    assert Checkpointer(copied, run, "loss").kept(history) == [1, 2]
+    assert Checkpointer(copied, run, "loss", origin=2).kept(history) == []
     assert len(list((copied / "best").iterdir())) == 2
     other = [{**row, "loss": 7.0} for row in history]
-    assert Checkpoints(copied, run, "loss", origin=1).kept(other) == []
+    assert Checkpointer(copied, run, "loss", origin=1).kept(other) == []
     assert list((copied / "best").iterdir()) == []

@@ -18,7 +18,7 @@ from pinn.training.feed import Feed
 from pinn.training.plan import plan_run
 from pinn.training.session import seen_twice
 from pinn.training.start import calibrate_start
-from pinn.training.watched import WatchedScales
+from pinn.training.validation import Validation
 
 
 def with_modes(scan, modes, factor=1, name="modes"):
@@ -405,7 +405,7 @@ def test_a_watched_scan_is_judged_with_its_best_scale(one, other):
     network = small_model([one, other]).network
     groups = make_groups(other.positions_px, 2)
     held = Batches([one, other], [groups.select(np.arange(0)), groups], 8, 0, shuffle=False)
-    watched = WatchedScales(network, held, 1)
+    watched = Validation(network, held, 1)
     before = network.named_arrays()["log_scale"].copy()
 
     def judged(shift=0.0):
@@ -416,7 +416,7 @@ def test_a_watched_scan_is_judged_with_its_best_scale(one, other):
     for shift in (0.0, 1.0):
         network.scale.log_scale.assign(before + np.array([0.0, shift], "float32"))
         stored = network.named_arrays()["log_scale"].copy()
-        with watched.fitted():
+        with watched.scales_fitted():
             scale = network.named_arrays()["log_scale"].copy()
             found = network.evaluate(Feed(held), verbose=0, return_dict=True)
             losses.append(found["loss"])

@@ -12,6 +12,8 @@ import pinn
 from pinn.errors import ArchiveError, ConfigError, ScanError
 from pinn.progress import StopRequested
 
+pytestmark = pytest.mark.each_backend
+
 
 @pytest.fixture(scope="module")
 def scan():

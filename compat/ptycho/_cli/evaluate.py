@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from ptycho._cli import run
+from ptycho._cli import inference, run
 
 
 def work(arguments: Sequence[str] | None = None) -> int:
@@ -20,7 +20,6 @@ def work(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not any(word.split("=")[0] in ("--model_path", "--model-path") for word in given):
         return pinn_run(["evaluate", *given])
-    from ptycho._cli import inference
 
     options = inference.configuration(given)
     scan, folder = options[0].test_data_file, inference.reconstruct(*options)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pinn.errors import ConfigError
-from pinn.io.legacy import KEY_MAPPINGS
-from pinn.io.legacy.fields import NO_EFFECT
+from pinn.io.legacy.table import KEY_MAPPINGS
+from ptycho._doubts import NO_EFFECT
 
 _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0")

@@ -12,10 +12,14 @@ from typing import Any
 import numpy as np
 
 from pinn.errors import ConfigError
-from pinn.io.legacy import InferenceConfig, ModelConfig, TrainingConfig
+from ptycho._bundle import load_inference_bundle
+from ptycho._choose import backend_of, say
+from ptycho._classes import InferenceConfig, ModelConfig, TrainingConfig, translated
 from ptycho._cli import add_logging, deprecated, run, start_logging
 from ptycho._cli.flags import add_fields, add_flag, read_yaml
 from ptycho._cli.torch_flags import DOMAINS, OF_INFERENCE, add_torch_flags, execution_of
+from ptycho._files import load_data, write_arrays
+from ptycho._run import reassemble_cdi_image
 
 _log = logging.getLogger("ptycho")
 _FLAG = next(field for field in fields(TrainingConfig) if field.type == "bool")
@@ -85,13 +89,9 @@ def work(arguments: Sequence[str] | None = None) -> Path:
 def reconstruct(config: InferenceConfig, execution: Any, other: argparse.Namespace) -> Path:
     """The same for options that were read."""
     from pinn.io.atomic import check_writable
-    from pinn.io.legacy import to_pinn
     from pinn.plots.pictures import write_amplitude, write_phase
-    from ptycho._bundle import load_inference_bundle
-    from ptycho._choose import backend_of, say
-    from ptycho.workflows.components import load_data
 
-    asked = to_pinn(config, execution=execution)
+    asked = translated(config, execution)
     for note in asked.notes:
         say(note)
     folder = Path(config.output_dir)
@@ -168,8 +168,6 @@ def _picture(path: Path, parts: list[tuple[np.ndarray, str, tuple[Any, Any]]]) -
 
 
 def _dump(folder: Path, model: Any, raw: Any) -> None:
-    from ptycho._files import write_arrays
-    from ptycho._run import reassemble_cdi_image
 
     more = reassemble_cdi_image(raw, model=model)[2]
     names = ("obj_tensor_full", "global_offsets")

@@ -7,7 +7,7 @@ import logging
 from dataclasses import fields
 from typing import Any
 
-from pinn.io.legacy import PyTorchExecutionConfig, TrainingConfig
+from ptycho._classes import PyTorchExecutionConfig, TrainingConfig
 from ptycho._cli import deprecated
 from ptycho._cli.flags import add_flag
 

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from pinn.errors import ConfigError
-from pinn.io.legacy import ModelConfig, TrainingConfig
+from ptycho._bundle import save
+from ptycho._classes import ModelConfig, TrainingConfig
 from ptycho._cli import add_logging, deprecated, run, start_logging
 from ptycho._cli.flags import add_fields, read_yaml
 from ptycho._cli.torch_flags import DOMAINS, add_torch_flags, execution_of
+from ptycho._files import save_outputs
+from ptycho._raw import RawData
+from ptycho._run import run_cdi_example
 
 CLASSES = (ModelConfig, TrainingConfig)
 NAMES = {field.name for kind in CLASSES for field in fields(kind)} - {"model"}
@@ -72,9 +76,6 @@ def work(arguments: Sequence[str] | None = None) -> None:
     """Train, save, and reconstruct where that is asked for."""
     config, execution, other = configuration(arguments)
     from pinn.io.atomic import check_writable
-    from ptycho import model_manager
-    from ptycho.raw_data import RawData
-    from ptycho.workflows.components import run_cdi_example, save_outputs
 
     assert config.train_data_file is not None
     check_writable(config.output_dir)
@@ -86,7 +87,7 @@ def work(arguments: Sequence[str] | None = None) -> None:
     amplitude, phase, results = run_cdi_example(
         train, test, config, do_stitching=other.do_stitching, torch_execution_config=execution
     )
-    model_manager.save(Path(config.output_dir) / "wts.h5.zip")
+    save(Path(config.output_dir) / "wts.h5.zip")
     save_outputs(amplitude, phase, results, config.output_dir)
 
 

@@ -20,10 +20,10 @@ from ptychodus.api.product import LossValue, Product
 from ptychodus.api.reconstruct import ReconstructInput
 
 from pinn.data.fingerprint import digest
-from pinn.data.reconstruction import Reconstruction
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
 from pinn.io.load import load
+from pinn.io.product import Reconstruction
 
 _ENDINGS = (".h5", ".hdf5", ".npz")
 

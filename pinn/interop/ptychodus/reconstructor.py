@@ -19,11 +19,12 @@ from ptychodus.api.reconstruct import (
     TrainOutput,
 )
 
-from pinn.data.reconstruction import Reconstruction
+import pinn
 from pinn.errors import ConfigError
 from pinn.interop.ptychodus import exchange
 from pinn.interop.ptychodus.settings import PinnSettings
 from pinn.interop.stream import Stream
+from pinn.io.product import Reconstruction
 from pinn.progress import Progress
 
 logger = logging.getLogger("pinn")
@@ -73,8 +74,6 @@ class PinnReconstructor(TrainableReconstructor):
     def load_model_from_file(self, file_path: Path) -> None:
         """Read an archive of `pinn` (the file, or a folder with `wts.h5.zip`)."""
         self._settings.select_backend()
-        import pinn
-
         self._model = pinn.load_model(file_path)
 
     def save_model(self, file_path: Path) -> None:
@@ -99,8 +98,6 @@ class PinnReconstructor(TrainableReconstructor):
             Both losses of all epochs so far, within an epoch as well, so that it can be stopped.
         """
         self._settings.select_backend()
-        import pinn
-
         options = self._settings.training()
         self._goal = int(options["epochs"])
         learned, watched = exchange.training_scans(input_path)
@@ -151,8 +148,6 @@ class PinnReconstructor(TrainableReconstructor):
                 f"{self._name} of pinn has no model; train one or open one from a file (the "
                 "algorithm Fit needs none)"
             )
-        import pinn
-
         model = self._model
         options = self._settings.reconstruction()
         scan = exchange.scan_of(parameters, self._settings.units.get_value())
@@ -198,8 +193,6 @@ class PinnFit(Reconstructor):
             The picture and the losses every `PictureEvery` epochs and at the end.
         """
         self._settings.select_backend()
-        import pinn
-
         options = self._settings.training()
         asked = self._settings.reconstruction()
         every = self._settings.picture_every.get_value()
@@ -249,9 +242,9 @@ class PinnRefine(Reconstructor):
         return self._name
 
     def get_progress_goal(self) -> int:
-        """Epochs and iterations of polishing, at most: it ends where the frames say no more."""
+        """Epochs and iterations of L-BFGS, at most: it ends where the frames say no more."""
         config = self._settings.refinement()
-        return config.epochs + config.polish
+        return config.epochs + config.lbfgs_iterations
 
     def reconstruct(self, parameters: ReconstructInput) -> Iterator[ReconstructOutput]:
         """Refine from the product's object, from a network's picture or from nothing.
@@ -260,8 +253,6 @@ class PinnRefine(Reconstructor):
             Object, probe, positions and losses every `PictureEvery` epochs, and the best at last.
         """
         self._settings.select_backend()
-        import pinn
-
         config, start = self._settings.refinement(), self._settings.start()
         every = self._settings.picture_every.get_value()
         model = self._network() if start == "network" else None
@@ -272,7 +263,7 @@ class PinnRefine(Reconstructor):
 
             def progress(report: Progress) -> None:
                 stream.check()
-                if report.stage in ("refine", "polish"):  # not of the two halves
+                if report.stage in ("refine", "lbfgs"):  # not of the two halves
                     note(report, [])
 
             def picture(result: Reconstruction) -> None:

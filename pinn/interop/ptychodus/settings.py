@@ -8,6 +8,7 @@ from typing import Any
 from ptychodus.api.observer import Observable, Observer
 from ptychodus.api.settings import SettingsRegistry
 
+from pinn import backend
 from pinn.config import ModelConfig, RefineConfig, TrainConfig
 from pinn.errors import ConfigError
 
@@ -98,8 +99,6 @@ class PinnSettings(Observable, Observer):
         Raises:
             BackendError: unknown, not installed, or another one is loaded.
         """
-        from pinn import backend
-
         backend.select(self.backend.get_value() or None)
 
     def _update(self, observable: Observable) -> None:

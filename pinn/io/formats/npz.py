@@ -18,10 +18,11 @@ from typing import Any, NoReturn
 import numpy as np
 
 from pinn.config import ScanConfig
+from pinn.data.frame_values import CENTRES, UNITS
 from pinn.data.frames import FrameSource, NpyInZipFrames, OnDemandFrames
 from pinn.data.geometry import PARTICLES
-from pinn.data.interpret import CENTRES, UNITS
-from pinn.data.made_with import MadeWith
+from pinn.data.measurement import FACTS
+from pinn.data.simulated_parts import SimulatedParts
 from pinn.data.zipped import Member, load_member, read_members
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
@@ -207,7 +208,7 @@ class _Reader:
             return None
         return found
 
-    def made_with(self, M: int) -> MadeWith | None:
+    def made_with(self, M: int) -> SimulatedParts | None:
         """What a simulation's frames were made with; parts of another form are left out."""
         shapes: dict[str, tuple[str, tuple[int | None, ...]]] = {
             "positions_px": ("positions_true", (M, 2)),
@@ -225,7 +226,7 @@ class _Reader:
                 n in (None, m) for n, m in zip(shape, end, strict=True)
             ):
                 parts[name] = load_member(self._path, member)
-        return MadeWith(**parts) if parts else None
+        return SimulatedParts(**parts) if parts else None
 
     def metadata(self, notes: list[str]) -> dict[str, Any]:
         """The JSON text of the file, ours or the reference's, as a dictionary."""
@@ -289,8 +290,9 @@ class _Reader:
 def _apply_metadata(found: Contents, metadata: dict[str, Any], path: Path) -> None:
     found.centre = _word(metadata, "frames_centre", CENTRES, path)
     found.particle = _word(metadata, "particle", PARTICLES, path) or "photon"
-    for name in ("pixel_size_m", "energy_ev", "distance_m", "detector_pixel_m", "saturation"):
-        setattr(found, name, _number(metadata.get(name)))
+    for name in FACTS:
+        if name != "particle":
+            setattr(found, name, _number(metadata.get(name)))
     physics = metadata.get("physics_parameters")
     photons = physics.get("nphotons") if isinstance(physics, dict) else metadata.get("nphotons")
     found.photons_per_frame = _number(photons)

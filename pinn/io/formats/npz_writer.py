@@ -14,8 +14,8 @@ from typing import IO, TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.lib import format as npy
 
+from pinn.data.frame_values import UNITS
 from pinn.data.frames import ArrayFrames, DerivedFrames, FrameSource, pieces
-from pinn.data.interpret import UNITS
 from pinn.errors import OutputError, ScanError
 from pinn.io.atomic import atomic_path
 from pinn.progress import Progress
@@ -248,12 +248,7 @@ def write_scan_npz(
     ) | _made_with(scan)
     known = {
         "frames_centre": "centred",
-        "pixel_size_m": scan.pixel_size_m,
-        "energy_ev": scan.energy_ev,
-        "distance_m": scan.distance_m,
-        "detector_pixel_m": scan.detector_pixel_m,
-        "particle": scan.particle,
-        "saturation": scan.saturation,
+        **scan.facts(),
         # Of the frames in the file, which may be a part of those whose mean was stated.
         "nphotons": scan.statistics().mean_counts
         if scan.dose_is_of_more

@@ -1,57 +1,38 @@
-"""The bridge to the reference system: its configuration classes, its dictionary, and ours.
+"""The bridge to the reference system: fields of its configuration, and ours.
 
-The only mutable, unchecked configuration in `pinn`, and the only global dictionary, for callers
-that were written for PtychoPINN. Nothing else in `pinn` reads either: they are translated into our
-own configuration first, and checked then (`to_pinn`). Nothing here imports a framework.
+Nothing else in `pinn` knows these fields: they are translated into our own configuration first, and
+checked then. What becomes of each stands in `table.toml`. The classes and the dictionary that
+programs written for the reference use are made from it in `compat/`. Nothing here imports a
+framework.
 
-    from pinn.io.legacy import LEGACY, ModelConfig, TrainingConfig, to_pinn, update_legacy_dict
+    from pinn.io.legacy import to_legacy, to_pinn
 
-    old = TrainingConfig(ModelConfig(N=128, gridsize=2), nphotons=1e6)
-    update_legacy_dict(LEGACY.cfg, old)             # for callers that read the dictionary
-    new = to_pinn(old, dictionary=LEGACY.cfg)       # new.model, new.train, new.scan, new.notes
+    new = to_pinn({"N": 128, "gridsize": 2, "nphotons": 1e6})
+    new.model, new.train, new.scan, new.notes
+    fields, notes = to_legacy(new.model, new.train, new.scan)
 """
 
-from pinn.io.legacy.back import LegacyTranslation, to_legacy
-from pinn.io.legacy.configuration import (
-    InferenceConfig,
-    ModelConfig,
-    TrainingConfig,
-    validate_inference_config,
-    validate_model_config,
-    validate_training_config,
-)
-from pinn.io.legacy.dictionary import (
-    DEFAULTS,
-    KEY_MAPPINGS,
-    LEGACY,
-    LegacyDictionary,
-    LegacyParams,
-    config_from_dict,
-    dataclass_to_legacy_dict,
-    update_legacy_dict,
-)
-from pinn.io.legacy.execution import PyTorchExecutionConfig
-from pinn.io.legacy.translate import Translation, doubts, to_pinn
+from pinn.io.legacy.back import to_legacy
+from pinn.io.legacy.forward import Translation, to_pinn
 
-__all__ = [
-    "DEFAULTS",
-    "KEY_MAPPINGS",
-    "LEGACY",
-    "InferenceConfig",
-    "LegacyDictionary",
-    "LegacyParams",
-    "LegacyTranslation",
-    "ModelConfig",
-    "PyTorchExecutionConfig",
-    "TrainingConfig",
-    "Translation",
-    "config_from_dict",
-    "dataclass_to_legacy_dict",
-    "doubts",
-    "to_legacy",
-    "to_pinn",
-    "update_legacy_dict",
-    "validate_inference_config",
-    "validate_model_config",
-    "validate_training_config",
-]
+__all__ = ["Translation", "to_legacy", "to_pinn"]
+
+# What version 0.1.0 had here: module of the distribution ptychopinn that has it.
+_MOVED = {
+    "ptycho.config.config": (
+        *("ModelConfig", "TrainingConfig", "InferenceConfig", "PyTorchExecutionConfig"),
+        *("dataclass_to_legacy_dict", "update_legacy_dict", "validate_model_config"),
+        *("validate_training_config", "validate_inference_config"),
+    ),
+    "ptycho.params": ("LEGACY", "LegacyParams", "LegacyDictionary", "DEFAULTS"),
+}
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _MOVED.items():
+        if name in names:
+            raise ImportError(
+                f"{name} is no longer in pinn.io.legacy. Use {module} of the distribution "
+                "ptychopinn (`pip install ./compat`)"
+            )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,5 @@
 """How the weights are changed: optimisers, learning rates, clipping, averaging, frozen parts."""
 
-from pinn.networks.precision import check_precision, in_float32, network_precision
 from pinn.training.optimisation.averaging import AveragedWeights, average_is_in, averaged, swap
 from pinn.training.optimisation.composed import ComposedOptimizer, composed
 from pinn.training.optimisation.optimizer import equip, make_optimizer
@@ -18,14 +17,11 @@ __all__ = [
     "average_is_in",
     "averaged",
     "changes_per_epoch",
-    "check_precision",
     "composed",
     "equip",
     "freeze",
     "improvements",
-    "in_float32",
     "make_optimizer",
-    "network_precision",
     "plateau_factor",
     "set_batches_done",
     "set_plateau_factor",

@@ -17,15 +17,15 @@ from pinn.training.optimisation.composed import composed
 
 def average_is_in(model: keras.Model) -> bool:
     """Whether the model has the averaged weights at the moment."""
-    own = composed(model.optimizer)
-    return own is not None and own.average_is_in
+    optimizer = composed(model.optimizer)
+    return optimizer is not None and optimizer.average_is_in
 
 
 def swap(model: keras.Model, average: bool) -> None:
     """Give the model the averaged weights, or its own; nothing happens without averages."""
-    own = composed(model.optimizer)
-    if own is not None and own.average_is_in != average:
-        own.swap()
+    optimizer = composed(model.optimizer)
+    if optimizer is not None and optimizer.average_is_in != average:
+        optimizer.swap()
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """An optimiser around one of Keras: accumulation, more clipping, rate factors, averaged weights.
 
-Keras has accumulation and averaging too, but drops the last batches of an epoch that make no full
-group, and counts its schedules in batches. What is wrapped here is the plain Keras optimiser, so
-that on PyTorch its fused step is used.
+Keras has accumulation, averaging and one clip at a time too; tests/training/test_optimisation_keras
+shows where they do something else. What is wrapped here is the plain Keras optimiser, so that on
+PyTorch its fused step is used.
 """
 
 from __future__ import annotations

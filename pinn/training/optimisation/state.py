@@ -15,16 +15,16 @@ def arrays_of(optimizer: keras.optimizers.Optimizer) -> dict[str, np.ndarray]:
     Where weights are averaged, the place of an average holds the weight that training goes on
     from, whichever of the two the model has at the moment: an archive's weights are the averages.
     """
-    own = composed(optimizer)
-    instead = {}
-    if own is not None and own.averages and not own.average_is_in:
-        instead = {
+    wrapper = composed(optimizer)
+    weights = {}
+    if wrapper is not None and wrapper.averages and not wrapper.average_is_in:
+        weights = {
             id(average): variable
-            for average, variable in zip(own.averages, own.model_variables, strict=True)
+            for average, variable in zip(wrapper.averages, wrapper.model_variables, strict=True)
         }
     return {
         f"{number:04d}_{variable.name}": np.array(
-            keras.ops.convert_to_numpy(instead.get(id(variable), variable))
+            keras.ops.convert_to_numpy(weights.get(id(variable), variable))
         )
         for number, variable in enumerate(optimizer.variables)
     }
@@ -49,22 +49,22 @@ def assign(optimizer: keras.optimizers.Optimizer, arrays: dict[str, np.ndarray])
         )
     for variable, array in zip(optimizer.variables, by_position, strict=True):
         variable.assign(array)
-    own = composed(optimizer)
-    if own is not None and own.averages:
-        own.average_is_in = True
-        own.swap()
+    wrapper = composed(optimizer)
+    if wrapper is not None and wrapper.averages:
+        wrapper.average_is_in = True
+        wrapper.swap()
 
 
 def set_batches_done(optimizer: keras.optimizers.Optimizer, batches: int) -> None:
     """Say how many batches were seen, where accumulation must know its place in the epoch: an
     epoch that was cut short and counts as done would shift the groups of all that follow."""
-    own = composed(optimizer)
-    if own is not None:
-        own.iterations.assign(batches)
+    wrapper = composed(optimizer)
+    if wrapper is not None:
+        wrapper.iterations.assign(batches)
 
 
 def set_plateau_factor(optimizer: keras.optimizers.Optimizer, factor: float) -> None:
     """Set what `plateau_factor` says, between two epochs; without the schedule nothing happens."""
-    own = composed(optimizer)
-    if own is not None and own.multiplier is not None:
-        own.multiplier.assign(factor)
+    wrapper = composed(optimizer)
+    if wrapper is not None and wrapper.multiplier is not None:
+        wrapper.multiplier.assign(factor)

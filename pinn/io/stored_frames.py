@@ -1,0 +1,308 @@
+"""Steps of loading, first half: which frames of a file, which pixels, and what the values mean.
+
+A step takes what was read and the options, and returns it changed: with a sentence where something
+was decided, and a record where something was done (see `Measurement.steps`). `pinn.io.load` lists
+them in their order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pinn.config import ScanConfig
+from pinn.data import subset
+from pinn.data import validation as check
+from pinn.data.frame_values import Mask, Sample, choose_centre, choose_units
+from pinn.data.frames import DerivedFrames, FrameSource, as_source
+from pinn.data.position_check import check_coordinates
+from pinn.data.prepare import Crop
+from pinn.errors import ScanError
+from pinn.io.contents import Contents
+from pinn.io.extras import read_mask
+
+_PIECE_BYTES = 16 << 20
+_MOST_MISSED = 1 / 3  # of the pixels of a frame, by a beam centre far from its middle
+_MANY_NEGATIVE = 0.02
+_OFF_PIXEL = 0.25  # a beam centre further than this from the middle of a pixel is told
+
+
+def checked_arrays(contents: Contents, config: ScanConfig) -> Contents:
+    """Arrays of frames, and what goes with single frames, have an entry for each.
+
+    Raises:
+        ScanError: something has not.
+    """
+    M, where, bad = len(contents), contents.where, contents.bad_pixels
+    if bad is not None:
+        _check_bad(bad, (contents.image, (M, *contents.image)), f"'bad_pixels' in {where}")
+    weights = contents.probe_weights
+    if weights is not None and (np.ndim(weights) < 1 or len(weights) != M):
+        raise ScanError(
+            f"probe_weights of {where} are {np.shape(weights)}, but there are {M} frames; each "
+            "frame needs one"
+        )
+    index = check.check_index(contents.scan_index, check.Subject(where, "scan_index", M))
+    contents, patches = contents.changed(scan_index=index), contents.label_patches
+    if patches is None:
+        return contents
+    patches = as_source(patches)
+    shape, dtype = tuple(patches.shape), patches.dtype
+    if shape == (M, *contents.image) and dtype.kind in "fc":
+        return contents.changed(label_patches=patches)
+    note = f"label patches {shape} of {dtype} do not match the frames: left out"
+    return contents.changed(note, label_patches=None)
+
+
+def chosen_frames(contents: Contents, config: ScanConfig) -> Contents:
+    """Without the frames that were dropped by number, and of one of several scans.
+
+    Raises:
+        ScanError: no such frames or none left, or positions of those left that are not finite.
+    """
+    M, where = len(contents), contents.where
+    rows = np.arange(M)
+    if config.drop_frames is not None:
+        dropped = subset.parse_frames(config.drop_frames, M, where)
+        rows = np.setdiff1d(rows, dropped)
+        record = {"step": "drop_frames", "frames": subset.frames_text(dropped)}
+        contents = contents.changed(record=record)
+    if config.scan_number is not None and contents.scan_index is not None:
+        scan = subset.one_scan(contents.scan_index, config.scan_number, where)
+        rows = np.intersect1d(rows, scan)
+        contents = contents.changed(record={"step": "scan_number", "number": config.scan_number})
+    if not len(rows):
+        raise ScanError(f"all {M} frames of {where} are left out; drop fewer")
+    # Here the numbers are still those of the file, by which the user can drop frames.
+    places = {"positions_px" if contents.positions_m is None else "positions_m": where}
+    if contents.positions_nominal_px is not None:
+        places["positions_nominal_px"] = f"{where} (nominal)"
+    checked: dict[str, Any] = {
+        name: check_coordinates(getattr(contents, name), M, whose, rows)
+        for name, whose in places.items()
+    }
+    contents = contents.changed(**checked)
+    return contents if len(rows) == M else contents.select(rows)
+
+
+def valid_pixels(contents: Contents, config: ScanConfig) -> Mask:
+    """The file's mask and the option's, laid out as the stored frames are.
+
+    Returns:
+        bool `(H, W)`, a source of `(M, H, W)`, or None where every pixel may be used.
+
+    Raises:
+        ScanError: another shape or type, or no pixel left.
+    """
+    static, bad = np.ones(contents.image, bool), contents.bad_pixels
+    each: FrameSource | None = None
+    if isinstance(bad, np.ndarray) and bad.ndim == 2:
+        static &= bad == 0
+    elif bad is not None:
+        each = as_source(bad)
+    if config.bad_pixels is not None:
+        static &= ~_extra_bad(contents, config)
+    if not static.any():
+        raise all_bad(contents, config)
+    if each is None:
+        return None if static.all() else static
+    return DerivedFrames(each, lambda bad, rows: (bad == 0) & static, dtype=bool)
+
+
+def masked_pixels(contents: Contents, config: ScanConfig) -> Contents:
+    """With the mask of `valid_pixels`, and the saturation of the option, else of the file.
+
+    Raises:
+        ScanError: see `valid_pixels`.
+    """
+    mask = valid_pixels(contents, config)
+    if isinstance(mask, FrameSource):
+        size = max(1, _PIECE_BYTES // int(np.prod(contents.image)))
+        if not any(block.any() for _, block in mask.chunks(size)):
+            raise all_bad(contents, config)
+    if config.bad_pixels is not None:
+        count = int(np.count_nonzero(_extra_bad(contents, config)))
+        record = {"step": "bad_pixels", "file": config.bad_pixels.name, "pixels": count}
+        contents = contents.changed(record=record)
+    contents = contents.changed(valid_mask=mask, bad_pixels=None)
+    if config.saturation is None:
+        limit = check.check_positive(
+            contents.saturation, check.Subject(contents.where, "saturation")
+        )
+        return contents.changed(saturation=limit)
+    record = {"step": "saturation", "value": config.saturation}
+    return contents.changed(record=record, saturation=config.saturation)
+
+
+def _extra_bad(contents: Contents, config: ScanConfig) -> np.ndarray:
+    assert config.bad_pixels is not None
+    extra = read_mask(config.bad_pixels, config.bad_pixels_polarity)
+    _check_bad(extra, (contents.image,), str(config.bad_pixels))
+    return extra
+
+
+def _check_bad(
+    bad: np.ndarray | FrameSource, shapes: tuple[tuple[int, ...], ...], what: str
+) -> None:
+    if tuple(bad.shape) not in shapes or bad.dtype.kind not in "biu":
+        wanted = " or ".join(map(str, shapes))
+        raise ScanError(
+            f"{what} is {tuple(bad.shape)} of {bad.dtype}, but bool {wanted}, True = bad, is "
+            "required to match the frames"
+        )
+
+
+def all_bad(contents: Contents, config: ScanConfig) -> ScanError:
+    """What is said when no pixel is left."""
+    options = [
+        f"--{name}-polarity {'good' if polarity == 'bad' else 'bad'}"
+        for name, file, polarity in (
+            ("bad-pixels", config.bad_pixels, config.bad_pixels_polarity),
+            ("mask-path", config.mask_path, config.mask_path_polarity),
+        )
+        if file is not None
+    ]
+    advice = " or ".join(options) or "write the file's own mask again"
+    return ScanError(
+        f"the bad pixels of {contents.where} cover all frames; True means BAD, so invert the mask "
+        f"if it marks the good ones ({advice})"
+    )
+
+
+# -- what the values are, and where the beam is -------------------------------------------
+
+
+def stated_values(contents: Contents, config: ScanConfig) -> Contents:
+    """Units and centre as the option or else the file says; the pixel of the zero frequency.
+
+    Raises:
+        ScanError: option and file contradict each other, or the beam misses the frames.
+    """
+    units = _agree(contents, "frames", config.frames, contents.units)
+    centre = _agree(contents, "centre", config.centre, contents.centre)
+    beam = contents.beam_centre if config.centre == "auto" else None
+    if config.beam_row is not None and config.beam_column is not None:
+        beam = (config.beam_row, config.beam_column)
+    H, W = contents.image
+    if beam is None:
+        frame_side(contents, config, (H // 2, W // 2))
+        return contents.changed(units=units, centre=centre, beam_centre=(H // 2, W // 2))
+    if centre == "corner":
+        raise ScanError(
+            f"{contents.where} says both that its frames are corner and that the beam hits pixel "
+            f"{list(beam)}; leave out beam_row and beam_column, or say --centre centred"
+        )
+    row, column = (int(np.floor(place + 0.5)) for place in beam)
+    if not (0 <= row < H and 0 <= column < W):
+        raise ScanError(
+            f"the beam hits pixel [{beam[0]:g}, {beam[1]:g}] of {contents.where}, but its frames "
+            f"are {H} x {W}; say where with --beam-row and --beam-column"
+        )
+    note = None
+    if max(abs(beam[0] - row), abs(beam[1] - column)) > _OFF_PIXEL:
+        note = (
+            f"the beam hits [{beam[0]:g}, {beam[1]:g}], between pixels: [{row}, {column}] is "
+            "taken for the zero frequency, which leaves a phase ramp"
+        )
+    _check_beam(contents, (row, column), frame_side(contents, config, (row, column)))
+    return contents.changed(note, units=units, centre="centred", beam_centre=(row, column))
+
+
+def _agree(contents: Contents, option: str, wanted: str, tag: str | None) -> str:
+    """What the option or else the file says."""
+    if tag is None:
+        return wanted
+    if wanted not in ("auto", tag):
+        raise ScanError(
+            f"{contents.where} says that its frames are {tag}, but the option {option} says "
+            f"{wanted}; which is it? Leave out --{option} to believe the file, or correct the "
+            "file"
+        )
+    return tag
+
+
+def frame_side(contents: Contents, config: ScanConfig, beam: tuple[int, int]) -> int:
+    """Side of the frames after they are cropped, and before pixels are added up.
+
+    Raises:
+        ScanError: the option's or the file's side is not possible.
+    """
+    (H, W), b = contents.image, config.bin_frames
+    side = config.frame_size or (H if H == W else None)
+    low, high = check.SMALLEST, check.LARGEST
+    if side is not None and side % (2 * b) == 0 and low <= side // b <= high:
+        return side
+    advice = check.frame_size_advice(H, W, beam, b)
+    if config.frame_size is not None:
+        raise ScanError(
+            f"frame_size {config.frame_size} and bin_frames {b} make frames of "
+            f"{config.frame_size / b:g} pixels of {contents.where}, but an even side from {low} to "
+            f"{high} is required: {advice}"
+        )
+    key = f"{contents.frames_key!r} " if contents.frames_key else ""
+    after = "" if b == 1 else f", after adding up {b} x {b} pixels,"
+    raise ScanError(
+        f"frames {key}of {contents.where} are {H} x {W} pixels, but{after} must be square with an "
+        f"even side from {low} to {high}; crop or pad them: {advice}"
+    )
+
+
+def _check_beam(contents: Contents, beam: tuple[int, int], side: int) -> None:
+    """Refuse a beam centre that leaves much of the frames out of the square around it."""
+    H, W = contents.image
+    kept = int(Crop(*beam, side).mask(np.ones((H, W), bool)).sum())
+    if kept >= (1 - _MOST_MISSED) * min(H, side) * min(W, side):
+        return
+    near = min(*beam, H - beam[0], W - beam[1])
+    smaller = f", or say --frame-size {2 * near}" if 2 * near >= check.SMALLEST else ""
+    raise ScanError(
+        f"of {side} x {side} pixels around the beam at pixel {list(beam)} of {contents.where}, "
+        f"{1 - kept / side**2:.0%} lie outside its frames of {H} x {W}; if the zero frequency is "
+        "in the corner of the frames say --centre corner instead, else correct --beam-row and "
+        f"--beam-column{smaller}"
+    )
+
+
+def moves(contents: Contents, config: ScanConfig) -> bool:
+    """Whether a step needs to know where the zero frequency is."""
+    H, W = contents.image
+    off = contents.beam_centre != (H // 2, W // 2)
+    sized = H != W or config.frame_size not in (None, H)
+    turned = config.bin_frames > 1 or config.flip_frames != "none"
+    return off or sized or turned or config.beamstop is not None
+
+
+def settled_values(contents: Contents, config: ScanConfig) -> Contents:
+    """Units and centre found out, as far as the steps that follow need them.
+
+    Raises:
+        ScanError: the frames do not tell.
+    """
+    if not moves(contents, config):
+        return contents
+    where, mask = contents.where, contents.valid_mask
+    sample = Sample(contents.frames, mask, contents.saturation)
+    said, centre = contents.units or "auto", contents.centre or "auto"
+    units, note = choose_units(said, contents.frames, sample, mask, where)
+    centre, centre_note = choose_centre(centre, units, sample, where)
+    if config.bin_frames == 1:
+        return contents.changed(centre_note, centre=centre)
+    # Sums are made of values whose meaning is settled.
+    notes = (note, _many_negative(units, sample), centre_note)
+    return contents.changed(*notes, centre=centre, units=units, units_given=said != "auto")
+
+
+def _many_negative(units: str, sample: Sample) -> str | None:
+    """Intensities with the background subtracted lose every sum with a value below zero."""
+    if units != "intensity" or sample.raw.dtype.kind not in "if":
+        return None
+    negative = sample.raw[(sample.raw < 0) & sample.allowed]
+    share = negative.size / sample.raw.size
+    # One value repeated marks bad pixels.
+    if share <= _MANY_NEGATIVE or negative.min() == negative.max():
+        return None
+    return (
+        f"{share:.0%} of the frame values are negative, which is no measurement, and a sum "
+        "with such a value is not used; subtract less background, or do not add up pixels"
+    )

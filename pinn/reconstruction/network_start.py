@@ -1,0 +1,119 @@
+"""A network's reconstruction to begin a refinement with: rough, whole and cheap."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pinn import backend
+from pinn.config import ReconstructConfig
+from pinn.data.geometry import check_canvas
+from pinn.data.grouping import groups_for_inference
+from pinn.data.masks import encode
+from pinn.data.scan import Scan
+from pinn.errors import ScanError
+from pinn.io.product import Reconstruction
+from pinn.networks.trained import Model
+from pinn.progress import Deadline, OutOfTime, Progress, StopRequested
+from pinn.reconstruction.cover import covering
+from pinn.reconstruction.illumination import light_of
+from pinn.reconstruction.stitching import Stitcher
+
+LIT = 0.05  # of its brightest pixel's light: what a frame covers
+_PHASE_TOLERANCE = 1e-3  # the first epoch changes more
+
+
+def network_start(
+    scan: Scan,
+    model: Model,
+    rows: np.ndarray,
+    cover: int,
+    deadline: Deadline,
+    progress: Callable[[Progress], None] | None = None,
+) -> tuple[Reconstruction, type[Exception] | None]:
+    """What a network makes of as few frames as cover the scan.
+
+    Contrast is not calibrated and nothing is judged: the first epoch of a refinement mends more
+    than that.
+
+    Args:
+        scan: the measurement.
+        model: a trained model of the same frame size.
+        rows: `(M,)` frames that may be looked at, all with light.
+        cover: frames over each lit pixel, at least; all there are where that is fewer.
+        deadline: of the refinement.
+        progress: called after every batch; `StopRequested` from it ends the work.
+
+    Returns:
+        The reconstruction, with a probe where the scan has none or the model was trained on this
+        scan; and `StopRequested` or `OutOfTime` where that cut it short, or None.
+
+    Raises:
+        ScanError: frames of another size than the model's, or too few for a group.
+    """
+    began, positions = time.perf_counter(), scan.positions_px
+    config = ReconstructConfig()
+    factor = scan.statistics().exposure_factor
+    light = light_of(scan, model, factor)
+    stitcher = Stitcher(model, light.probe, config, contrast=light.contrast)
+    if stitcher.frame_by_frame:
+        groups = rows[:, None]
+    else:
+        index = None if scan.scan_index is None else scan.scan_index[rows]
+        found = groups_for_inference(positions[rows], model.config.gridsize, index)
+        groups = rows[found.indices]
+    places = positions[groups]
+    if not model.config.object_big:  # one patch for the group
+        places = places.mean(1, keepdims=True)
+    intensity = np.sum(np.abs(light.probe) ** 2, axis=0)
+    check_canvas(np.ceil(np.ptp(positions[rows], axis=0)).astype(int) + scan.N, scan.name)
+    chosen = groups[covering(places, intensity >= LIT * intensity.max(), cover)]
+    stitcher.canvas.reserve(positions[chosen])
+    cut: type[Exception] | None = None
+
+    def read(numbers: np.ndarray) -> np.ndarray:
+        return encode(*scan.read(numbers), factor)
+
+    def locate(numbers: np.ndarray) -> np.ndarray:
+        return positions[numbers]
+
+    try:
+        for done in stitcher.run(chosen, locate, read, stitcher.canvas):
+            if progress is not None:
+                rate = done / max(time.perf_counter() - began, 1e-9)
+                progress(Progress("start", done, len(chosen), rate))
+            deadline.check()
+    except (StopRequested, OutOfTime) as reason:
+        cut = type(reason)
+    obj, coverage, origin = stitcher.canvas.result(synchronise=True, tolerance=_PHASE_TOLERANCE)
+    if not np.isfinite(obj).all():
+        raise ScanError(
+            f"the network's reconstruction of {scan.name} has values that are not finite; the "
+            "model or the frames are damaged"
+        )
+    frames = np.unique(chosen)
+    has_probe = scan.probe is not None and not light.trained
+    facts: dict[str, Any] = {
+        "groups": len(chosen),
+        "frames": len(frames),
+        "of_frames": len(rows),
+        "seconds": time.perf_counter() - began,
+    }
+    recon = Reconstruction(
+        object=obj,
+        origin_px=origin,
+        coverage=coverage,
+        valid_mask=coverage > 0,
+        probe=None if has_probe else light.probe_counts,
+        positions_px=positions[frames],
+        frame_indices=frames,
+        statistics={"network_start": facts},
+        config={"model": model.config.to_dict()},
+        versions=backend.versions(),
+        archive_sha256=model.archive_sha256,
+        scan_name=scan.name,
+    )
+    return recon, cut

@@ -1,0 +1,88 @@
+"""One refinement of some frames: epochs first, L-BFGS at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from keras import ops
+
+from pinn.config.refine import RefineConfig
+from pinn.ops import likelihood
+from pinn.progress import Deadline, Progress
+from pinn.refinement.engine import Engine
+from pinn.refinement.frames import Frames
+from pinn.refinement.lbfgs import LBFGS
+from pinn.refinement.loop import OVER, STOPPED, Loop
+from pinn.refinement.state import State
+
+_SCALE_FRAMES = 512  # whose amplitudes set the scale of the start
+
+
+def loop_from(
+    state: State,
+    frames: Frames,
+    start: np.ndarray,
+    config: RefineConfig,
+    deadline: Deadline,
+    stage: str = "refine",
+) -> Loop:
+    """The epochs from a state, with passes compiled for it; arguments as of `Loop`."""
+    _, unit = counts_per_unit(frames.factor)
+    return Loop(Engine(frames, config, unit, state), state, start, config, deadline, stage)
+
+
+def descend(
+    loop: Loop,
+    progress: Callable[[Progress], None] | None = None,
+    after: Callable[[State], None] = lambda state: None,
+) -> None:
+    """Run the epochs of a loop, then L-BFGS from the best of them.
+
+    Args:
+        loop: gets the best state, why it ended, and notes.
+        progress: told of every batch.
+        after: called with the state after every epoch, and every iteration that made it better.
+    """
+    loop.run(progress, lambda one: after(one.state))
+    if (
+        not loop.config.lbfgs_iterations
+        or loop.ended in (OVER, STOPPED)
+        or loop.config.restricts_object
+    ):
+        return
+    stage = "lbfgs" if loop.stage == "refine" else f"lbfgs {loop.stage}"
+    last = LBFGS(loop.engine, loop.best, loop.start, loop.config, loop.deadline, stage)
+
+    def improved(state: State) -> None:
+        loop.best = state
+        after(state)
+
+    last.run(progress, improved)
+    loop.notes.extend(last.notes)
+    loop.best, loop.ended = last.best, last.ended or loop.ended
+
+
+def counts_per_unit(factor: float) -> tuple[bool, float]:
+    """Whether the numbers are counts, and Poisson counts per unit of normalised intensity."""
+    unit, _ = likelihood.brightness(ops.convert_to_tensor(np.array([factor], np.float32)))
+    scale = float(ops.convert_to_numpy(unit)[0])
+    return scale == 1.0, scale / factor**2
+
+
+def set_scale(loop: Loop) -> None:
+    """Bring object or probe to where predicted and measured amplitudes agree best.
+
+    One number, in closed form, from a sample of frames spread over the scan: for the object, or
+    for the probe where the object stays.
+    """
+    engine, state = loop.engine, loop.state
+    few = np.unique(np.linspace(0, len(engine.frames) - 1, _SCALE_FRAMES).astype(int))
+    found = engine.look(state, few)
+    top, below = found.others["measured_root"], found.others["root_root"]
+    scale = float(np.nansum(top) / max(float(np.nansum(below)), 1e-30))
+    if not (np.isfinite(scale) and scale > 0):
+        return
+    name = "object" if loop.config.update_object else "probe"
+    setattr(state, name, (getattr(state, name) * scale).astype(np.complex64))
+    loop.begin_from(state)
