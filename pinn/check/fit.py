@@ -32,10 +32,10 @@ def fit(
     classes: np.ndarray,
     probes: np.ndarray,
     sweeps: int,
+    through: forward.Instrument,
     *,
     seeds: Sequence[int],
     fixed: bool = False,
-    instrument: forward.Instrument | None = None,
 ) -> np.ndarray:
     """Fit object and probe of each hypothesis in each region.
 
@@ -44,9 +44,9 @@ def fit(
         classes: `(H,)`, number of the class of each hypothesis.
         probes: complex `(H, P, n, n)`, centre at index [0, 0], in square root of counts.
         sweeps: how often each frame is visited.
+        through: what lies between the exit wave and the detector.
         seeds: of the order of the frames of each region.
         fixed: keep the probe; otherwise it is updated from the second sweep on.
-        instrument: what lies between the exit wave and the detector; default the far field.
 
     Returns:
         float64 `(G, H, F)`, for G regions the sum over valid pixels of the squared difference of
@@ -57,7 +57,7 @@ def fit(
     frames, first, tiny = _frames(regions, classes)
     planes, rows, spectra = _start(regions, len(classes), probes)
     state = planes, spectra
-    step = backend.compile_function(partial(_step, instrument or forward.instrument()))
+    step = backend.compile_function(partial(_step, through))
     errors = np.zeros((len(regions), len(classes), len(regions[0].rows)))
     every = np.arange(len(regions))
     # Steps grow shorter: the last sweeps average over the noise of single frames.
@@ -129,7 +129,7 @@ def _start(
 
 
 def _step(
-    instrument: forward.Instrument, state: tuple, frames: Tensor, tiny: Tensor, here: dict
+    through: forward.Instrument, state: tuple, frames: Tensor, tiny: Tensor, here: dict
 ) -> tuple[tuple, Tensor]:
     """One frame of each region: the state after it, and the errors `(G, H)` before."""
     planes, spectra = state
@@ -138,11 +138,11 @@ def _step(
     probe = fourier.ifft2c(pairs.multiply(spectra, ramp))
     seen = ops.reshape(windows.take(planes, here["corners"], n), (2, G, H, n, n))
     patches = seen[0], seen[1]
-    arrived, rate = forward.predict(instrument, forward.exit_waves(patches, probe))
+    arrived, rate = forward.predict(through, forward.exit_waves(patches, probe))
     amplitude, valid = masks.decode(ops.take(frames, here["frames"], axis=0))
     modulus = ops.sqrt(rate)
     missing = (amplitude - modulus) * valid
-    chi = forward.missing_waves(instrument, arrived, missing / (modulus + tiny))
+    chi = forward.missing_waves(through, arrived, missing / (modulus + tiny))
 
     brightest = ops.max(ops.sum(pairs.abs2(probe), axis=2), axis=(-2, -1), keepdims=True)
     change = ops.stack([ops.sum(part, axis=2) for part in pairs.multiply(pairs.conj(probe), chi)])

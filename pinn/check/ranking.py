@@ -20,6 +20,7 @@ from pinn.check.starts import distinct, given_probe, inclined, starts, to_energy
 from pinn.check.symmetry import CLASS_MATRICES, CLASS_NAMES, Choice, act, alike, members, probe_of
 from pinn.data.fourier import corner
 from pinn.data.scan import Scan
+from pinn.ops.forward import instrument
 
 SMALLEST_SCAN = 16  # frames
 _FRAMES, _REGIONS, _SWEEPS = 100, 3, 10
@@ -69,6 +70,7 @@ class _Ranking:
 
     def __init__(self, scan: Scan, regions: list[Region], mean: np.ndarray, sweeps: int) -> None:
         self.regions, self.sweeps = regions, sweeps
+        self.through = instrument(scan.propagation, scan.detector_response)
         self.counts = float(np.mean([region.energy.mean() for region in regions]))
         self.given = None if scan.probe is None else given_probe(scan.probe, regions[0].side)
         self.means = [act(matrix, mean) for matrix in CLASS_MATRICES]
@@ -98,7 +100,7 @@ class _Ranking:
             probe=verdict,
             free_r_factor=float(r[best]),
             probe_r_factor=given_r,
-            scale=None if rivals else rank_scales(self.regions, best, probes[best]),
+            scale=None if rivals else rank_scales(self.regions, best, probes[best], self.through),
             frames=len(np.unique(np.concatenate([region.rows for region in self.regions]))),
             side=self.regions[0].side,
             seconds=time.monotonic() - begun,
@@ -115,7 +117,7 @@ class _Ranking:
             used = probes[:, :modes]
             if modes is not None:
                 used = np.stack([to_energy(probe, self.counts) for probe in used])
-            errors = fit(self.regions[:1], classes, used, count, seeds=[0])[0]
+            errors = fit(self.regions[:1], classes, used, count, self.through, seeds=[0])[0]
             held = errors[:, self.regions[0].held].mean(1)
             for k in range(4):
                 mine = np.flatnonzero(classes == k)
@@ -159,7 +161,7 @@ class _Ranking:
     ) -> list[np.ndarray]:
         """Errors `(H, held-out frames)` of the hypotheses in each region."""
         seeds = range(len(self.regions))
-        errors = fit(self.regions, classes, probes, sweeps, seeds=seeds, fixed=fixed)
+        errors = fit(self.regions, classes, probes, sweeps, self.through, seeds=seeds, fixed=fixed)
         return [found[:, r.held] for found, r in zip(errors, self.regions, strict=True)]
 
     def _r_factors(self, errors: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from pinn.check.fit import fit
 from pinn.check.orientation import Scale
 from pinn.check.regions import Region
 from pinn.check.spread import sigmas
+from pinn.ops.forward import Instrument
 
 FACTORS = (0.5, 0.71, 0.84, 1.0, 1.19, 1.41, 2.0)
 _CLOSER = ((0.84, 1.0, 1.19), (0.92, 1.0, 1.09))  # around the best so far
@@ -42,7 +43,9 @@ def compact(region: Region, count: int) -> Region:
     )
 
 
-def rank_scales(regions: list[Region], number: int, probe: np.ndarray) -> Scale:
+def rank_scales(
+    regions: list[Region], number: int, probe: np.ndarray, through: Instrument
+) -> Scale:
     """Try positions that are larger and smaller.
 
     Fit and prediction count equally. Prediction alone favours small factors, for frames that
@@ -54,12 +57,13 @@ def rank_scales(regions: list[Region], number: int, probe: np.ndarray) -> Scale:
         regions: of the orientation test.
         number: class the frames belong to.
         probe: to start from, `(P, n, n)`.
+        through: what lies between the exit wave and the detector.
     """
     few = compact(regions[0], _FRAMES)
 
     def errors(tried: list[Region], seeds: list[int]) -> np.ndarray:
         """Weighted errors `(len(tried), F)`."""
-        found = fit(tried, np.array([number]), probe[None], _SWEEPS, seeds=seeds)[:, 0]
+        found = fit(tried, np.array([number]), probe[None], _SWEEPS, through, seeds=seeds)[:, 0]
         held = np.stack([region.held for region in tried])
         share = held.mean(1, keepdims=True)
         return found * np.where(held, 0.5 / share, 0.5 / (1 - share))

@@ -112,9 +112,9 @@ class Judge:
             filled = np.resize(chosen, self.size)
             here = {"corners": self._corners[filled], "fractions": self._fractions[filled]}
             if given.opr_weights is not None:
-                here["opr_weights"] = np.float32(given.opr_weights[filled])
+                here["opr_weights"] = given.opr_weights[filled].astype(np.float32)
             if given.factors is not None:
-                here["factors"] = np.float32(given.factors[filled])
+                here["factors"] = given.factors[filled].astype(np.float32)
             yield count, *self._step(frames, self._fixed, here, units)
 
 

@@ -63,7 +63,7 @@ def group_rates(
     positions: np.ndarray,
     probe: np.ndarray,
     batch_size: int = 16,
-    instrument: forward.Instrument | None = None,
+    through: forward.Instrument | None = None,
 ) -> np.ndarray:
     """Rates `(G, C, N, N)` of the frames of groups from their own patches, as training has them.
 
@@ -74,7 +74,7 @@ def group_rates(
         positions: `(G, C, 2)` of the frames.
         probe: `(P, N, N)`.
         batch_size: groups at once.
-        instrument: what lies between the exit wave and the detector; default the far field.
+        through: what lies between the exit wave and the detector; default the far field.
     """
     G, N = len(patches), patches.shape[-1]
     centres = np.round(positions.mean(1, keepdims=True))  # whole pixels stay whole
@@ -83,7 +83,7 @@ def group_rates(
     size = min(batch_size, G)
     backend.full_precision()
     step = backend.compile_function(
-        partial(_rates, instrument or forward.instrument(), side), reuse_first=False
+        partial(_rates, through or forward.instrument(), side), reuse_first=False
     )
     fixed = np.float32(weight), np.float32(probe.real), np.float32(probe.imag)
     parts = np.float32(patches.real), np.float32(patches.imag), *offsets
@@ -96,7 +96,7 @@ def group_rates(
 
 
 def _rates(
-    instrument: forward.Instrument, side: int, groups: tuple[Tensor, ...], fixed: tuple
+    through: forward.Instrument, side: int, groups: tuple[Tensor, ...], fixed: tuple
 ) -> Tensor:
     re, im, patch_offsets, offsets = groups
     weight, probe = fixed[0], (fixed[1], fixed[2])
@@ -105,7 +105,7 @@ def _rates(
     matrices = group_canvas.group_matrices(patch_offsets, N, side)
     merged, _ = group_canvas.merge((re, im), weights, *matrices)
     seen: Pair = forward.group_patches(merged, offsets, N)
-    return forward.predict(instrument, forward.exit_waves(seen, probe)).rate
+    return forward.predict(through, forward.exit_waves(seen, probe)).rate
 
 
 def sample_rates(
@@ -116,6 +116,7 @@ def sample_rates(
     batch_size: int,
     weight: np.ndarray,
     probe: np.ndarray,
+    through: forward.Instrument | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Encoded frames of some groups, and what the network alone predicts for them.
 
@@ -127,6 +128,7 @@ def sample_rates(
         batch_size: most groups at once.
         weight: `(N, N)` with which patches are merged.
         probe: `(P, N, N)`.
+        through: see `group_rates`.
 
     Returns:
         `(n C, N, N)` twice.
@@ -142,7 +144,7 @@ def sample_rates(
     there = positions[groups]
     alone = patches.shape[1] != groups.shape[1]  # one patch for the whole group
     places = there.mean(1, keepdims=True) if alone else there
-    rates = group_rates(patches, weight, places, there, probe, batch_size)
+    rates = group_rates(patches, weight, places, there, probe, batch_size, through)
     return frames.reshape(-1, N, N), rates.reshape(-1, N, N)
 
 

@@ -15,9 +15,7 @@ from typing import Literal
 
 import numpy as np
 from scipy import fft, optimize
-from skimage.registration import phase_cross_correlation
 
-from pinn.data.ramp import phase_ramp
 from pinn.quality.frc import hann, has_variance
 
 RegisterOn = Literal["modulus", "complex"]
@@ -51,10 +49,44 @@ def find_shift(
     used = slice(None) if valid is None else valid
     first = (first - first[used].mean()) * window
     second = (second - second[used].mean()) * window
+    from skimage.registration import phase_cross_correlation  # heavy, and needed here only
+
     shift, _, _ = phase_cross_correlation(
         second, first, upsample_factor=UPSAMPLE, normalization=None
     )
     return float(shift[0]), float(shift[1])
+
+
+def phase_gradient(field: np.ndarray) -> tuple[float, float]:
+    """Mean phase gradient (y, x) in radians per pixel, bright pixels counting most.
+
+    The angle of the summed product of neighbours: no phase is unwrapped. `find_ramp` searches
+    instead, where structure may hide the ramp.
+
+    Args:
+        field: `(H, W)` complex.
+    """
+    wide = field.astype(np.complex128)
+    y = np.sum(np.conj(wide[:-1]) * wide[1:])
+    x = np.sum(np.conj(wide[:, :-1]) * wide[:, 1:])
+    return float(np.angle(y)), float(np.angle(x))
+
+
+def phase_ramp(
+    gradient: tuple[float, float], shape: tuple[int, ...], centre: tuple[float, float] | None = None
+) -> np.ndarray:
+    """`exp(i gradient . r)` `(H, W)` complex128.
+
+    Args:
+        gradient: (y, x) in radians per pixel.
+        shape: `(H, W)`.
+        centre: index (y, x) where the phase is 0; default `[H // 2, W // 2]`.
+    """
+    middle = (shape[0] // 2, shape[1] // 2) if centre is None else centre
+    y, x = (
+        np.exp(1j * g * (np.arange(n) - c)) for g, n, c in zip(gradient, shape, middle, strict=True)
+    )
+    return np.asarray(y[:, None] * x[None, :])
 
 
 def find_ramp(

@@ -19,9 +19,9 @@ from keras import ops
 
 from pinn import backend
 from pinn.data.masks import decode
-from pinn.data.ramp import phase_gradient, phase_ramp
 from pinn.ops import forward, windows
 from pinn.ops.pairs import Pair
+from pinn.quality.register import phase_gradient, phase_ramp
 from pinn.reconstruction import contrast_fit
 
 SAMPLE_PIXELS = 1 << 20  # frame pixels that are looked at: 256 frames of 64 x 64

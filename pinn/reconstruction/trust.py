@@ -11,6 +11,7 @@ from scipy.ndimage import distance_transform_edt
 
 from pinn.data.masks import decode
 from pinn.io.product import Reconstruction
+from pinn.ops.forward import Instrument
 from pinn.quality.halves import correlate
 from pinn.quality.likelihood import Explanation, Judge, ReadFrames
 from pinn.quality.likeness import Comparison
@@ -24,7 +25,11 @@ _TOLERANCE = 1e-4  # of the phase of halves: what is left is far below their dif
 
 
 def with_likelihood(
-    recon: Reconstruction, read: ReadFrames, scale: float, batch_size: int
+    recon: Reconstruction,
+    read: ReadFrames,
+    scale: float,
+    batch_size: int,
+    through: Instrument,
 ) -> Reconstruction:
     """Add the likelihood of every frame under the final object.
 
@@ -37,13 +42,15 @@ def with_likelihood(
         read: numbers of its positions to frames: amplitude, -1 at masked pixels.
         scale: counts per squared unit of the frames.
         batch_size: frames per step.
+        through: what lies between the exit wave and the detector.
     """
     probe, positions = recon.probe, recon.positions_px
     assert probe is not None
     if not len(positions) or not recon.valid_mask.any():
         return recon
     clock = time.perf_counter()
-    judge = Judge(Explanation(_continued(recon), recon.origin_px, probe, positions), batch_size)
+    made = Explanation(_continued(recon), recon.origin_px, probe, positions, instrument=through)
+    judge = Judge(made, batch_size)
     count = min(len(positions), max(16, _SAMPLE_PIXELS // probe.shape[-1] ** 2))
     rows = np.unique(np.linspace(0, len(positions) - 1, count).astype(int))
     amplitude, valid = decode(read(rows))

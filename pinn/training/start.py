@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,7 +19,7 @@ from pinn.errors import ConfigError, ScanError
 from pinn.networks.initialise import initialise
 from pinn.networks.model import PtychoModel
 from pinn.networks.trained import Model
-from pinn.ops import forward, pairs
+from pinn.ops import pairs
 from pinn.ops.contrast import levelled
 from pinn.reconstruction import contrast_fit
 from pinn.training.groups import seed_of
@@ -232,7 +233,7 @@ class _Features(keras.Model):
         parts = (mean + nothing, nothing), (re - mean, nothing), (nothing, im)
         re, im = self.model.probe(inputs["scan"])
         probe = re[:, None], im[:, None]
-        return contrast_fit.features(forward.instrument(), parts, probe)
+        return contrast_fit.features(self.model.diffract.through, parts, probe)
 
 
 def _sums_of(
@@ -250,7 +251,7 @@ def _sums_of(
     for scan in range(scans):
         sums, factor = contrast_fit.Sums(), 1.0
         samples = (given.sample(scan, most) for given in batches)
-        sample = next((sample for sample in samples if sample is not None), None)
+        sample: Any = next((sample for sample in samples if sample is not None), None)
         for index in range(0 if sample is None else len(sample)):
             batch = sample.batch(index)
             frames = np.moveaxis(batch["frames"], -1, 1)
