@@ -11,7 +11,7 @@ on its spectrum: the same wave, elsewhere, and no interpolation that favours smo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -56,39 +56,39 @@ def fit(
     backend.full_precision()
     frames, first, tiny = _frames(regions, classes)
     planes, rows, spectra = _start(regions, len(classes), probes)
-    state = planes, spectra
-    step = backend.compile_function(partial(_step, through))
-    errors = np.zeros((len(regions), len(classes), len(regions[0].rows)))
+    numbers, steps = _visits(regions, sweeps, seeds, fixed)
     every = np.arange(len(regions))
-    # Steps grow shorter: the last sweeps average over the noise of single frames.
-    for numbers, object_step, probe_step in _visits(regions, sweeps, seeds, fixed):
-        visited = list(zip(regions, numbers, strict=True))
-        fractions = np.stack([region.fractions[j] for region, j in visited])
-        corners = np.stack([region.corners[j] for region, j in visited])
-        here = {
-            "corners": (rows + corners[:, None]).reshape(-1, 2).astype(np.int32),
-            "fractions": fractions.astype(np.float32),
-            "frames": first + numbers[:, None].astype(np.int32),
-            "steps": np.array([object_step, probe_step], np.float32),
-        }
-        state, found = step(state, frames, tiny, here)
-        errors[every, :, numbers] = ops.convert_to_numpy(found)
+    corners = np.stack([region.corners for region in regions])[every, numbers]
+    fractions = np.stack([region.fractions for region in regions])[every, numbers]
+    here = {
+        "corners": (rows + corners[:, None, :, None]).reshape(len(numbers), -1, 2).astype(np.int32),
+        "fractions": fractions.astype(np.float32),
+        "frames": first + numbers[:, :, None].astype(np.int32),
+        "steps": steps.astype(np.float32),
+    }
+    run = backend.compile_function(partial(_run, through), reuse_first=False)
+    found = run((planes, spectra), frames, tiny, here)
+    errors = np.zeros((len(regions), len(classes), len(regions[0].rows)))
+    for visited, each in zip(numbers, ops.convert_to_numpy(found), strict=True):
+        errors[every, :, visited] = each
     return errors
 
 
 def _visits(
     regions: Sequence[Region], sweeps: int, seeds: Sequence[int], fixed: bool
-) -> Iterator[tuple[np.ndarray, float, float]]:
-    """Numbers of the frames `(G,)` that are visited at once, and the steps of object and probe."""
-    held = np.stack([np.flatnonzero(region.held) for region in regions])
-    fitted = np.stack([np.flatnonzero(~region.held) for region in regions])
-    rngs = [np.random.default_rng(seed) for seed in seeds]
-    for sweep, step in enumerate(np.geomspace(FIRST_STEP, LAST_STEP, sweeps)):
-        order = np.stack([rng.permutation(rows) for rng, rows in zip(rngs, fitted, strict=True)])
-        for numbers in order.T:
-            yield numbers, step, 0.0 if fixed or not sweep else step
-    for numbers in held.T:
-        yield numbers, 0.0, 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the frames that are visited at once, `(S, G)`, and the steps of object and probe,
+    `(S, 2)`: all fitted frames in every sweep, those that are held out at the end."""
+    held = np.stack([np.flatnonzero(region.held) for region in regions], axis=1)
+    order = [
+        np.concatenate([rng.permutation(np.flatnonzero(~region.held)) for _ in range(sweeps)])
+        for region, rng in zip(regions, map(np.random.default_rng, seeds), strict=True)
+    ]
+    # Steps grow shorter: the last sweeps average over the noise of single frames.
+    steps = np.zeros((sweeps, 2)) + np.geomspace(FIRST_STEP, LAST_STEP, sweeps)[:, None]
+    steps[0 if not fixed else slice(None), 1] = 0.0
+    steps = np.repeat(steps, len(order[0]) // sweeps, axis=0)
+    return np.concatenate([np.stack(order, 1), held]), np.pad(steps, [(0, len(held)), (0, 0)])
 
 
 def _frames(regions: Sequence[Region], classes: np.ndarray) -> tuple[Tensor, np.ndarray, Tensor]:
@@ -128,8 +128,15 @@ def _start(
     return _tensor(planes.reshape(-1, width)), rows, pair
 
 
-def _step(
+def _run(
     through: forward.Instrument, state: tuple, frames: Tensor, tiny: Tensor, here: dict
+) -> Tensor:
+    """Errors `(S, G, H)` of all visits, one after the other."""
+    return ops.scan(partial(_step, through, frames, tiny), state, here)[1]
+
+
+def _step(
+    through: forward.Instrument, frames: Tensor, tiny: Tensor, state: tuple, here: dict
 ) -> tuple[tuple, Tensor]:
     """One frame of each region: the state after it, and the errors `(G, H)` before."""
     planes, spectra = state
