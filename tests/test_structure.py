@@ -280,7 +280,9 @@ def test_frameworks_are_imported_by_the_backend_module_only():
     assert users == {"backend/framework.py", "backend/gradients.py"}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+@pytest.mark.parametrize(
+    "path", [*MODULES, *modules_of_compat().values()], ids=lambda path: path.as_posix()[-40:]
+)
 def test_module_is_short_and_says_what_it_is_for(path):
     text = path.read_text(encoding="utf-8")
     assert text.count("\n") <= LIMIT, "a file holds one idea: split it"

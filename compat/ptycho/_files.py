@@ -1,4 +1,4 @@
-"""Scans from files with the original's options, and pictures to files."""
+"""Scans from files with the original's options, and images to files."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Grouped(dict[str, Any]):
         """From groups `(B, C)` of frames; indices of type `kind`.
 
         Raises:
-            ScanError: these frames hold no light.
+            ScanError: these frames are dark.
         """
         scan = raw.scan()
         frames, inverse = np.unique(members, return_inverse=True)
@@ -39,7 +39,9 @@ class Grouped(dict[str, Any]):
         energy = np.sum(amplitude.astype(np.float64) ** 2, axis=(1, 2))
         mean = float(energy[inverse].mean())
         if not mean > 0:
-            raise ScanError(f"the frames of {scan.name} that were asked for hold no light")
+            raise ScanError(
+                f"the frames of {scan.name} that were asked for are dark: they have no counts"
+            )
         factor = scan.N / 2 / np.sqrt(mean)
         start = np.stack([raw.ycoords_start, raw.xcoords_start], axis=1).astype(np.float64)
         found: dict[str, Any] = {

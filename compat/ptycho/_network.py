@@ -87,10 +87,10 @@ class DiffractionToObject:
         size = batch_size or 32
         frames = self._masked(frames, origin, size)
         probe = self._probe(origin)
-        light = self._light(probe)
-        lit = np.any(frames > 0, axis=(1, 2))
+        illumination = self._illumination(probe)
+        has_counts = np.any(frames > 0, axis=(1, 2))
         if C > 1 and not config.object_big:
-            lit = lit.any(axis=1, keepdims=True)
+            has_counts = has_counts.any(axis=1, keepdims=True)
         out = np.zeros((B, config.N, config.N, 1), np.complex64)
         weights = np.zeros((B, config.N, config.N), np.float32)
         for first in range(0, B, size):
@@ -98,9 +98,11 @@ class DiffractionToObject:
             patches = self._patches(frames[part], size)
             if patches.shape[1] == 1:
                 out[part, ..., 0] = patches[:, 0]
-                weights[part] = light * lit[part, :, None]
+                weights[part] = illumination * has_counts[part, :, None]
             else:
-                merged, weights[part] = group_patches(patches, steps[part], light, lit[part])
+                merged, weights[part] = group_patches(
+                    patches, steps[part], illumination, has_counts[part]
+                )
                 out[part, ..., 0] = merged
         if not np.all(np.isfinite(out)):
             raise ScanError(
@@ -162,15 +164,15 @@ class DiffractionToObject:
             return self.model.probe(trained)
         return self.model.probe() if scan.probe is None else scan.probe_gauge()
 
-    def _light(self, probe: np.ndarray) -> np.ndarray:
+    def _illumination(self, probe: np.ndarray) -> np.ndarray:
         """Weight `(N, N)` of a patch: its illumination, where the network predicts an object."""
-        light = np.sum(np.abs(probe) ** 2, axis=0)
+        illumination = np.sum(np.abs(probe) ** 2, axis=0)
         if self.half:
             N = self.model.config.N
-            centre = np.zeros_like(light)
+            centre = np.zeros_like(illumination)
             centre[N // 4 : N - N // 4, N // 4 : N - N // 4] = 1.0
-            light = light * centre
-        return light / light.max()
+            illumination = illumination * centre
+        return illumination / illumination.max()
 
     def _dead(self) -> np.ndarray | None:
         """Pixels `(N, N)` that training did not look at; the network has seen 0 there."""

@@ -85,7 +85,7 @@ def encoded(raw: RawData, rows: np.ndarray, factor: float, dead: np.ndarray | No
 
 
 def group_patches(
-    patches: np.ndarray, steps: np.ndarray, weight: np.ndarray, lit: np.ndarray
+    patches: np.ndarray, steps: np.ndarray, weight: np.ndarray, has_counts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Patches of the members of each group as one patch around its middle.
 
@@ -93,7 +93,7 @@ def group_patches(
         patches: `(B, C, N, N)` complex.
         steps: `(B, C, 2)` [y, x], each member's distance from the middle.
         weight: `(N, N)` of a patch.
-        lit: bool `(B, C)`; a frame without light says nothing.
+        has_counts: bool `(B, C)`; a frame without counts says nothing.
 
     Returns:
         `(B, N, N)` complex64 and their weights `(B, N, N)` float32.
@@ -104,18 +104,18 @@ def group_patches(
     whole = np.floor(steps).astype(int)
     total = np.zeros((B, 3, N + 1, N + 1))
     for c in range(C):
-        here = weight * lit[:, c, None, None]
+        here = weight * has_counts[:, c, None, None]
         moved = bilinear_shift(patches[:, c] * here, (steps - whole)[:, c])
         moved[..., 2] = bilinear_shift(here + 0j, (steps - whole)[:, c])[..., 0]
         for b, (y, x) in enumerate(whole[:, c]):
             to_y, from_y = _overlap(y, N + 1)
             to_x, from_x = _overlap(x, N + 1)
             total[b, :, to_y, to_x] += np.moveaxis(moved[b, from_y, from_x], -1, 0)
-    re, im, light = total[:, :, :N, :N].transpose(1, 0, 2, 3)
-    known = light > 1e-6 * max(float(light.max()), 1e-30)
-    safe = np.where(known, light, 1.0)
-    merged = np.where(known, (re + 1j * im) / safe, 0).astype(np.complex64)
-    return merged, np.where(known, light, 0).astype(np.float32)
+    re, im, weights = total[:, :, :N, :N].transpose(1, 0, 2, 3)
+    covered = weights > 1e-6 * max(float(weights.max()), 1e-30)
+    safe = np.where(covered, weights, 1.0)
+    merged = np.where(covered, (re + 1j * im) / safe, 0).astype(np.complex64)
+    return merged, np.where(covered, weights, 0).astype(np.float32)
 
 
 def _overlap(shift: int, side: int) -> tuple[slice, slice]:

@@ -116,14 +116,7 @@ class RawData:
         the middle of any result at the centre of the object it came with, `objectGuess`: in its
         processes that is in the middle.
         """
-        made = cls(
-            xcoords,
-            ycoords,
-            diff3d=diff3d,
-            probeGuess=probeGuess,
-            scan_index=scan_index,
-            objectGuess=objectGuess,
-        )
+        made = cls(xcoords, ycoords, None, None, diff3d, probeGuess, scan_index, objectGuess)
         made.centred_on = "midrange"
         if made.objectGuess is not None and in_ptychodus():
             made._middle = middle_for_ptychodus(made.objectGuess.shape, made.positions)
@@ -391,7 +384,7 @@ class RawData:
         Raises:
             OutputError: the place cannot be written.
         """
-        from pinn.io.formats.npz import write_scan_npz
+        from pinn.io.formats.npz_writer import write_scan_npz
 
         write_scan_npz(path, self.scan())
 

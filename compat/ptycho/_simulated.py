@@ -49,7 +49,7 @@ def amplitudes(xcoords: Any, ycoords: Any, probe: Any, obj: Any) -> np.ndarray:
     rate = np.concatenate(parts)
     energy = float(rate.sum(axis=(1, 2)).mean())
     if not energy > 0:
-        raise ScanError("object and probe give no light at these positions")
+        raise ScanError("object and probe give dark frames at these positions")
     scale = math.sqrt(float(LEGACY.get("nphotons")) / energy)
     counts = np.random.default_rng(_SEED).poisson(rate * scale**2)
     return (np.sqrt(counts) / scale).astype(np.float32)

@@ -71,7 +71,7 @@ def _from_npz(path: Path) -> Placed:
         raise InputError(
             f"{path} has no array 'object' or 'objectGuess'; it has: {', '.join(sorted(members))}"
         )
-    origin = np.asarray(positions_offset(path, members))
+    origin = np.asarray(positions_offset(path))
     if "origin_px" in members:
         origin = np.asarray(load_member(path, members["origin_px"]), np.float64).reshape(-1)
         if origin.shape != (2,) or not np.isfinite(origin).all():
@@ -86,7 +86,7 @@ def _positions(path: Path, members: dict[str, Member]) -> np.ndarray | None:
     y, x = (load_member(path, members[key]) for key in ("ycoords", "xcoords"))
     if y.ndim != 1 or y.shape != x.shape:
         raise InputError(f"'xcoords' {x.shape} and 'ycoords' {y.shape} in {path} do not match")
-    return np.stack([y, x], 1).astype(np.float64) + positions_offset(path, members)
+    return np.stack([y, x], 1).astype(np.float64) + positions_offset(path)
 
 
 def _complex_image(array: np.ndarray, path: Path) -> np.ndarray:

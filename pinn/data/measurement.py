@@ -76,9 +76,9 @@ class Measurement:
         distance_m: from sample to detector.
         detector_pixel_m: side of a detector pixel, of these frames.
         particle: `photon` or `electron`.
-        saturation: stored values from this one on are not used.
         propagation: from the object to the detector, by the names of `pinn.ops.propagate`.
         detector_response: of the detector's pixels, by the names of `pinn.ops.detector`.
+        saturation: stored values from this one on are not used.
         acquisition: further numbers of the measurement by the names of the ptychodus product
             (`exposure_time_s`, ...); those that are not finite are left out.
         steps: records of how the frames were prepared, JSON-ready, each with its `step`.
@@ -120,9 +120,9 @@ class Measurement:
     distance_m: PositiveFact = None
     detector_pixel_m: PositiveFact = None
     particle: Annotated[str, Kind(check.check_particle, fact=True)] = "photon"
-    saturation: PositiveFact = None
     propagation: str = "far"
     detector_response: str = "none"
+    saturation: PositiveFact = None
     acquisition: Annotated[Mapping[str, float] | None, Kind(check.check_acquisition)] = None
     steps: Annotated[Sequence[Mapping[str, Any]], Kind(check.check_steps)] = ()
     positions_from_m: bool = False

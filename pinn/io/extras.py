@@ -12,7 +12,8 @@ from numpy.lib import format as npy
 from pinn.data.zipped import BROKEN, load_member, read_members
 from pinn.errors import ScanError
 from pinn.io.formats.registry import read_head
-from pinn.io.hdf5 import array, is_hdf5, listing, reading
+from pinn.io.hdf5 import reading
+from pinn.io.hdf5_files import is_hdf5
 
 PROBE_KEYS = ("probeGuess", "probe")
 # A mask called `mask` may mean either; its name is believed where the polarity was named.
@@ -86,7 +87,7 @@ def _from_hdf5(
     path: Path, keys: tuple[str, ...], what: str, ranks: tuple[int, ...], kinds: str
 ) -> np.ndarray:
     """The dataset of one of these names wherever it lies, or the only one of such a shape."""
-    with reading(path) as h5:
+    with reading(path) as file:
         fitting: list[str] = []
 
         def look(name: str, item: object) -> None:
@@ -95,7 +96,7 @@ def _from_hdf5(
                 if item.dtype.kind in kinds and len(squeezed) in ranks:
                     fitting.append(name)
 
-        h5.visititems(look)
+        file.group.visititems(look)
         for key in keys:
             named = [name for name in fitting if name.rsplit("/", 1)[-1] == key]
             if named:
@@ -103,12 +104,12 @@ def _from_hdf5(
         else:
             named = fitting
         if len(named) != 1:
+            there = ", ".join(map(repr, named)) or f"it has: {file.listing()}"
             raise ScanError(
-                f"{what} {path} has {len(named) or 'no'} datasets that it could be"
-                f"{': ' + ', '.join(map(repr, named)) if named else '; it has: ' + listing(h5)}; "
-                "copy the one to use into an NPY file"
+                f"{what} {path} has {len(named) or 'no'} datasets that it could be: {there}; copy "
+                "the one to use into an NPY file"
             )
-        found = array(h5, named[0], path, kind=kinds)
+        found = file.array(named[0], kind=kinds)
     while found.ndim > 2 and found.shape[0] == 1 and 2 in ranks and len(ranks) == 1:
         found = found[0]
     return found

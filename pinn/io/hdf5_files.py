@@ -8,8 +8,6 @@ imported when a file needs it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pinn.errors import PinnError, ScanError
+from pinn.errors import ScanError
+from pinn.io.data_file import KINDS
 from pinn.io.opened import opened
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -32,14 +31,6 @@ FAULTS = (
 LARGEST_UNWRITTEN = 64 << 20  # bytes
 _LISTED = 12
 _MOST_SOURCES = 100
-_KINDS = {
-    "iuf": "real numbers",
-    "iu": "whole numbers",
-    "biu": "whole numbers or booleans",
-    "biuf": "real numbers or booleans",
-    "c": "complex numbers",
-    "iufc": "numbers",
-}
 
 
 def is_hdf5(path: Path, head: bytes) -> bool:
@@ -99,30 +90,9 @@ def _opening(path: Path, head: bytes, reason: str) -> str:
     return f"scan file {path} is a damaged HDF5 file ({reason}); copy or write it again"
 
 
-@contextmanager
-def reading(path: str | Path) -> Iterator[h5py.File]:
-    """An open file for the length of a `with`; faults inside become sentences.
-
-    Raises:
-        ScanError: see `open_hdf5`, or whatever h5py finds damaged while the body reads.
-    """
-    with open_hdf5(path) as h5:
-        try:
-            yield h5
-        except PinnError:
-            raise
-        except FAULTS as error:
-            raise damaged("a part", path, error) from None
-
-
 def has(h5: h5py.Group, path: str) -> bool:
     """True if the file has this name, though it may be a link that leads nowhere."""
     return _walk(h5, path)[0] != "missing"
-
-
-def first(h5: h5py.Group, *paths: str) -> str | None:
-    """The first of several names that the file has, or None."""
-    return next((path for path in paths if has(h5, path)), None)
 
 
 def _walk(h5: h5py.Group, path: str) -> tuple[str, Any]:
@@ -184,7 +154,7 @@ def dataset(
         raise ScanError(f"{full!r} in {where} is {kind_of}, not a dataset{inside}")
     dtype = _dtype(item, full, where)
     if dtype.kind not in kind:
-        wanted = _KINDS.get(kind, f"one of the types {kind!r}")
+        wanted = KINDS.get(kind, f"one of the types {kind!r}")
         raise ScanError(f"{full!r} in {where} holds {_named(dtype)}, but must hold {wanted}")
     ranks = (ndim,) if isinstance(ndim, int) else ndim
     if item.shape is None or (ranks is not None and item.ndim not in ranks):

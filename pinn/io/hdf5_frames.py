@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -11,6 +11,7 @@ import numpy as np
 
 from pinn.errors import ScanError
 from pinn.io.hdf5_files import FAULTS, damaged, dataset, open_hdf5
+from pinn.io.stacks import IndexedFrames
 
 MOST_FRAMES = 1 << 26  # what is kept for each frame still fits into memory
 _PIECE_BYTES = 16 << 20
@@ -18,7 +19,7 @@ _PIECE_BYTES = 16 << 20
 _CACHE_BYTES = (64 << 20, 256 << 20)
 
 
-class Hdf5Frames:
+class Hdf5Frames(IndexedFrames):
     """Frames of one dataset, read by index and in pieces; the file is opened when first needed.
 
     Args:
@@ -45,12 +46,11 @@ class Hdf5Frames:
         self._leading, self._transpose, self._kind = tuple(leading), transpose, kind
         self._file: h5py.File | None = None
         self._data: h5py.Dataset | None = None
-        self._owner, self._closed = 0, False
+        self._owner = 0
         extra = len(self._leading)
         with open_hdf5(self._path) as h5:
             data = dataset(h5, dataset_path, self._path, ndim=(3 + extra, 4 + extra), kind=kind)
             self._grid, image = data.shape[extra:-2], data.shape[-2:]
-            self._dtype = data.dtype.newbyteorder("=")
             if 0 in data.shape or any(
                 not 0 <= i < n for i, n in zip(self._leading, data.shape, strict=False)
             ):
@@ -67,97 +67,64 @@ class Hdf5Frames:
             self._per_chunk = max(1, chunk[extra + len(self._grid) - 1])
             several = 4 * int(np.prod(chunk, dtype=np.int64)) * data.dtype.itemsize
             self._cache = min(max(several, _CACHE_BYTES[0]), _CACHE_BYTES[1])
-        self._shape = (int(np.prod(self._grid)), *(image[::-1] if transpose else image))
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """`(M, H, W)`."""
-        return self._shape
+            count = int(np.prod(self._grid))
+            super().__init__((count, *(image[::-1] if transpose else image)), data.dtype)
 
     @property
     def grid(self) -> tuple[int, ...]:
         """`(M,)`, or `(ny, nx)` of a raster."""
         return tuple(int(n) for n in self._grid)
 
-    @property
-    def dtype(self) -> np.dtype:
-        """Type of the stored values, in the byte order of this machine."""
-        return self._dtype
+    def close(self) -> None:
+        """Close the file; reading afterwards is an error."""
+        super().close()
+        file, self._file, self._data = self._file, None, None
+        if file is not None and self._owner == os.getpid():
+            file.close()
 
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        """Frames `(n, H, W)` by index `(n,)`, in any order, repeated or not.
-
-        Frames are read in file order, those of one chunk together.
-
-        Raises:
-            ScanError: an index outside the scan, the file is damaged, or the source is closed.
-        """
-        indices = np.asarray(indices, np.int64).reshape(-1)
-        M = self._shape[0]
-        if len(indices) and not (indices.min() >= 0 and indices.max() < M):
-            wrong = indices.min() if indices.min() < 0 else indices.max()
-            raise ScanError(f"frame {wrong} was asked for, but the scan has frames 0 to {M - 1}")
+    def _fill(self, frames: np.ndarray, rows: np.ndarray) -> None:
+        """Frames are read in file order, those of one chunk together."""
         data = self._open()
-        unique, inverse = np.unique(indices, return_inverse=True)
-        found = np.empty((len(unique), *self._shape[1:]), self._dtype)
-        limit = max(1, _PIECE_BYTES // max(1, found[:1].nbytes))
+        limit = max(1, _PIECE_BYTES // max(1, frames[:1].nbytes))
         start = 0
-        while start < len(unique):
+        while start < len(rows):
             stop = start + 1
             # One piece goes on while frames are neighbours or share a chunk.
             while (
-                stop < len(unique)
-                and unique[stop] - unique[start] < limit
+                stop < len(rows)
+                and rows[stop] - rows[start] < limit
                 and (
-                    unique[stop] == unique[stop - 1] + 1
-                    or unique[stop] // self._per_chunk == unique[stop - 1] // self._per_chunk
+                    rows[stop] == rows[stop - 1] + 1
+                    or rows[stop] // self._per_chunk == rows[stop - 1] // self._per_chunk
                 )
             ):
                 stop += 1
-            low, high = int(unique[start]), int(unique[stop - 1]) + 1
-            found[start:stop] = self._slab(data, low, high)[unique[start:stop] - low]
+            low, high = int(rows[start]), int(rows[stop - 1]) + 1
+            frames[start:stop] = self._slab(data, low, high)[rows[start:stop] - low]
             start = stop
-        return found if np.array_equal(unique, indices) else found[inverse]
-
-    def chunks(self, size: int) -> Iterator[tuple[int, np.ndarray]]:
-        """All frames in order: pairs of the first index and `(up to size, H, W)` frames."""
-        for start in range(0, self._shape[0], size):
-            yield start, self._slab(self._open(), start, min(start + size, self._shape[0]))
-
-    def close(self) -> None:
-        """Close the file; reading afterwards is an error."""
-        self._closed = True
-        self._drop()
 
     def _slab(self, data: h5py.Dataset, low: int, high: int) -> np.ndarray:
         """Frames low to high - 1, of one row or of several."""
         width = self._grid[-1]
-        found = np.empty((high - low, *data.shape[-2:]), self._dtype)
+        frames = np.empty((high - low, *data.shape[-2:]), self._dtype)
         done = low
         try:
             while done < high:
                 row, column = divmod(done, width)
                 count = min(high - done, width - column)
                 outer = (row,) if len(self._grid) == 2 else ()
-                part = data[(*self._leading, *outer, slice(column, column + count))]
-                found[done - low : done - low + count] = part
+                line = data[(*self._leading, *outer, slice(column, column + count))]
+                frames[done - low : done - low + count] = line
                 done += count
         except FAULTS as error:
             named = f"frame {low}" if high == low + 1 else f"a frame from {low} to {high - 1}"
             raise damaged(f"{named} of {self._name!r}", self._path, error) from None
-        return found.transpose(0, 2, 1) if self._transpose else found
+        return frames.transpose(0, 2, 1) if self._transpose else frames
 
     def _open(self) -> h5py.Dataset:
-        if self._closed:
-            raise ScanError("the frames of this scan were closed; load it again")
         # A handle does not survive a fork: the child opens the file again.
         if self._data is None or self._owner != os.getpid():
             self._file = open_hdf5(self._path, cache_bytes=self._cache)
             self._data = dataset(self._file, self._name, self._path, kind=self._kind)
             self._owner = os.getpid()
         return self._data
-
-    def _drop(self) -> None:
-        file, self._file, self._data = self._file, None, None
-        if file is not None and self._owner == os.getpid():
-            file.close()

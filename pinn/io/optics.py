@@ -77,10 +77,7 @@ def with_optics(contents: Contents, config: ScanConfig) -> Contents:
             f"pixel, which give {computed:.4g} m: {pixel:.4g} m was taken"
         )
     values["pixel_size_m"] = pixel
-    return contents.changed(
-        *notes,
-        particle=particle,
-        propagation=config.propagation,
-        detector_response=config.detector_response,
-        **values,
-    )
+    for name in ("propagation", "detector_response"):
+        if getattr(config, name) != ScanConfig.model_fields[name].default:  # else the reader's
+            values[name] = getattr(config, name)
+    return contents.changed(*notes, particle=particle, **values)

@@ -25,6 +25,11 @@ _ENERGIES = {
 }
 
 
+def length_unit(unit: str) -> float | None:
+    """Metres in one unit of length, or None if the word is none."""
+    return _LENGTHS.get(unit.strip().casefold())
+
+
 def metres(unit: str, key: str, where: str | Path) -> float:
     """Metres in one unit of length.
 

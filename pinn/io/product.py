@@ -1,13 +1,9 @@
 """The result file `reconstruction.h5`: a ptychodus product with a group of ours beside it.
 
-The root follows the product layout of ptychodus 1.7 (the attribute names of older versions are
-written besides): x is the column, y the row, metres are pixels times the pixel size. ptychodus
-says where the middle of a patch lies, index `(N-1)/2`, and we where index `N/2` does: to put the
-same patches over the same pixels, `center_x_m` is that of `origin + W/2`, in both directions (for
-scans as well, see `formats.ptychodus_scan`). Where the pixel size is not known, metres are pixels
-times a nominal 1e-8 m, and `physical_units_known` in the group `pinn` is false. That group holds
-what a product has no place for, and the exact pixel coordinates, so that a result reopens as it
-was.
+The root is a ptychodus product (`pinn.io.product_layout`). Where the pixel size is not known,
+metres are pixels times a nominal 1e-8 m, and `physical_units_known` in the group `pinn` is false.
+That group holds what a product has no place for, and the exact pixel coordinates, so that a result
+reopens as it was.
 
 Coherent variations of the probe are the first axis of `probe`, their weights the root's
 `opr_weights`, where ptychodus 1.7 has them. Parts that were added to the group after its first
@@ -17,7 +13,6 @@ version are optional, and older versions of pinn pass them over; so its format i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,28 +20,32 @@ import h5py
 import numpy as np
 
 from pinn.data.result import Result
-from pinn.errors import ArchiveError, InputError
+from pinn.errors import ArchiveError, InputError, ScanError
 from pinn.io.atomic import atomic_path
+from pinn.io.hdf5 import Hdf5File
+from pinn.io.hdf5_files import FAULTS, open_hdf5, reason_of
 from pinn.io.old_names import with_new_names
+from pinn.io.product_layout import (
+    ATTRIBUTES,
+    INDEXES,
+    NO_PROBE,
+    OBJECT,
+    POSITIONS,
+    PROBE,
+    WEIGHTS,
+    object_centre,
+    object_origin,
+    storable,
+    write_root,
+)
+from pinn.io.scan_group import NOMINAL_PIXEL_M
 from pinn.io.text import json_text
 
 RESULT_NAME = "reconstruction.h5"
-NOMINAL_PIXEL_M = 1e-8
 GROUP = "pinn"
 FORMAT_NAME = "pinn-reconstruction"
 FORMAT_VERSION = 1
 
-# Root attributes of ptychodus 1.7, each with the name an older version reads.
-_ACQUISITION = {
-    "detector_object_distance_m": None,
-    "focus_object_distance_m": None,
-    "photon_energy_eV": "probe_energy_eV",
-    "probe_photon_count": None,
-    "exposure_time_s": None,
-    "mass_attenuation_m2_per_kg": "mass_attenuation_m2_kg",
-    "tomography_angle_deg": None,
-    "tilt_angle_deg": None,
-}
 _ARRAYS = ("coverage", "valid_mask", "origin_px", "positions_px")
 _OPTIONAL = (
     "frame_likelihood",
@@ -115,81 +114,66 @@ def load_reconstruction(path: str | Path) -> Reconstruction:
             f"{file} is not an HDF5 file (or is empty), so it is no result of pinn or ptychodus"
         )
     try:
-        with h5py.File(file, "r") as h5:
-            return Reconstruction(**_read_layout(h5, file))
+        with open_hdf5(file) as h5:
+            return Reconstruction(**_read_layout(Hdf5File(file, h5)))
     except ArchiveError:
         raise
+    except ScanError as error:
+        raise ArchiveError(
+            f"{file} is no result of pinn or ptychodus, or is incomplete or damaged: {error}"
+        ) from None
     except InputError as error:
         raise ArchiveError(f"result file {file} contradicts itself: {error}") from None
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        reason = str(error).strip("'\"")
-        raise ArchiveError(f"result file {file} is damaged: {reason}") from None
+    except FAULTS as error:
+        raise ArchiveError(f"result file {file} is damaged: {reason_of(error)}") from None
 
 
 # ---------------------------------------------------------------------------------- writing
 
 
 def _write_layout(h5: h5py.File, recon: Result, pixel: float) -> None:
-    known = dict(recon.acquisition)
+    numbers = dict(recon.acquisition)
+    probe = recon.probe_variations
     if recon.probe is not None:
         # In square root of counts, the energy of the probe is the mean photons of a frame.
         energy = np.sum(np.abs(recon.probe.astype(np.complex128)) ** 2)
-        known["probe_photon_count"] = float(energy)
-    for name, older in _ACQUISITION.items():
-        for key in (name, older):
-            if key is not None:
-                h5.attrs[key] = float(known.get(name, 0.0))
-    h5.attrs["far_field"] = True
-    h5.attrs["name"] = _storable(recon.scan_name or "reconstruction")
-    h5.attrs["comments"] = _storable(_comments(recon))
-
-    h5["probe_position_indexes"] = recon.frame_indices
-    h5["probe_position_x_m"] = recon.positions_px[:, 1] * pixel
-    h5["probe_position_y_m"] = recon.positions_px[:, 0] * pixel
-
-    # ptychodus demands a probe: an unknown one is an empty array, as it writes it itself.
-    none = np.zeros((1, 0, 0), np.complex64)
-    probes = (none if recon.probe is None else recon.probe)[None]
-    if recon.probe_variations is not None:
-        probes = recon.probe_variations
-    probe = h5.create_dataset("probe", data=probes)
-    if recon.probe_weights is not None:
-        h5["opr_weights"] = recon.probe_weights.astype(np.float64)
-    obj = h5.create_dataset("object", data=recon.object[None])
-    for dataset in (probe, obj):
-        dataset.attrs["pixel_width_m"] = dataset.attrs["pixel_height_m"] = pixel
-    rows, columns = recon.object.shape
-    obj.attrs["center_x_m"] = (recon.origin_px[1] + columns / 2) * pixel
-    obj.attrs["center_y_m"] = (recon.origin_px[0] + rows / 2) * pixel
-    h5["object_layer_spacing_m"] = np.zeros(0)
-    h5["loss_epochs"] = np.arange(1, len(recon.losses) + 1)
-    h5["loss_values"] = np.asarray(recon.losses, np.float64)
+        numbers["probe_photon_count"] = float(energy)
+    if probe is None:
+        probe = NO_PROBE if recon.probe is None else recon.probe[None]
+    write_root(
+        h5,
+        numbers=numbers,
+        name=recon.scan_name or "reconstruction",
+        comments=_comments(recon),
+        pixel_m=pixel,
+        indexes=recon.frame_indices,
+        positions_px=recon.positions_px,
+        probe=probe,
+        weights=recon.probe_weights,
+        image=recon.object,
+        origin_px=recon.origin_px,
+        losses=recon.losses,
+    )
 
 
-def _comments(recon: Result) -> str:
+def _comments(recon: Result) -> list[str]:
     sentences = [f"Reconstructed by pinn {recon.versions.get('pinn', '')}".rstrip() + "."]
     if recon.pixel_size_m is None:
         sentences.append(
             f"Physical units are not known: the pixel size is a nominal {NOMINAL_PIXEL_M:g} m, "
             "and lengths in metres are pixels times that."
         )
-    verdict = [recon.verdict] if recon.verdict else []
-    return " ".join([*sentences, *verdict, *recon.notes])
-
-
-def _storable(text: str) -> str:
-    """HDF5 takes no NUL and only UTF-8, but the name of a file may hold any bytes."""
-    return text.encode(errors="replace").decode().replace("\0", "")
+    return [*sentences, recon.verdict, *recon.notes]
 
 
 def _write_group(group: h5py.Group, recon: Result) -> None:
     group.attrs["format"] = FORMAT_NAME
     group.attrs["format_version"] = FORMAT_VERSION
     group.attrs["physical_units_known"] = recon.pixel_size_m is not None
-    group.attrs["scan_name"] = _storable(recon.scan_name)
+    group.attrs["scan_name"] = storable(recon.scan_name)
     if recon.archive_sha256 is not None:
         group.attrs["archive_sha256"] = recon.archive_sha256
-    group.attrs["verdict"] = _storable(recon.verdict)
+    group.attrs["verdict"] = storable(recon.verdict)
     group.attrs["probe_varies"] = recon.probe_variations is not None
     for name in (*_ARRAYS, *_OPTIONAL):
         if (array := getattr(recon, name)) is not None:
@@ -202,147 +186,114 @@ def _write_group(group: h5py.Group, recon: Result) -> None:
 # ---------------------------------------------------------------------------------- reading
 
 
-def _read_layout(h5: h5py.File, file: Path) -> dict[str, Any]:
+def _read_layout(file: Hdf5File) -> dict[str, Any]:
     notes: list[str] = []
-    obj = _dataset(h5, "object", file)
-    array = obj[()]
-    if array.dtype.kind != "c" or array.ndim not in (2, 3) or array.size == 0:
-        raise ArchiveError(
-            f"result file {file}: object has shape {array.shape} and dtype {array.dtype}, but a "
-            "complex (H, W) or (layers, H, W) is required"
-        )
-    if array.ndim == 3:
-        if len(array) > 1:
-            notes.append(f"The {len(array)} layers of the object were multiplied into one.")
-        array = np.prod(array, axis=0, dtype=np.complex128) if len(array) > 1 else array[0]
-    width, height = (_pixel_size(obj, f"pixel_{side}_m", file) for side in ("width", "height"))
-    rows, columns = array.shape
-    x_m = _dataset(h5, "probe_position_x_m", file)[()]
-    y_m = _dataset(h5, "probe_position_y_m", file)[()]
-    if x_m.ndim != 1 or x_m.shape != y_m.shape:
-        raise ArchiveError(
-            f"result file {file}: probe_position_x_m {x_m.shape} and probe_position_y_m "
-            f"{y_m.shape} must both be (M,)"
-        )
+    # Not by `array`: a result may be larger than it lets pass.
+    image = np.asarray(file.dataset(OBJECT, (2, 3), "c")[()])
+    if not image.size:
+        raise file.wrong(OBJECT, image.shape, "(H, W) or (layers, H, W)")
+    if image.ndim == 3:
+        if len(image) > 1:
+            notes.append(f"The {len(image)} layers of the object were multiplied into one.")
+        image = np.prod(image, axis=0, dtype=np.complex128) if len(image) > 1 else image[0]
+    pixels = _pixel_size(file, "height"), _pixel_size(file, "width")
+    y_m, x_m = (file.array(name, 1) for name in POSITIONS)
+    if y_m.shape != x_m.shape:
+        raise file.wrong(POSITIONS[1], x_m.shape, f"{y_m.shape}, as {POSITIONS[0]!r} has,")
     values: dict[str, Any] = {
-        "object": array,
-        **_probe(h5, file, notes),
-        "positions_px": np.stack([y_m / height, x_m / width], axis=1),
-        "frame_indices": _dataset(h5, "probe_position_indexes", file)[()],
-        "losses": _losses(h5),
-        "scan_name": _text(h5.attrs.get("name", "")),
-        "acquisition": _acquisition(h5),
+        "object": image,
+        **_probe(file, notes),
+        "positions_px": np.stack([y_m, x_m], axis=1) / pixels,
+        "frame_indices": file.array(INDEXES, 1, "iu"),
+        "losses": _losses(file),
+        "scan_name": file.text("@name") or "",
+        "acquisition": _acquisition(file),
     }
-    if GROUP in h5:
-        return {**values, **_read_group(h5[GROUP], file, width)}
+    if file.has(GROUP):
+        return {**values, **_read_group(file.below(GROUP), pixels[1])}
+    height, width = pixels
     square = abs(width - height) <= 1e-6 * width
     if not square:
         notes.append(f"Pixels are not square ({width:g} m wide, {height:g} m high).")
     notes.append("The file states no coverage: every pixel counts as valid.")
-    centre = [float(obj.attrs.get(f"center_{axis}_m", np.nan)) for axis in "yx"]
-    if not np.isfinite(centre).all():
-        raise ArchiveError(f"result file {file}: object lacks center_x_m or center_y_m")
+    centre = object_centre(file)
+    if centre is None:
+        raise ArchiveError(f"result file {file.path}: object lacks center_x_m or center_y_m")
     return {
         **values,
-        "origin_px": (centre[0] / height - rows / 2, centre[1] / width - columns / 2),
-        "coverage": np.ones(array.shape),
-        "valid_mask": np.ones(array.shape, bool),
+        "origin_px": object_origin(centre, pixels, image.shape),
+        "coverage": np.ones(image.shape),
+        "valid_mask": np.ones(image.shape, bool),
         "pixel_size_m": width if square else None,
         "notes": tuple(notes),
     }
 
 
-def _read_group(group: h5py.Group, file: Path, pixel: float) -> dict[str, Any]:
-    if _text(group.attrs.get("format", "")) != FORMAT_NAME:
-        raise ArchiveError(f"result file {file}: its group {GROUP} was not written by pinn")
-    if (version := int(group.attrs["format_version"])) > FORMAT_VERSION:
+def _read_group(group: Hdf5File, pixel: float) -> dict[str, Any]:
+    if group.text("@format") != FORMAT_NAME:
+        raise ArchiveError(f"result file {group.path}: its group {GROUP} was not written by pinn")
+    attributes = group.group.attrs
+    if (version := int(attributes["format_version"])) > FORMAT_VERSION:
         raise ArchiveError(
-            f"result file {file} was written by a newer pinn (format {version}; this one reads "
-            f"up to {FORMAT_VERSION}); upgrade pinn"
+            f"result file {group.path} was written by a newer pinn (format {version}; this one "
+            f"reads up to {FORMAT_VERSION}); upgrade pinn"
         )
-    texts = {name: json.loads(_dataset(group, name, file).asstr()[()]) for name in _TEXTS}
-    digest = group.attrs.get("archive_sha256")
-    values: dict[str, Any] = {
-        name: _dataset(group, name, file)[()]
+    texts = {name: json.loads(group.text(group.need("text", name)) or "") for name in _TEXTS}
+    arrays = {
+        name: group.array(name, kind="biuf")
         for name in (*_ARRAYS, *_OPTIONAL)
-        if name in _ARRAYS or name in group
+        if name in _ARRAYS or group.has(name)
     }
     return {
-        **values,
+        **arrays,
         "config": texts["configuration"],
         "statistics": with_new_names(texts["statistics"]),
         "versions": texts["versions"],
         "notes": tuple(texts["notes"]),
         "acquisition": texts["acquisition"],
-        "archive_sha256": None if digest is None else _text(digest),
-        "pixel_size_m": pixel if bool(group.attrs["physical_units_known"]) else None,
-        "scan_name": _text(group.attrs["scan_name"]),
-        "verdict": _text(group.attrs.get("verdict", "")),
+        "archive_sha256": group.text("@archive_sha256"),
+        "pixel_size_m": pixel if bool(attributes["physical_units_known"]) else None,
+        "scan_name": group.text("@scan_name") or "",
+        "verdict": group.text("@verdict") or "",
     }
 
 
-def _dataset(group: h5py.Group, name: str, file: Path) -> h5py.Dataset:
-    item = group.get(name)
-    if not isinstance(item, h5py.Dataset):
-        where = f"{group.name}/{name}".replace("//", "/")
+def _pixel_size(file: Hdf5File, side: str) -> float:
+    name = f"{OBJECT}@pixel_{side}_m"
+    value = file.positive(name)
+    if value is None:
         raise ArchiveError(
-            f"{file} is no result of pinn or ptychodus, or is incomplete: there is no dataset "
-            f"{where}"
-        )
-    return item
-
-
-def _pixel_size(dataset: h5py.Dataset, name: str, file: Path) -> float:
-    value = float(dataset.attrs.get(name, np.nan))
-    if not (np.isfinite(value) and value > 0):
-        raise ArchiveError(
-            f"result file {file}: {name} of the object is {value}, but must be positive to turn "
-            "metres into pixels"
+            f"result file {file.path}: pixel_{side}_m of the object is {file.number(name)}, but "
+            "must be positive to turn metres into pixels"
         )
     return value
 
 
-def _probe(h5: h5py.File, file: Path, notes: list[str]) -> dict[str, np.ndarray | None]:
-    array: np.ndarray = _dataset(h5, "probe", file)[()]
-    if array.dtype.kind != "c" or array.ndim not in (2, 3, 4):
-        raise ArchiveError(
-            f"result file {file}: probe has shape {array.shape} and dtype {array.dtype}, but a "
-            "complex (N, N), (modes, N, N) or (variations, modes, N, N) is required"
-        )
-    if array.size == 0:
+def _probe(file: Hdf5File, notes: list[str]) -> dict[str, np.ndarray | None]:
+    probe = file.array(PROBE, (2, 3, 4), "c")
+    if not probe.size:
         return {"probe": None}
-    if array.ndim < 4:
-        return {"probe": array}
-    ours = GROUP in h5 and bool(h5[GROUP].attrs.get("probe_varies", False))
-    if "opr_weights" in h5 and (ours or len(array) > 1):
-        weights = _dataset(h5, "opr_weights", file)[()]
-        return {"probe_variations": array, "probe_weights": weights}
-    if ours:
-        return {"probe_variations": array}
-    if len(array) > 1:
+    if probe.ndim < 4:
+        return {"probe": probe}
+    varies = file.has(GROUP) and bool(file.group[GROUP].attrs.get("probe_varies", False))
+    if file.has(WEIGHTS) and (varies or len(probe) > 1):
+        return {"probe_variations": probe, "probe_weights": file.array(WEIGHTS)}
+    if varies:
+        return {"probe_variations": probe}
+    if len(probe) > 1:
         notes.append(
-            f"Of {len(array)} coherent variations of the probe the first was taken: their weights "
+            f"Of {len(probe)} coherent variations of the probe the first was taken: their weights "
             "are not in the file."
         )
-    return {"probe": array[0]}
+    return {"probe": probe[0]}
 
 
-def _losses(h5: h5py.File) -> list[float]:
-    for name in ("loss_values", "costs"):
-        if isinstance(item := h5.get(name), h5py.Dataset):
-            return [float(value) for value in np.atleast_1d(item[()])]
-    return []
+def _losses(file: Hdf5File) -> list[float]:
+    name = file.first("loss_values", "costs")
+    return [] if name is None else np.atleast_1d(file.array(name)).tolist()
 
 
-def _acquisition(h5: h5py.File) -> Mapping[str, float]:
+def _acquisition(file: Hdf5File) -> dict[str, float]:
     """Attributes that say something: zero stands for unknown in a product."""
-    found = {}
-    for name, older in _ACQUISITION.items():
-        value = h5.attrs.get(name, h5.attrs.get(older, 0.0) if older else 0.0)
-        if float(value) != 0.0:
-            found[name] = float(value)
-    return found
-
-
-def _text(value: Any) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    values = {name: file.number(*stated) for name, stated in ATTRIBUTES.items()}
+    return {name: value for name, value in values.items() if value}

@@ -11,7 +11,6 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -23,8 +22,10 @@ from pinn.data.measurement import FACTS
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
-from pinn.io.hdf5 import Hdf5Frames, array, attribute, has, numbers, text
-from pinn.io.stored import Intensities
+from pinn.io.data_file import DataFile
+from pinn.io.hdf5 import Hdf5File, Hdf5Frames
+from pinn.io.layout import pairs
+from pinn.io.stored import Intensities, write_frame_masks
 from pinn.io.text import json_text
 
 GROUP = "pinn_scan"
@@ -140,77 +141,84 @@ def write_scan_group(parent: h5py.Group, scan: Scan, stored: Intensities) -> h5p
     return group
 
 
-def ours(parent: h5py.Group, where: str | Path) -> h5py.Group | None:
+def write_pattern_group(h5: h5py.File, scan: Scan, varies: bool) -> None:
+    """Mark a file of frames as ours, with the masks of single frames where they differ.
+
+    Args:
+        h5: gets the group.
+        scan: where the masks come from.
+        varies: some pixel is masked or saturated in some of the frames only.
+    """
+    group = h5.create_group(GROUP)
+    group.attrs["format"] = FORMAT_NAME
+    group.attrs["format_version"] = FORMAT_VERSION
+    if varies:
+        write_frame_masks(group, "bad_pixels", scan)
+
+
+def ours(file: DataFile) -> Hdf5File | None:
     """The group, or None if the file is not one of ours.
 
     Raises:
         ScanError: the group is of a newer version.
     """
-    group = parent.get(GROUP)
-    if not isinstance(group, h5py.Group) or text(group, "format") != FORMAT_NAME:
+    if not isinstance(file, Hdf5File) or not isinstance(file.group.get(GROUP), h5py.Group):
         return None
-    version = attribute(group, "format_version")
+    group = file.below(GROUP)
+    if group.text("@format") != FORMAT_NAME:
+        return None
+    version = group.number("@format_version")
     if version is None or version > FORMAT_VERSION:
         raise ScanError(
-            f"{where} was written by a newer pinn (its group {group.name} is of version {version}, "
-            f"this one reads up to {FORMAT_VERSION}); upgrade pinn"
+            f"{file.path} was written by a newer pinn (its group {group.group.name} is of version "
+            f"{version}, this one reads up to {FORMAT_VERSION}); upgrade pinn"
         )
     return group
 
 
-def read_scan_group(group: h5py.Group, found: Contents, where: Path) -> None:
+def read_scan_group(group: Hdf5File, contents: Contents) -> None:
     """Put what the group says in the place of what the format said.
 
     Raises:
         ScanError: a part is missing or of another length.
     """
-    M = found.frames.shape[0]
-    found.positions_m = None
-    found.positions_px = _pairs(group, "positions_px", M, where)
-    if has(group, "positions_nominal_px"):
-        found.positions_nominal_px = _pairs(group, "positions_nominal_px", M, where)
-    if has(group, "scan_index"):
-        found.scan_index = array(group, "scan_index", where, ndim=1, kind="iu")
-    if has(group, "probe_weights"):
-        found.probe_weights = numbers(group, "probe_weights", where, ndim=2, length=M)
-    if has(group, "label_patches"):
-        found.label_patches = Hdf5Frames(where, f"{group.name}/label_patches", kind="c")
+    M = contents.frames.shape[0]
+    contents.positions_m = None
+    contents.positions_px = pairs(group, "positions_px", M)
+    if group.has("positions_nominal_px"):
+        contents.positions_nominal_px = pairs(group, "positions_nominal_px", M)
+    if group.has("scan_index"):
+        contents.scan_index = group.array("scan_index", 1, "iu")
+    if group.has("probe_weights"):
+        contents.probe_weights = group.array("probe_weights", 2)
+    if group.has("label_patches"):
+        labels = group.full("label_patches")
+        contents.label_patches = Hdf5Frames(group.path, labels, kind="c")
     for name in FACTS:
-        setattr(found, name, attribute(group, name))
-    found.particle = text(group, "particle") or "photon"
-    found.units = text(group, "frames_units") or found.units
-    found.centre, found.beam_centre = "centred", None
-    origin = np.asarray(group.attrs.get("truth_origin_px", (0.0, 0.0)))
+        setattr(contents, name, group.number(f"@{name}"))
+    contents.particle = group.text("@particle") or "photon"
+    contents.units = group.text("@frames_units") or contents.units
+    contents.centre, contents.beam_centre = "centred", None
+    origin = np.asarray(group.group.attrs.get("truth_origin_px", (0.0, 0.0)))
     if origin.shape != (2,) or origin.dtype.kind not in "iuf":
         raise ScanError(
-            f"truth_origin_px of {group.name} in {where} is "
-            f"{origin.tolist() if origin.size < 4 else origin.shape!r}, but two numbers "
-            "(y, x) are required; write the file again"
+            f"truth_origin_px of {group.group.name} in {group.path} is {origin.tolist()!r:.40}, "
+            "but two numbers (y, x) are required; write the file again"
         )
-    found.truth_origin_px = (float(origin[0]), float(origin[1]))
-    found.acquisition = _json(group, "acquisition", dict, where)
-    found.steps = _json(group, "steps", list, where)
+    contents.truth_origin_px = (float(origin[0]), float(origin[1]))
+    contents.acquisition = _json(group, "acquisition", dict)
+    contents.steps = _json(group, "steps", list)
 
 
-def _pairs(group: h5py.Group, name: str, M: int, where: str | Path) -> np.ndarray:
-    pairs = numbers(group, name, where, ndim=2, length=M)
-    if pairs.shape[1] != 2:
-        raise ScanError(
-            f"'{group.name}/{name}' in {where} has shape {pairs.shape}, but (M, 2) is required; "
-            "write the file again"
-        )
-    return pairs
-
-
-def _json(group: h5py.Group, name: str, kind: type, where: str | Path) -> Any:
-    if not has(group, name):
+def _json(group: Hdf5File, name: str, kind: type) -> Any:
+    if not group.has(name):
         return kind()
     try:
-        value = json.loads(text(group[name]) or "")
+        value = json.loads(group.text(name) or "")
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, kind):
         raise ScanError(
-            f"'{group.name}/{name}' in {where} is no JSON {kind.__name__}; write the file again"
+            f"{group.full(name)!r} in {group.path} is no JSON {kind.__name__}; write the file again"
         )
     return value

@@ -7,7 +7,7 @@ from keras import ops
 
 from pinn.layers import PACKAGE
 from pinn.layers.base import PhysicsLayer
-from pinn.ops import legacy, pairs, patches
+from pinn.ops import forward, legacy, pairs, patches
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -56,9 +56,7 @@ class PatchExtraction(PhysicsLayer):
         self.size = size
 
     def call(self, canvas, offsets):
-        matrices = patches.group_matrices(offsets, self.size, canvas.shape[1])
-        re, im = pairs.unstack(canvas)
-        return pairs.stack((patches.extract(re, *matrices), patches.extract(im, *matrices)))
+        return pairs.stack(forward.group_patches(pairs.unstack(canvas), offsets, self.size))
 
     def get_config(self):
         return {**super().get_config(), "size": self.size}

@@ -17,7 +17,7 @@ import numpy as np
 
 from pinn.data.geometry import probe_diameter_px
 from pinn.errors import ConfigError
-from pinn.io.formats.npz import NpzScanWriter, scan_arrays
+from pinn.io.formats.npz_writer import scan_arrays, write_npz
 from pinn.progress import Progress
 from pinn.simulate.config import SimulateConfig
 from pinn.simulate.detector import Detector, make_detector
@@ -274,23 +274,26 @@ def simulate_to_file(
         OutputError: the file cannot be written.
     """
     scan = simulate(config)
-    total, started, done = len(scan), time.monotonic(), 0
-    writer = NpzScanWriter(
-        path,
-        total,
-        config.N,
-        scan.detector.dtype,
-        arrays=file_arrays(scan),
-        metadata=scan.metadata(),
-        frames_units=config.frames,
-    )
-    with writer:
+    started = time.monotonic()
+
+    def blocks() -> Iterator[np.ndarray]:
+        done, total = 0, len(scan)
         for chunk in scan.chunks():
-            writer.write(chunk)
+            yield chunk
             done += len(chunk)
             if progress is not None:
                 rate = done / max(time.monotonic() - started, 1e-9)
                 progress(Progress("simulate", done, total, rate))
+
+    write_npz(
+        path,
+        blocks(),
+        (len(scan), config.N),
+        scan.detector.dtype,
+        file_arrays(scan),
+        scan.metadata(),
+        frames_units=config.frames,
+    )
     return scan
 
 

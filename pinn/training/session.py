@@ -20,13 +20,12 @@ from pinn.networks.precision import check_precision, in_float32
 from pinn.networks.trained import Model
 from pinn.training.callback import ProgressCallback, Report, Watch
 from pinn.training.feed import Feed
-from pinn.training.history import early_stop, judged, metric_of
+from pinn.training.history import early_stop, judged, metric_of, plateau_factor
 from pinn.training.optimisation import (
     AveragedWeights,
     arrays_of,
     assign,
     equip,
-    plateau_factor,
     set_plateau_factor,
     swap,
 )

@@ -4,9 +4,12 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
+from npz_files import write_npz
 from old_archives import (
     Shape,
     archive_files,
@@ -21,12 +24,14 @@ from old_archives import (
     zip_bytes,
 )
 
+import pinn
+import pinn_archives
 from pinn import cli
 from pinn.config import ModelConfig
 from pinn.errors import ArchiveError, OutputError
 from pinn.io.archive import Archive, read_archive, write_archive
-from pinn.io.convert_archive import archive_kind, convert_archive
-from pinn.io.formats.npz import write_npz
+from pinn.io.convert_archive import GROUP, archive_kind, convert_archive
+from pinn_archives import read
 
 SMALL = Shape(N=16)
 
@@ -233,6 +238,20 @@ def test_what_is_an_archive_and_what_is_not(tmp_path, old):
     assert archive_kind(ours) == archive_kind(ours.parent) == "ours"
     with pytest.raises(ArchiveError, match="is an archive of pinn already"):
         convert_archive(ours, tmp_path / "again")
+
+
+def test_the_distribution_is_in_step_and_stands_beside_ptychopinn():
+    text = (Path(__file__).parents[2] / "compat" / "archives" / "pyproject.toml").read_text("utf-8")
+    document = tomllib.loads(text)
+    major, minor = pinn.__version__.split(".")[:2]
+    assert pinn_archives.__version__ == pinn.__version__
+    bounds = f">={major}.{minor},<{major}.{int(minor) + 1}"
+    assert f"pinn-ptycho{bounds}" in document["project"]["dependencies"]
+    assert document["project"]["entry-points"][GROUP] == {
+        "ptychopinn": f"{read.read_archive.__module__}:{read.read_archive.__name__}"
+    }
+    packages = document["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert packages == ["pinn_archives"]
 
 
 # ------------------------------------------------------------------------------ command line

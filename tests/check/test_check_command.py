@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from npz_files import write_npz
 
 from pinn import cli
 from pinn.check import Finding, Report, check, options_text
@@ -17,7 +18,6 @@ from pinn.config import ScanConfig
 from pinn.data.frames import ArrayFrames
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
-from pinn.io.formats.npz import write_npz
 from pinn.io.load import load
 from pinn.simulate import SimulateConfig, simulate
 

@@ -3,12 +3,12 @@
 import h5py
 import numpy as np
 import pytest
+from npz_files import write_npz
 
 from pinn.check.places import area_overlap, layout, position_findings, stray_positions
 from pinn.config import ScanConfig
 from pinn.data.geometry import object_pixel_m, photon_wavelength_m
 from pinn.data.scan import Scan
-from pinn.io.formats.npz import write_npz
 from pinn.io.load import load
 
 N = 32

@@ -1,9 +1,9 @@
 """Training and reconstruction look at the scan before they begin, unless told not to."""
 
 import pytest
+from npz_files import write_npz
 
 from pinn import cli
-from pinn.io.formats.npz import write_npz
 from pinn.simulate import SimulateConfig, simulate
 
 MADE = simulate(SimulateConfig(N=16, n_frames=12, seed=1))

@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from npz_files import write_npz
 
 from pinn import cli
-from pinn.io.formats.npz import write_npz
 from pinn.io.load import load
 
 M, N = 12, 16

@@ -238,7 +238,7 @@ def test_what_cannot_be_simulated_is_refused(dictionary):
     obj, probe = np.ones((40, 44), complex), np.ones((16, 16), complex)
     with pytest.raises(ScanError, match="leaves the object"):
         RawData.from_simulation([3.0], [20.0], probe, obj)
-    with pytest.raises(ScanError, match="no light"):
+    with pytest.raises(ScanError, match="dark frames"):
         RawData.from_simulation([20.0], [20.0], probe, 0 * obj)
     with pytest.raises(ScanError, match="are required"):
         RawData.from_simulation([20.0], [20.0], probe, obj[0])

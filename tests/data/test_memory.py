@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pinn.io.formats.npz import NpzScanWriter, scan_arrays
+from pinn.io.formats.npz_writer import scan_arrays, write_npz
 
 M, N = 800, 256  # 210 MB of float32
 LIMIT_MB = 100
@@ -61,11 +61,8 @@ def test_a_large_file_is_read_in_little_memory(tmp_path, compress):
     block = rng.poisson(0.002, (20, N, N)).astype(np.float32)  # sparse: quick to compress
     block[:, N // 2, N // 2] = 900
     arrays = scan_arrays(places)
-    with NpzScanWriter(
-        path, M, N, np.float32, arrays, frames_units="counts", compress=compress
-    ) as writer:
-        for _ in range(M // 20):
-            writer.write(block)
+    blocks = (block for _ in range(M // 20))
+    write_npz(path, blocks, (M, N), np.float32, arrays, frames_units="counts", compress=compress)
     code = textwrap.dedent(SCRIPT)
     result = subprocess.run(
         [sys.executable, "-c", code, str(path)],

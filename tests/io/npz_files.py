@@ -1,4 +1,4 @@
-"""Arrays of a small scan file in the PtychoPINN contract, made here and by no code of ours."""
+"""A small scan file in the PtychoPINN contract, made here or written by our writer."""
 
 import numpy as np
 
@@ -26,4 +26,21 @@ def contract(**changes):
 def write(path, compressed=False, **changes):
     """Write a file with NumPy and return its path."""
     (np.savez_compressed if compressed else np.savez)(path, **contract(**changes))
+    return path
+
+
+def write_npz(path, frames, positions_px, *, frames_units, metadata=None, compress=False, **arrays):
+    """Write a whole scan with our writer; `arrays` as for `scan_arrays`. Returns the path."""
+    from pinn.io.formats import npz_writer
+
+    npz_writer.write_npz(
+        path,
+        [np.asarray(frames)],
+        np.shape(frames)[:2],
+        np.asarray(frames).dtype,
+        npz_writer.scan_arrays(positions_px, **arrays),
+        metadata,
+        frames_units=frames_units,
+        compress=compress,
+    )
     return path

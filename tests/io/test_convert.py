@@ -20,7 +20,7 @@ from pinn.data.masks import mask_rows
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, OutputError, ScanError
 from pinn.io.convert import convert, write_scan
-from pinn.io.formats.npz import NpzScanWriter, scan_arrays
+from pinn.io.formats.npz_writer import scan_arrays, write_npz
 from pinn.io.formats.registry import FORMATS, for_writing, names
 from pinn.io.load import load
 from pinn.progress import StopRequested
@@ -341,11 +341,9 @@ def test_a_large_scan_is_converted_in_little_memory(tmp_path):
     block = np.zeros((20, side, side), np.float32)
     block[:, side // 2 - 1 : side // 2 + 2, side // 2] = 900
     source = tmp_path / "large.npz"
-    with NpzScanWriter(
-        source, count, side, np.float32, scan_arrays(places), frames_units="counts"
-    ) as writer:
-        for _ in range(count // 20):
-            writer.write(block)
+    blocks = (block for _ in range(count // 20))
+    arrays = scan_arrays(places)
+    write_npz(source, blocks, (count, side), np.float32, arrays, frames_units="counts")
     result = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(SCRIPT), str(source), str(tmp_path / "o.npz")],
         cwd=Path(__file__).parents[2],

@@ -263,25 +263,6 @@ def test_scan_axes_that_do_not_come_first(tmp_path):
     np.testing.assert_allclose(found.positions_m, RASTER * [0.2e-9, 0.3e-9], rtol=1e-12)
 
 
-BROKEN = {
-    "images": (dict(data=DATA[0, 0]), {}, r"holds \(16, 18\), but a raster"),
-    "line": (dict(data=DATA[0], navigate=(1, 0, 0)), {}, r"holds \(5, 16, 18\), but a raster"),
-    "complex": (dict(data=DATA + 0j), {}, r"\(15, 16, 18\) of complex128"),
-    "no step": (dict(units=("", "", "1/nm", "1/nm")), {}, r"no step .*0\.2 \(no unit\).*--step-m"),
-    "odd step": (dict(units=("s", "s", "1/nm", "1/nm")), {}, r"no step .*0\.2 s"),
-    "not square": (dict(scales=(0.2, 0.3, 0.5, 0.6)), {}, r"0\.5 x 0\.6 1/nm, but only square"),
-}
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_broken_files_get_one_sentence(tmp_path, name):
-    changes, options, words = BROKEN[name]
-    path = write_hspy(tmp_path / "a.hspy", **changes)
-    with pytest.raises(ScanError, match=words) as error:
-        read(path, **options)
-    assert str(path) in str(error.value) and "\n" not in str(error.value)
-
-
 def test_damaged_files(tmp_path):
     path = write_merlin(tmp_path)
     path.write_bytes(path.read_bytes()[:300])

@@ -103,7 +103,7 @@ def fuzz(name, folder, child, examples):
 
 @pytest.mark.parametrize("name", SMALL)
 def test_damaged_files(name, tmp_path, child):
-    fuzz(name, tmp_path, child, 30)
+    fuzz(name, tmp_path, child, 15)
 
 
 @pytest.mark.full
@@ -148,7 +148,7 @@ STRUCTURED = [name for name in SMALL if name not in ("mat_5", "merlin")]
 
 @pytest.mark.parametrize("name", STRUCTURED)
 def test_other_parts(name, tmp_path, child):
-    swap(name, tmp_path, child, 25)
+    swap(name, tmp_path, child, 12)
 
 
 @pytest.mark.full

@@ -14,20 +14,8 @@ from hypothesis import strategies as st
 
 from pinn.data.frames import FrameSource
 from pinn.errors import ScanError
-from pinn.io.hdf5 import (
-    Hdf5Frames,
-    array,
-    attribute,
-    dataset,
-    first,
-    has,
-    is_hdf5,
-    numbers,
-    open_hdf5,
-    reading,
-    scalar,
-    text,
-)
+from pinn.io.hdf5 import Hdf5Frames, reading
+from pinn.io.hdf5_files import dataset, is_hdf5, open_hdf5
 
 M, H, W = 23, 6, 10
 
@@ -350,23 +338,18 @@ def test_random_damage_is_a_sentence_or_nothing(tmp_path, seed):
 # ----------------------------------------------------------------------------------- numbers
 
 
-def test_numbers(tmp_path):
+def test_arrays(tmp_path):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as h5:
         h5["x"] = np.array([1, 2, 3], ">i2")
-        h5["bad"] = [1.0, np.nan, np.inf]
         h5["c"] = np.array([1 + 2j])
         h5["matlab"] = np.array([(1.0, 2.0)], [("real", "f8"), ("imag", "f8")])
         h5.create_dataset("huge", (1 << 20, 1 << 20), "f8", chunks=(1, 1024))
-    with reading(path) as h5:
-        found = numbers(h5, "x", path, length=3)
-        assert found.dtype == np.float64 and found.tolist() == [1, 2, 3]
-        assert "has 3 entries, but there are 4 frames" in refusal(numbers, h5, "x", path, length=4)
-        assert "nan at [1]" in refusal(numbers, h5, "bad", path)
-        assert "2 axes" in refusal(numbers, h5, "x", path, ndim=2)
-        assert array(h5, "c", path, kind="c")[0] == array(h5, "matlab", path, kind="c")[0] == 1 + 2j
-        assert array(h5, "x", path).dtype.isnative
-        assert "too large" in refusal(array, h5, "huge", path)
+    with reading(path) as file:
+        assert "2 axes" in refusal(file.array, "x", 2)
+        assert file.array("c", kind="c")[0] == file.array("matlab", kind="c")[0] == 1 + 2j
+        assert file.array("x").dtype.isnative and file.array("x").tolist() == [1, 2, 3]
+        assert "too large" in refusal(file.array, "huge")
 
 
 def test_scalars_attributes_and_texts(tmp_path):
@@ -375,23 +358,22 @@ def test_scalars_attributes_and_texts(tmp_path):
         h5["one"], h5["same"], h5["nan"] = 2.5, [2.0, 2.002], np.nan
         h5["differ"], h5["word"], h5["bytes"] = [1.0, 2.0], "µm", np.bytes_(b"mm")
         h5["one"].attrs.update(unit="nm", b=np.bytes_(b"eV"), n=[3], many=[1, 2], bad=np.inf)
-    with reading(path) as h5:
-        assert scalar(h5, "one", path) == 2.5 and scalar(h5, "absent", path) is None
-        assert scalar(h5, "same", path) == pytest.approx(2.001) and scalar(h5, "nan", path) is None
-        assert "from 1 to 2" in refusal(scalar, h5, "differ", path)
-        one = h5["one"]
-        assert attribute(one, "absent", "n") == 3.0
-        assert attribute(one, "unit") is attribute(one, "many") is attribute(one, "bad") is None
-        assert (text(one, "unit"), text(one, "b"), text(one, "absent")) == ("nm", "eV", None)
-        assert (text(h5["word"]), text(h5["bytes"]), text(one)) == ("µm", "mm", None)
-        assert first(h5, "absent", "same", "one") == "same" and not has(h5, "absent")
+    with reading(path) as file:
+        assert file.number("one") == 2.5 and file.number("absent") is None
+        assert file.number("same") == pytest.approx(2.001) and file.number("nan") is None
+        assert "from 1 to 2" in refusal(file.number, "differ")
+        assert file.number("one@absent", "one@n") == 3.0
+        assert all(file.number(f"one@{name}") is None for name in ("unit", "many", "bad"))
+        assert [file.text(f"one@{name}") for name in ("unit", "b", "absent")] == ["nm", "eV", None]
+        assert [file.text(name) for name in ("word", "bytes", "one")] == ["µm", "mm", None]
+        assert file.first("absent", "same", "one") == "same" and not file.has("absent")
 
 
 def test_reading_turns_what_h5py_says_into_a_sentence(tmp_path):
     path = write(tmp_path / "a.h5", frames())
 
     def careless():
-        with reading(path) as h5:
-            return h5["not there"]
+        with reading(path) as file:
+            return file.group["not there"]
 
     assert str(path) in refusal(careless)

@@ -509,6 +509,13 @@ def test_the_probe_comes_from_a_file_and_can_be_smoothed(tmp_path, scan_file):
     assert smooth.steps == ({"step": "probe_smoothing", "sigma_px": 1.2},)
 
 
+def test_how_the_wave_and_the_detector_are_modelled_is_kept_by_name(scan_file):
+    scan = load(scan_file(), propagation="near", detector_response="blur", drop_frames="1")
+    assert (scan.propagation, scan.detector_response) == ("near", "blur")
+    plain = load(scan_file())
+    assert (plain.propagation, plain.detector_response) == ("far", "none")
+
+
 def test_weights_of_the_files_probe_go_with_it(tmp_path, scan_file):
     several = np.stack([PROBE, 0.1j * PROBE])[:, None]
     weights = np.random.default_rng(4).random((M, 2))
@@ -653,6 +660,7 @@ COVERED_HERE = {
     *("distance_m", "detector_pixel_m", "bad_pixels", "bad_pixels_polarity", "saturation"),
     *("beamstop", "drop_frames", "duplicates", "frame_size", "beam_row", "beam_column"),
     *("bin_frames", "probe_smoothing_px", "part", "test_fraction"),
+    *("propagation", "detector_response"),
 }
 WITH_THEIR_FORMATS = {"diffraction", "step_m"}
 

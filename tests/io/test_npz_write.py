@@ -1,14 +1,16 @@
 """Written scans: readable by NumPy and by us, whole or not there."""
 
 import json
+import resource
+import signal
 
 import numpy as np
 import pytest
-from npz_files import M, N, contract
+from npz_files import M, N, contract, write_npz
 
-from pinn.data.frames import ArrayFrames
 from pinn.errors import OutputError, ScanError
-from pinn.io.formats.npz import NpzScanWriter, scan_arrays, write_npz
+from pinn.io.formats.npz_writer import scan_arrays
+from pinn.io.formats.npz_writer import write_npz as write_blocks
 from pinn.io.load import load
 
 BASE = contract()
@@ -22,7 +24,7 @@ MASK = np.random.default_rng(3).random((N, N)) > 0.1
 def test_what_is_written_is_read_back(tmp_path, compress):
     path = write_npz(
         tmp_path / "new" / "a.npz",
-        ArrayFrames(COUNTS),
+        COUNTS,
         POSITIONS,
         probe=np.stack([PROBE, 2j * PROBE]),
         truth=BASE["objectGuess"],
@@ -64,24 +66,25 @@ def test_numpy_reads_it_and_finds_every_key_of_the_contract(tmp_path):
         assert json.loads(str(found["metadata"])) == {}
 
 
+def blocks(frames, cuts):
+    """The frames in pieces of these lengths."""
+    first = 0
+    for count in cuts:
+        yield frames[first : first + count]
+        first += count
+
+
+def write(path, parts, dtype=np.uint16, arrays=None, units="counts"):
+    write_blocks(
+        path, parts, (M, N), dtype, scan_arrays(POSITIONS) | (arrays or {}), frames_units=units
+    )
+    return path
+
+
 def test_pieces_of_any_size_give_the_same_bytes(tmp_path):
-    files = []
-    for number, cuts in enumerate(([12], [1] * 12, [5, 0, 7])):
-        path = tmp_path / f"{number}.npz"
-        with NpzScanWriter(path, M, N, "u2", scan_arrays(POSITIONS), frames_units="counts") as out:
-            first = 0
-            for count in cuts:
-                out.write(COUNTS[first : first + count])
-                first += count
-        files.append(path.read_bytes())
+    cuts = ([12], [1] * 12, [5, 0, 7])
+    files = [write(tmp_path / f"{len(c)}.npz", blocks(COUNTS, c)).read_bytes() for c in cuts]
     assert files[0] == files[1] == files[2]
-
-
-def test_the_tag_may_come_with_the_arrays(tmp_path):
-    arrays = scan_arrays(POSITIONS) | {"frames_units": np.array("amplitude")}
-    with NpzScanWriter(tmp_path / "a.npz", M, N, "f4", arrays) as out:
-        out.write(BASE["diff3d"])
-    assert load(tmp_path / "a.npz").units == "amplitude"
 
 
 @pytest.fixture
@@ -94,75 +97,57 @@ def old(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def writer(path, dtype=np.uint16, **options):
-    return NpzScanWriter(
-        path, M, N, dtype, scan_arrays(POSITIONS), frames_units="counts", **options
-    )
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), OSError(28, "No space left on device")], ids=["stop", "full"]
+)
+def test_an_exception_in_the_middle_leaves_the_old_file(old, error):
+    def interrupted():
+        yield COUNTS[:5]
+        raise error
 
-
-def test_an_exception_in_the_middle_leaves_the_old_file(old):
-    with pytest.raises(KeyboardInterrupt), writer(old) as out:
-        out.write(COUNTS[:5])
-        raise KeyboardInterrupt
-
-
-def test_missing_frames_leave_the_old_file(old):
-    with pytest.raises(OutputError, match="5 of 12 frames came"), writer(old) as out:
-        out.write(COUNTS[:5])
-
-
-def test_too_many_frames_are_refused(old):
-    with pytest.raises(ScanError, match="after 12 of 12 frames"), writer(old) as out:
-        out.write(COUNTS)
-        out.write(COUNTS[:1])
-
-
-def test_frames_of_another_shape_are_refused(old):
-    with pytest.raises(ScanError, match=r"\(12, 16, 14\) do not fit"), writer(old) as out:
-        out.write(COUNTS[:, :, :14])
-
-
-@pytest.mark.parametrize("value", [70000, -1, np.nan])
-def test_values_beyond_the_type_are_refused_and_not_wrapped(old, value):
-    frames = COUNTS.astype(np.float64)
-    frames[3, 4, 5] = value
-    with pytest.raises(ScanError, match="do not fit uint16"), writer(old) as out:
-        out.write(frames)
+    expected = OutputError if isinstance(error, OSError) else KeyboardInterrupt
+    with pytest.raises(expected):
+        write(old, interrupted())
 
 
 def test_a_full_disk_leaves_the_old_file(old):
-    class Full:
-        def write(self, data):
-            raise OSError(28, "No space left on device")
-
-        def close(self):
-            raise OSError(28, "No space left on device")
-
-    with pytest.raises(OutputError, match="no space left"), writer(old) as out:
-        real = out._member
-        out._member = Full()
-        try:
-            out.write(COUNTS)
-        finally:
-            real.close()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limit[1]))
+    try:
+        with pytest.raises(OutputError, match="cannot write"):
+            write(old, [COUNTS])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_objects_and_unknown_units_are_refused_before_anything_is_written(old):
-    objects = {"a": np.array([{}], object)}
-    with pytest.raises(ScanError, match=r"'a' for .* holds Python objects"):
-        NpzScanWriter(old, M, N, "u2", objects, frames_units="counts")
-    for units in ("photons", None):
-        with pytest.raises(ScanError, match=f"frames_units for .* is {units}, but one of counts"):
-            NpzScanWriter(old, M, N, "u2", frames_units=units)
+def without_number(value):
+    frames = COUNTS.astype(np.float64)
+    frames[3, 4, 5] = value
+    return frames
+
+
+REFUSED = {
+    "missing": ([COUNTS[:5]], {}, "5 of 12 frames came"),
+    "too many": ([COUNTS, COUNTS[:1]], {}, "after 12 of 12 frames"),
+    "shape": ([COUNTS[:, :, :14]], {}, r"\(12, 16, 14\) do not fit"),
+    "too large": ([without_number(70000)], {}, "do not fit uint16"),
+    "negative": ([without_number(-1)], {}, "do not fit uint16"),
+    "no number": ([without_number(np.nan)], {}, "do not fit uint16"),
+    "objects": ([COUNTS], {"arrays": {"a": np.array([{}], object)}}, "'a' for .* Python objects"),
+    "units": ([COUNTS], {"units": "photons"}, "is photons, but one of counts"),
+    "no units": ([COUNTS], {"units": None}, "is None, but one of counts"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_does_not_fit_is_refused_and_the_old_file_stays(old, name):
+    parts, options, said = REFUSED[name]
+    with pytest.raises((OutputError, ScanError), match=said):
+        write(old, parts, **options)
 
 
 def test_a_place_that_cannot_be_written_is_an_error(old):
-    with pytest.raises(OutputError, match="cannot write"), writer(old / "below.npz"):
-        pass
-
-
-def test_whole_scans_that_do_not_fit_are_refused(old):
-    with pytest.raises(ScanError, match=r"\(12, 16, 14\), but \(M, N, N\)"):
-        write_npz(old, COUNTS[:, :, :14], POSITIONS, frames_units="counts")
-    with pytest.raises(ScanError, match=r"12 frames for .* came with 5 positions"):
-        write_npz(old, COUNTS, POSITIONS[:5], frames_units="counts")
+    with pytest.raises(OutputError, match="cannot write"):
+        write(old / "below.npz", [COUNTS])

@@ -229,33 +229,6 @@ def test_several_entries(tmp_path):
     assert "entry_1, entry_2" in refusal(read_nxcxi, path, ScanConfig(scan_number=7))
 
 
-FAULTY = {
-    "no frames": ({"drop": (DET + "data",)}, "no frames"),
-    "complex frames": ({"instrument_1__detector_1__data": counts() * 1j}, "complex"),
-    "no motors": ({"drop": (MOTORS + "x",)}, "no dataset '/entry_1/sample_1/transformations/x'"),
-    "one place less": ({"sample_1__transformations__x": np.zeros(M - 1)}, f"there are {M} frames"),
-    "not finite": ({"sample_1__transformations__y": np.full(M, np.nan)}, "nan at [0]"),
-    "text": ({"sample_1__transformations__y": "here"}, "holds text"),
-    "odd unit": ({"sample_1__transformations__y": (np.zeros(M), "furlong")}, "'furlong'"),
-    "odd energy": ({"instrument_1__beam_1__energy": (8.0, "horses")}, "'horses'"),
-    "odd distance": ({"instrument_1__detector_1__distance": (8.0, "s")}, "unit of length"),
-    "no direction": ({"attributes": {MOTORS + "x@vector": [0.0, 0, 0]}}, "direction"),
-    "direction in words": ({"attributes": {MOTORS + "x@vector": "left"}}, "direction"),
-    "flat pixels": ({"instrument_1__detector_1__x_pixel_size": (1.0, "mm")}, "square"),
-    "mask": ({"instrument_1__detector_1__pixel_mask": np.zeros((2, 2))}, "(2, 2)"),
-    "broken link": ({"instrument_1__detector_1__data": h5py.SoftLink("/gone")}, "'/gone'"),
-    "external": ({"sample_1__transformations__x": h5py.ExternalLink("m.h5", "/x")}, "'m.h5'"),
-}
-
-
-@pytest.mark.parametrize("name", FAULTY)
-def test_faults_are_a_sentence(tmp_path, name):
-    changes, said = FAULTY[name]
-    path = write(tmp_path / "a.nxs", **changes)
-    message = refusal(read_nxcxi, path, AUTO)
-    assert said in message and str(path) in message
-
-
 def test_a_raster_with_places_of_another_number(tmp_path):
     path = raster(tmp_path / "a.nxs", np.zeros(5), np.zeros(3))
     assert "raster of 3 x 4" in refusal(read_nxcxi, path, AUTO)

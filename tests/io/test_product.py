@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as npst
 from pinn.config import ScanConfig
 from pinn.errors import ArchiveError, InputError, OutputError
 from pinn.io import product as module
-from pinn.io.formats.ptychodus_scan import read_ptychodus_product
+from pinn.io.formats.ptychodus import read_product as read_ptychodus_product
 from pinn.io.product import Reconstruction, load_reconstruction, write_product
 
 GOLDEN = Path(__file__).parents[1] / "goldens" / "ptychodus_1_7"
@@ -138,7 +138,7 @@ sides = st.integers(1, 6)
 finite = {"allow_nan": False, "allow_infinity": False}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.data(), sides, sides, st.integers(0, 5), st.integers(1, 3), sides, st.text(max_size=4))
 def test_any_shapes_reopen(tmp_path_factory, data, rows, columns, frames, modes, n, name):
     def draw(dtype, shape, **elements):
@@ -380,18 +380,18 @@ def test_missing_dataset_is_named(tmp_path, name):
     path = example().save(tmp_path / "r.h5")
     with h5py.File(path, "a") as h5:
         del h5[name]
-    assert f"there is no dataset /{name}" in refusal(path)
+    assert f"no dataset '/{name}'" in refusal(path)
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"object": np.ones((3, 4))}, "object has shape (3, 4) and dtype float64"),
-        ({"object": np.ones(4, complex)}, "object has shape (4,)"),
-        ({"probe": np.ones((1, 1, 1, 2, 2), complex)}, "probe has shape (1, 1, 1, 2, 2)"),
-        ({"probe": np.ones((2, 2))}, "dtype float64"),
+        ({"object": np.ones((3, 4))}, "'/object' in"),
+        ({"object": np.ones(4, complex)}, "shape (4,)"),
+        ({"probe": np.ones((1, 1, 1, 2, 2), complex)}, "shape (1, 1, 1, 2, 2)"),
+        ({"probe": np.ones((2, 2))}, "holds float64"),
         ({"probe": np.ones((2, 3), complex)}, "contradicts itself: probe"),
-        ({"probe_position_x_m": np.zeros(3)}, "must both be (M,)"),
+        ({"probe_position_x_m": np.zeros(3)}, "has shape (3,), but (2,)"),
         ({"probe_position_indexes": np.arange(3)}, "contradicts itself: frame_indices"),
         ({"probe_position_y_m": np.array([0, np.nan])}, "positions_px of a reconstruction has"),
         (

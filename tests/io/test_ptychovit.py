@@ -138,36 +138,6 @@ def test_another_suffix_beside(tmp_path):
     assert read(dp).positions_m is not None
 
 
-BROKEN = {
-    "nothing": ("fold_slice", dict(ppX=None, ppY=None), "neither frames .* nor positions"),
-    "one axis": ("fold_slice", dict(ppY=None), "no dataset '/ppY'"),
-    "length": ("fold_slice", dict(ppX=np.ones(9)), r"'/ppX' .* \(9,\), but there are 15 frames"),
-    "nan": ("fold_slice", dict(ppX=np.full(M, np.nan)), "'/ppX' .* must be finite"),
-    "both": (
-        "fold_slice_0",
-        dict(probe_positions_0=np.ones((3, M))),
-        r"'/probe_positions_0' .* \(3, 15\), but \(2, 15\)",
-    ),
-    "wavelengths": ("fold_slice", {"lambda": [1e-10, 2e-10]}, "'/lambda' .* one is required"),
-    "probe": ("ptychovit", dict(probe=np.ones((H, W))), "'/probe' .* float64, but must hold compl"),
-    "object": ("ptychovit", dict(object=np.ones(3) + 0j), r"'/object' .* \(3,\), but must have"),
-    "weights": (
-        "ptychovit",
-        dict(probe=np.stack([PROBE, PROBE]), opr_weights=np.ones((M, 3))),
-        r"'/opr_weights' .* \(15, 3\), but \(15, 2\)",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_broken_files_get_one_sentence(tmp_path, name):
-    kind, changes, words = BROKEN[name]
-    para = write_pair(tmp_path, kind, **changes)[1]
-    with pytest.raises(ScanError, match=words) as error:
-        read(para)
-    assert str(para) in str(error.value) and "\n" not in str(error.value)
-
-
 def test_frames_that_are_none(tmp_path):
     dp, para = write_pair(tmp_path)
     write_flat(dp, {"dp": np.ones((H, W))})

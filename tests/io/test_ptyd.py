@@ -122,58 +122,6 @@ def test_a_centre_near_one_edge_only_is_a_pixel(tmp_path):
     assert (found.centre, found.beam_centre) == (None, (0.0, 9.0))
 
 
-BROKEN = {
-    "no chunks": (dict(chunks=()), r"'/chunks' in .*a\.ptyd is empty"),
-    "no data": (dict(data=lambda rows: None), r"no dataset '/chunks/0/data'"),
-    "no frames": (dict(data=lambda rows: COUNTS[:0]), r"\(0, 16, 18\): there are no frames"),
-    "frames rank": (dict(data=lambda rows: COUNTS[0]), r"'/chunks/0/data' .* \(16, 18\)"),
-    "complex": (dict(data=lambda rows: COUNTS[rows] + 0j), "'/chunks/0/data' .* complex"),
-    "no positions": (dict(positions=lambda rows: None), "no dataset '/chunks/0/positions'"),
-    "positions length": (
-        dict(positions=lambda rows: PLACES_M[:9]),
-        "'/chunks/0/positions' .* 9 entries, but there are 15 frames",
-    ),
-    "positions columns": (
-        dict(positions=lambda rows: np.ones((M, 3))),
-        r"'/chunks/0/positions' .* \(15, 3\), but \(15, 2\)",
-    ),
-    "positions nan": (dict(positions=lambda rows: np.full((M, 2), np.nan)), "must be finite"),
-    "positions text": (
-        dict(positions=lambda rows: np.array([[b"None"] * 2] * M)),
-        "'/chunks/0/positions' .* text",
-    ),
-    "weights shape": (
-        dict(weights=lambda rows: np.ones((M, H, H))),
-        r"'/chunks/0/weights' .* \(15, 16, 16\), but \(15, 16, 18\)",
-    ),
-    "pixels": (dict(meta=dict(psize=np.array([5e-5, 7e-5]))), "5e-05 m high and 7e-05 m wide"),
-}
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_broken_files_get_one_sentence(tmp_path, name):
-    changes, words = BROKEN[name]
-    if "weights" in changes:
-        weights, changes = changes["weights"], {}
-        path = write_ptyd(tmp_path / "a.ptyd", weights="none")
-        with h5py.File(path, "r+") as h5:
-            h5["chunks/0/weights"] = weights(slice(None))
-    else:
-        path = write_ptyd(tmp_path / "a.ptyd", **changes)
-    with pytest.raises(ScanError, match=words) as error:
-        read(path)
-    assert str(path) in str(error.value) and "\n" not in str(error.value)
-
-
-def test_frames_of_different_sizes(tmp_path):
-    path = write_ptyd(tmp_path / "a.ptyd", chunks=(9, 6))
-    with h5py.File(path, "r+") as h5:
-        del h5["chunks/1/data"]
-        h5["chunks/1/data"] = COUNTS[9:, :, :16]
-    with pytest.raises(ScanError, match=r"'/chunks/1/data' .* \(16, 16\) pixels, but"):
-        read(path)
-
-
 def test_recognised_by_its_groups(tmp_path):
     path = write_ptyd(tmp_path / "a.ptyd")
     assert is_ptyd(path, path.read_bytes()[:16])

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from npz_files import write_npz
 from same_scan import assert_same_scan
 
 import pinn
 from pinn.data.fingerprint import digest
 from pinn.data.frames import DerivedFrames
 from pinn.errors import ConfigError, ScanError
-from pinn.io.formats.npz_writer import write_npz
 from pinn.remote.transfer import as_list, describe, rebuild
 
 M, N = 12, 16

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pinn.errors import ConfigError
-from pinn.io.formats.npz import write_scan_npz
+from pinn.io.formats.npz_writer import write_scan_npz
 from pinn.io.load import load
 from pinn.remote.transfer import describe, rebuild
 from pinn.simulate import SimulateConfig, simulate, simulate_arrays, simulate_to_file

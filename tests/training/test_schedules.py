@@ -9,14 +9,8 @@ from hypothesis import strategies as st
 
 from pinn.config import TrainConfig
 from pinn.errors import ConfigError
-from pinn.training.optimisation import (
-    Rate,
-    arrays_of,
-    assign,
-    improvements,
-    plateau_factor,
-    set_plateau_factor,
-)
+from pinn.training.history import improvements, plateau_factor
+from pinn.training.optimisation import Rate, arrays_of, assign, set_plateau_factor
 
 PEAK, EPOCHS, BATCHES = 0.02, 6, 5
 

@@ -17,7 +17,7 @@ _ACTIVATIONS = {"silu": "swish"}
 _KNOWN_ACTIVATIONS = ("sigmoid", "swish", "softplus", "relu")
 
 
-def read_probe(parameters: Mapping[str, Any], where: str, masked: bool) -> np.ndarray:
+def read_probe(parameters: Mapping[str, Any], where: str, masked: bool = False) -> np.ndarray:
     """The probe in the options as `(P, N, N)` complex128, its mask applied if there is one.
 
     Raises:

@@ -20,7 +20,15 @@ from pinn.config import ModelConfig
 from pinn.errors import ArchiveError, ConfigError
 from pinn_archives.model import OldModel, layer_shapes
 from pinn_archives.network import Weights
-from pinn_archives.options import activation, as_json, number, short, square_probe, whole
+from pinn_archives.options import (
+    activation,
+    as_json,
+    number,
+    read_probe,
+    short,
+    square_probe,
+    whole,
+)
 
 UNTESTED = (
     "PyTorch archives are read after their documented layout, which was never tried on a real one: "
@@ -60,7 +68,7 @@ def read_pytorch(
     notes = [UNTESTED]
     if gain is None:
         gain = _gain(options, where, notes)
-    lit = _probe(state, found, where) if probe is None else square_probe(probe, "the file given")
+    modes = _probe(state, found, where) if probe is None else square_probe(probe, "the file given")
     if probe is not None:
         notes.append("the probe is that of the file given, not the archive's")
     try:
@@ -80,15 +88,15 @@ def read_pytorch(
     return OldModel(
         "torch",
         kind,
-        {**settings, "probe_modes": len(lit)},
+        {**settings, "probe_modes": len(modes)},
         layers,
-        lit,
+        modes,
         scale,
         gain,
         as_json(parameters),
         carried=[
             f"{2 * len(layers)} weights of the network, by their order and shape",
-            f"the probe, {len(lit)} x {N} x {N}, and its norm (into the count scale)",
+            f"the probe, {len(modes)} x {N} x {N}, and its norm (into the count scale)",
             f"the input's factor {gain:g}",
         ],
         lost=[
@@ -180,19 +188,11 @@ def _gain(options: Mapping[str, Any], where: str, notes: list[str]) -> float:
 
 
 def _probe(state: Mapping[str, Any], options: Mapping[str, Any], where: str) -> np.ndarray:
-    found = options.get("probe")
-    if not isinstance(found, np.ndarray):
-        probes = [
-            value
-            for name, value in state.items()
-            if "probe" in name.lower() and isinstance(value, np.ndarray) and value.dtype.kind == "c"
-        ]
-        found = probes[0] if probes else None
-    if found is None:
-        raise ArchiveError(
-            f"{where} holds no probe; name an NPZ file that has one with --probe FILE"
-        )
-    return square_probe(found, where)
+    probe = options.get("probe")
+    if not isinstance(probe, np.ndarray):
+        arrays = [a for name, a in state.items() if "probe" in name.lower()]
+        probe = next((a for a in arrays if isinstance(a, np.ndarray) and a.dtype.kind == "c"), None)
+    return read_probe({"probe": probe}, where)
 
 
 def _layers(
@@ -255,7 +255,7 @@ def _decoder_order(first: list[Any], second: list[Any], notes: list[str]) -> tup
     if not (says(first, _AMPLITUDE) and says(second, _PHASE)):
         notes.append(
             "no name says which decoder is which: the first was taken for the amplitude; if the "
-            "pictures look swapped, it is the other way round"
+            "images look swapped, it is the other way round"
         )
     return "amplitude", "phase"
 

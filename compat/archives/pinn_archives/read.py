@@ -78,7 +78,7 @@ def _about_the_ring(model: dict[str, Any], merge: str) -> list[str]:
     ]
     if merge != "legacy":
         notes.append(
-            f"merge {merge} does not amplify: frames predicted for the light of that ring differ "
+            f"merge {merge} does not amplify: frames predicted from that ring differ "
             "from the reference's, those of --merge legacy do not"
         )
     return notes

@@ -67,16 +67,16 @@ def read_tensorflow(
     scale, notes = _scale(members, folder, found, where)
     settings = _settings(network, parameters, where, notes)
     if probe is not None:
-        lit = square_probe(probe, "the file given")
+        modes = square_probe(probe, "the file given")
         notes.append("the probe is that of the file given, not the archive's")
     else:
-        lit = read_probe(found, where, bool(parameters.get("probe.mask", False)))
+        modes = read_probe(found, where, bool(parameters.get("probe.mask", False)))
     old = OldModel(
         "tensorflow",
         "archive of PtychoPINN (TensorFlow)",
-        {**settings, "probe_modes": len(lit)},
+        {**settings, "probe_modes": len(modes)},
         network.layers,
-        lit,
+        modes,
         scale,
         parameters=parameters,
         versions={"keras": file.version},

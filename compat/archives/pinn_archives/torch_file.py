@@ -82,15 +82,8 @@ class _TorchFile:
         return plain_data(data, f"data.pkl of {self.where}", self.find, self.storage, part)
 
     def find(self, module: str, name: str) -> Any:
-        known: dict[tuple[str, str], Any] = {
-            ("torch._utils", "_rebuild_tensor_v2"): _tensor,
-            ("torch._utils", "_rebuild_parameter"): _parameter,
-            ("torch", "Size"): _size,
-            ("torch.serialization", "_get_layout"): _word,
-            ("torch", "device"): _word,
-        }
-        if (module, name) in known:
-            return known[module, name]
+        if (module, name) in _KNOWN:
+            return _KNOWN[module, name]
         if module == "torch" and (name in _DTYPES or name.removesuffix("Storage") in _KINDS):
             return f"torch.{name}"
         return self.vocabulary(module, name)
@@ -132,12 +125,6 @@ class _Storage(Draft):
     word: str
     length: int
 
-    def complete(self, state: Any) -> None:
-        raise ValueError("numbers have a state")
-
-    def value(self) -> Any:
-        raise ValueError("numbers stand where a tensor should")
-
 
 @dataclass
 class _Tensor(Draft):
@@ -147,9 +134,6 @@ class _Tensor(Draft):
     offset: int
     size: tuple[int, ...]
     stride: tuple[int, ...]
-
-    def complete(self, state: Any) -> None:
-        raise ValueError("a tensor has a state")
 
     def value(self) -> np.ndarray:
         numbers = self.storage.file.load(self.storage.name, self.storage.word)
@@ -194,3 +178,12 @@ def _size(numbers: Any = ()) -> tuple[int, ...]:
 
 def _word(name: Any, *_number: Any) -> str:
     return str(name)[:80]
+
+
+_KNOWN: dict[tuple[str, str], Any] = {
+    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    ("torch._utils", "_rebuild_parameter"): _parameter,
+    ("torch", "Size"): _size,
+    ("torch.serialization", "_get_layout"): _word,
+    ("torch", "device"): _word,
+}

@@ -55,17 +55,17 @@ class Draft:
         """Take the state.
 
         Raises:
-            ValueError: it does not fit.
+            ValueError: it does not fit, or there should be none.
         """
-        raise NotImplementedError
+        raise ValueError("something has a state that takes none")
 
     def value(self) -> Any:
         """The finished value.
 
         Raises:
-            ValueError: it was never completed.
+            ValueError: it was never completed, or is no value by itself.
         """
-        raise NotImplementedError
+        raise ValueError("something stands where a value should")
 
 
 def plain_data(

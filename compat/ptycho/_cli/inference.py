@@ -36,9 +36,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--test_data", "--test-data", type=Path, default=argparse.SUPPRESS,
                       dest="test_data_file", help="the scan")  # fmt: skip
     made.add_argument("--comparison_plot", action="store_true",
-                      help="a picture beside the object of the file (objectGuess)")  # fmt: skip
-    made.add_argument("--phase_vmin", type=float, help="lowest phase of the picture, in rad")
-    made.add_argument("--phase_vmax", type=float, help="highest phase of the picture, in rad")
+                      help="an image beside the object of the file (objectGuess)")  # fmt: skip
+    made.add_argument("--phase_vmin", type=float, help="lowest phase of the image, in rad")
+    made.add_argument("--phase_vmax", type=float, help="highest phase of the image, in rad")
     made.add_argument("--debug_dump", type=Path, metavar="DIR",
                       help="folder for the predicted patches and their places")  # fmt: skip
     made.add_argument("--patch-weighting", choices=["probe", "uniform"], default="probe",
@@ -126,7 +126,7 @@ def reconstruct(config: InferenceConfig, execution: Any, other: argparse.Namespa
     if limits == (None, None):
         write_phase(folder / "reconstructed_phase.png", recon)
     else:
-        _picture(folder / "reconstructed_phase.png", [(recon.phase, "phase in rad", limits)])
+        _image(folder / "reconstructed_phase.png", [(recon.phase, "phase in rad", limits)])
     if other.comparison_plot:
         _compare(folder / "comparison_plot.png", recon, raw)
     if other.debug_dump is not None:
@@ -141,7 +141,7 @@ def _compare(path: Path, recon: Any, raw: Any) -> None:
     truth = raw.objectGuess
     if truth is None:
         raise ConfigError("the scan has no objectGuess; leave --comparison_plot out")
-    _picture(
+    _image(
         path,
         [
             (recon.amplitude, "amplitude", (None, None)),
@@ -152,7 +152,7 @@ def _compare(path: Path, recon: Any, raw: Any) -> None:
     )
 
 
-def _picture(path: Path, parts: list[tuple[np.ndarray, str, tuple[Any, Any]]]) -> None:
+def _image(path: Path, parts: list[tuple[np.ndarray, str, tuple[Any, Any]]]) -> None:
     from matplotlib.figure import Figure
 
     from pinn.io.atomic import atomic_path

@@ -1,7 +1,7 @@
 """Writer of scans in CXI 1.6.
 
 Frames are intensities, `mask` is 1 at bad pixels, and lengths are in metres. Translations are
-those of the sample with the axes of the specification (see `cxi_parts`), which need no basis
+those of the sample with the axes of the specification (see `cxi_geometry`), which need no basis
 vectors: `x = +p_x`, `y = +p_y`. The probe is `source_1/illumination` and `image_1`, the
 truth `image_2`, both placed by the names that ptychodus uses. Lengths that are not known are
 nominal and named in `experiment_description`; the group `pinn_scan` holds the rest, so that a

@@ -12,7 +12,7 @@ import math
 import re
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,13 @@ from pinn.config import ScanConfig
 from pinn.data.geometry import electron_wavelength_m
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
-from pinn.io.hdf5_files import reading
+from pinn.io.hdf5 import Hdf5File, holds, reading
+from pinn.io.hdf5_files import reason_of
 from pinn.io.hdf5_frames import MOST_FRAMES
 from pinn.io.hdf5_tree import check_tree
-from pinn.io.physical_units import metres
-from pinn.io.shared import above_zero, counting_units, holds
+from pinn.io.layout import stated_units
+from pinn.io.physical_units import length_unit
+from pinn.io.stacks import IndexedFrames
 
 NEEDS_LIBRARY = "needs rosettasciio: pip install 'pinn-ptycho[formats]'"
 
@@ -55,41 +57,42 @@ def read_electron(path: Path, config: ScanConfig) -> Contents:
         ScanError: the library is missing or cannot read the file, there is no raster of images in
             it, or the step or the calibration is not known.
     """
-    with open(path, "rb") as file:
-        module = _sniff(path, file.read(16)) or _BY_SUFFIX.get(path.suffix.lower())
+    with open(path, "rb") as opened:
+        module = _sniff(path, opened.read(16)) or _BY_SUFFIX.get(path.suffix.lower())
     if module is None:
         raise ScanError(
             f"{path} is of no electron microscopy format that is known by its content (EMD, "
             "HyperSpy, Merlin, Gatan, blockfile, EMPAD); convert it with RosettaSciIO to .hspy"
         )
     if module in ("hspy", "emd"):
-        with reading(path) as h5:
-            check_tree(h5, path)
+        with reading(path) as file:
+            check_tree(file.group, path)
     signal = _raster(path, _signals(path, module))
     axes = signal["axes"]
     frames = LazyFrames(signal["data"], path)
-    found = Contents(frames, particle="electron", units=counting_units(frames.dtype, config))
-    microscope = _part(signal.get("metadata"), "Acquisition_instrument", "TEM")
-    energy = above_zero(_number(microscope.get("beam_energy")))
-    found.energy_ev = config.energy_ev or (energy * 1e3 if energy else None)
-    length = above_zero(_number(microscope.get("camera_length")))
-    found.distance_m = length * 1e-3 if length else None
-    found.positions_m = _positions(axes[:2], signal["data"].shape, path, config, found.notes)
-    _calibrate(axes[2:], found, path, config)
-    angle = above_zero(_number(microscope.get("convergence_angle")))
+    units = stated_units("intensity", frames.dtype, config)
+    contents = Contents(frames, particle="electron", units=units)
+    microscope = _section(signal.get("metadata"), "Acquisition_instrument", "TEM")
+    energy = _positive(microscope.get("beam_energy"))
+    contents.energy_ev = config.energy_ev or (energy * 1e3 if energy else None)
+    length = _positive(microscope.get("camera_length"))
+    contents.distance_m = length * 1e-3 if length else None
+    contents.positions_m = _positions(axes[:2], signal["data"].shape, path, config, contents.notes)
+    _calibrate(axes[2:], contents, path, config)
+    angle = _positive(microscope.get("convergence_angle"))
     if angle:
-        found.notes.append(f"the file says that the convergence semi-angle is {angle:g} mrad")
-    stated = _number(_part(signal.get("original_metadata"), "hdr_file").get(_STATED)) or 0
+        contents.notes.append(f"the file says that the convergence semi-angle is {angle:g} mrad")
+    stated = _number(_section(signal.get("original_metadata"), "hdr_file").get(_STATED)) or 0
     if stated > frames.shape[0]:
-        found.notes.append(
+        contents.notes.append(
             f"the file was to hold {stated:g} frames: {frames.shape[0]} were read, those of whole "
             "lines of the raster"
         )
-    found.notes.append(
+    contents.notes.append(
         "a raster says nothing about its rotation against the detector: see --rotation-deg and "
         "--orientation"
     )
-    return found
+    return contents
 
 
 # ------------------------------------------------------------------------- which file it is
@@ -110,7 +113,7 @@ def _sniff(path: Path, head: bytes) -> str | None:
         except OSError:
             return None
         return "empad" if b"<raw_file" in start else None
-    if holds(path, head, "Experiments", if_so=lambda h5: "file_format" in h5.attrs):
+    if holds(path, head, "Experiments", if_so=lambda file: "file_format" in file.group.attrs):
         return "hspy"
     if holds(path, head, if_so=_is_emd):
         return "emd"
@@ -124,8 +127,9 @@ def _is_gatan(head: bytes) -> bool:
     return order in (b"\0\0\0\0", b"\0\0\0\1")
 
 
-def _is_emd(h5: Any) -> bool:
+def _is_emd(file: Hdf5File) -> bool:
     """Version attributes of the Berkeley EMD format, at the root or one level below."""
+    h5 = file.group
     groups = [h5, *(h5[name] for name in list(h5)[:20] if hasattr(h5.get(name), "keys"))]
     return any({"version_major", "version_minor"} <= set(group.attrs) for group in groups)
 
@@ -150,8 +154,8 @@ def _signals(path: Path, module: str) -> list[dict[str, Any]]:
     except Exception as error:
         _let_go(error)
         raise ScanError(
-            f"RosettaSciIO cannot read {path} as {module} ({_first_line(error)}); copy the file "
-            "again, or convert it with the program it came from"
+            f"RosettaSciIO cannot read {path} as {module} ({reason_of(error)[:200]}); copy the "
+            "file again, or convert it with the program it came from"
         ) from None
     finally:
         log.setLevel(level)
@@ -188,7 +192,7 @@ def _raster(path: Path, signals: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     )
 
 
-def _part(tree: Any, *names: str) -> Mapping[str, Any]:
+def _section(tree: Any, *names: str) -> Mapping[str, Any]:
     for name in names:
         tree = tree.get(name) if isinstance(tree, Mapping) else None
     return tree if isinstance(tree, Mapping) else {}
@@ -205,8 +209,9 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+def _positive(value: Any) -> float | None:
+    number = _number(value)
+    return number if number is not None and number > 0 else None
 
 
 # ---------------------------------------------------------------------------- calibration
@@ -241,19 +246,17 @@ def _step(axis: Mapping[str, Any]) -> float | None:
     scale, unit = _number(axis.get("scale")), _unit(axis)
     if not scale or not unit:
         return None
-    try:
-        return abs(scale) * metres(unit, "scan axis", "")
-    except ScanError:
-        return None
+    length = length_unit(unit)
+    return None if length is None else abs(scale) * length
 
 
 def _calibrate(
-    axes: Sequence[Mapping[str, Any]], found: Contents, path: Path, config: ScanConfig
+    axes: Sequence[Mapping[str, Any]], contents: Contents, path: Path, config: ScanConfig
 ) -> None:
     """Object pixel from the detector axes, or the detector pixel if those are in lengths."""
     scales = [abs(_number(axis.get("scale")) or 0.0) for axis in axes]
     unit = _unit(axes[1])
-    width = found.frames.shape[2]
+    width = contents.frames.shape[2]
     if not all(scales) or not unit or unit != _unit(axes[0]):
         return
     frequency = _per_metre(unit)
@@ -262,14 +265,14 @@ def _calibrate(
         pixel = _step(axes[1])
         if pixel is not None:
             _check_square(scales, unit, path)
-            found.detector_pixel_m = pixel
+            contents.detector_pixel_m = pixel
         return
     _check_square(scales, unit, path)
     if frequency is not None:
-        found.pixel_size_m = 1.0 / (width * scales[1] * frequency)
-    elif found.energy_ev is not None:
-        wavelength = electron_wavelength_m(found.energy_ev)
-        found.pixel_size_m = wavelength / (width * scales[1] * float(angle or 0.0))
+        contents.pixel_size_m = 1.0 / (width * scales[1] * frequency)
+    elif contents.energy_ev is not None:
+        wavelength = electron_wavelength_m(contents.energy_ev)
+        contents.pixel_size_m = wavelength / (width * scales[1] * float(angle or 0.0))
     elif config.pixel_size_m is None:
         raise ScanError(
             f"{path} states {scales[1]:g} {unit} per detector pixel but not the energy of the "
@@ -293,18 +296,14 @@ def _unit(axis: Mapping[str, Any]) -> str:
 def _per_metre(unit: str) -> float | None:
     """Cycles per metre in one reciprocal unit such as `1/nm` or `A^-1`, or None."""
     match = _RECIPROCAL.match(unit)
-    if match is None:
-        return None
-    try:
-        return 1.0 / metres(match["a"] or match["b"], "detector axis", "")
-    except ScanError:
-        return None
+    length = None if match is None else length_unit(match["a"] or match["b"])
+    return None if length is None else 1.0 / length
 
 
 # --------------------------------------------------------------------------------- frames
 
 
-class LazyFrames:
+class LazyFrames(IndexedFrames):
     """Frames of a lazy array (dask) or an array in memory, `(ny, nx, H, W)` as `(ny*nx, H, W)`.
 
     Args:
@@ -315,8 +314,7 @@ class LazyFrames:
     def __init__(self, data: Any, path: Path) -> None:
         self._data, self._path = data, path
         ny, self._nx, H, W = (int(n) for n in data.shape)
-        self._shape = (ny * self._nx, H, W)
-        self._dtype = np.dtype(data.dtype).newbyteorder("=")
+        super().__init__((ny * self._nx, H, W), data.dtype)
         if self._shape[0] > MOST_FRAMES:
             raise ScanError(
                 f"{path} states a raster of {ny} x {self._nx} frames, which no file holds; copy it "
@@ -328,57 +326,28 @@ class LazyFrames:
                 "required"
             )
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """`(M, H, W)`."""
-        return self._shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Type of the stored values, in the byte order of this machine."""
-        return self._dtype
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        """Frames `(n, H, W)` by index `(n,)`, in any order, repeated or not.
-
-        Raises:
-            ScanError: an index outside the scan, the file is damaged, or the source is closed.
-        """
-        indices = np.asarray(indices, np.int64).reshape(-1)
-        M = self._shape[0]
-        if len(indices) and not (indices.min() >= 0 and indices.max() < M):
-            wrong = indices.min() if indices.min() < 0 else indices.max()
-            raise ScanError(f"frame {wrong} was asked for, but the scan has frames 0 to {M - 1}")
-        unique, inverse = np.unique(indices, return_inverse=True)
-        found = np.empty((len(unique), *self._shape[1:]), self._dtype)
-        rows, columns = np.divmod(unique, self._nx)
-        # One run: neighbours in a row of the raster.
-        breaks = (np.diff(unique) != 1) | (np.diff(rows) != 0)
-        ends = [*(np.flatnonzero(breaks) + 1).tolist(), len(unique)] if len(unique) else []
-        start = 0
-        for stop in ends:
-            span = slice(int(columns[start]), int(columns[stop - 1]) + 1)
-            found[start:stop] = self._compute(int(rows[start]), span)
-            start = stop
-        return found[inverse]
-
-    def chunks(self, size: int) -> Iterator[tuple[int, np.ndarray]]:
-        """All frames in order: pairs of the first index and `(up to size, H, W)` frames."""
-        for first in range(0, self._shape[0], size):
-            yield first, self.read(np.arange(first, min(first + size, self._shape[0])))
-
     def close(self) -> None:
         """Drop the array; reading afterwards is an error."""
+        super().close()
         self._data = None
 
-    def _compute(self, row: int, columns: slice) -> np.ndarray:
-        if self._data is None:
-            raise ScanError("the frames of this scan were closed; load it again")
-        part = self._data[row, columns]
+    def _fill(self, frames: np.ndarray, rows: np.ndarray) -> None:
+        lines, columns = np.divmod(rows, self._nx)
+        # One run: neighbours in a row of the raster.
+        breaks = (np.diff(rows) != 1) | (np.diff(lines) != 0)
+        starts = [0, *(np.flatnonzero(breaks) + 1).tolist()] if len(rows) else []
+        for start, stop in zip(starts, [*starts[1:], len(rows)], strict=True):
+            span = slice(int(columns[start]), int(columns[stop - 1]) + 1)
+            frames[start:stop] = self._compute(int(lines[start]), span)
+
+    def _compute(self, line: int, columns: slice) -> np.ndarray:
+        block = self._data[line, columns]
         try:
             # In this thread: the feed has threads of its own.
-            return part if isinstance(part, np.ndarray) else part.compute(scheduler="synchronous")
+            lazy = not isinstance(block, np.ndarray)
+            return block.compute(scheduler="synchronous") if lazy else block
         except Exception as error:
             raise ScanError(
-                f"frames of {self._path} cannot be read ({_first_line(error)}); copy the file again"
+                f"frames of {self._path} cannot be read ({reason_of(error)[:200]}); copy the file "
+                "again"
             ) from None

@@ -3,7 +3,6 @@
 Needed are frames (`diff3d` or `diffraction`) and positions (`xcoords`, `ycoords`). Frames are
 never loaded here, arrays that are not used cost nothing, and pickled ones are never decoded.
 Frames of any size are taken: what to do with those that are not square is for `pinn.io.load`.
-The writer lives in `pinn.io.formats.npz_writer` and is offered here too.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -23,25 +22,30 @@ from pinn.data.frames import FrameSource, NpyInZipFrames, OnDemandFrames
 from pinn.data.geometry import PARTICLES
 from pinn.data.measurement import FACTS
 from pinn.data.simulated_parts import SimulatedParts
-from pinn.data.zipped import Member, load_member, read_members
+from pinn.data.zipped import Member
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
+from pinn.io.data_file import NpzFile
 from pinn.io.formats.npz_axes import frame_axis
-from pinn.io.formats.npz_writer import NpzScanWriter, scan_arrays, write_npz, write_scan_npz
+from pinn.io.layout import line, read_truth
 
-__all__ = ["NpzScanWriter", "is_npz", "read_npz", "scan_arrays", "write_npz", "write_scan_npz"]
-
-FRAME_KEYS = ("diff3d", "diffraction")
-PATCH_KEYS = ("Y", "ground_truth_patches")
+FRAMES = ("diff3d", "diffraction")
+PATCHES = ("Y", "ground_truth_patches")
 UNITS_KEY = "frames_units"
-METADATA_KEYS = ("metadata", "_metadata")
-_PASSED_OVER = (*PATCH_KEYS, "norm_Y_I")  # known, and of no use here: the scale of the patches
+METADATA = ("metadata", "_metadata")
+# Of what the frames of a simulation were made with: key, kind, last axes (None: any; M: frames).
+MADE_WITH: dict[str, tuple[str, str, tuple[Any, ...]]] = {
+    "positions_px": ("positions_true", "f", ("M", 2)),
+    "probe": ("probe_true", "c", (None, None)),
+    "intensity": ("intensity_true", "f", ("M",)),
+    "background": ("background_true", "f", (None, None)),
+}
 _USED = (
-    *FRAME_KEYS,
-    *METADATA_KEYS,
+    *(*FRAMES, *PATCHES, *METADATA, UNITS_KEY),
     *("xcoords", "ycoords", "xcoords_start", "ycoords_start", "scan_index"),
-    *("probeGuess", "probe_weights", "objectGuess", "bad_pixels", UNITS_KEY),
-    *("positions_true", "probe_true", "intensity_true", "background_true"),
+    *("probeGuess", "probe_weights", "objectGuess", "bad_pixels"),
+    *(key for key, _, _ in MADE_WITH.values()),
+    "norm_Y_I",  # known, and of no use here: the scale of the patches
 )
 
 
@@ -56,273 +60,207 @@ def read_npz(path: Path, config: ScanConfig) -> Contents:
     Raises:
         ScanError: a file, key, shape or dtype breaks the contract.
     """
-    members = read_members(path)
-    read = _Reader(path, members)
+    file = NpzFile(path)
     notes: list[str] = []
-    key, frames, M = read.frames(notes)
-    positions = read.positions("", M)
-    found = Contents(frames, frames_key=key, positions_px=positions, notes=notes)
-    if "xcoords_start" in members and "ycoords_start" in members:
-        nominal = read.positions("_start", M)
-        if not np.array_equal(nominal, positions):
-            found.positions_nominal_px = nominal
-    found.probe = read.complex_array("probeGuess", 4)
-    found.probe_weights = read.array("probe_weights")
-    found.truth = read.truth(found.notes)
-    found.bad_pixels = read.bad_pixels()
-    found.label_patches = read.patches(found.notes)
-    found.made_with = read.made_with(M)
-    found.scan_index = read.line("scan_index", M)
-    metadata = read.metadata(found.notes)
-    found.units = read.units(metadata)
-    _apply_metadata(found, metadata, path)
-    ignored = sorted(key for key in members if key not in _USED and key not in _PASSED_OVER)
+    key, frames = _frames(file, notes)
+    M = frames.shape[0]
+    contents = Contents(frames, frames_key=key, notes=notes)
+    contents.positions_px = _positions(file, "", M)
+    if file.has("xcoords_start") and file.has("ycoords_start"):
+        nominal = _positions(file, "_start", M)
+        if not np.array_equal(nominal, contents.positions_px):
+            contents.positions_nominal_px = nominal
+    if file.has("probeGuess"):
+        contents.probe = file.array("probeGuess", (2, 3, 4), "iufc")
+    if file.has("probe_weights"):
+        contents.probe_weights = file.array("probe_weights", kind="biuf")
+    contents.truth = _truth(file, contents)
+    contents.bad_pixels = _bad_pixels(file)
+    contents.label_patches = _patches(file, notes)
+    contents.made_with = _made_with(file, M)
+    if file.has("scan_index"):
+        contents.scan_index = line(file, "scan_index", M)
+    _apply_metadata(contents, _metadata(file, notes), file)
+    ignored = sorted(set(file.members) - set(_USED))
     if ignored:
-        found.notes.append(f"arrays that are not used: {', '.join(map(repr, ignored))}")
-    if set(FRAME_KEYS) <= set(members):
-        found.notes.append("the file has both 'diff3d' and 'diffraction': 'diff3d' was read")
-    return found
+        notes.append(f"arrays that are not used: {', '.join(map(repr, ignored))}")
+    if all(map(file.has, FRAMES)):
+        notes.append("the file has both 'diff3d' and 'diffraction': 'diff3d' was read")
+    return contents
 
 
-class _Reader:
-    """The arrays of one file, each fetched with its own checks."""
+# ---------------------------------------------------------------------------------- arrays
 
-    def __init__(self, path: Path, members: Mapping[str, Member]) -> None:
-        self._path, self._members = path, members
 
-    def frames(self, notes: list[str]) -> tuple[str, FrameSource, int]:
-        """Key of the frames, the frames, first axis M, and M, which the positions tell."""
-        key = next((key for key in FRAME_KEYS if key in self._members), None)
-        if key is None:
-            self._missing(*FRAME_KEYS)
-        member = self._members[key]
-        M = self._length("xcoords")
-        if M == 0:
-            raise ScanError(f"{self._path} has no positions: 'xcoords' is empty; no frame was kept")
-        shape = member.shape[:-1] if len(member.shape) == 4 else member.shape
-        if len(shape) != 3 or (len(member.shape) == 4 and member.shape[-1] != 1):
-            raise ScanError(
-                f"{key!r} in {self._path} has shape {member.shape}, but (M, N, N), (M, N, N, 1) "
-                "or (N, N, M) is required"
-            )
-        if M not in (shape[0], shape[2]):
-            raise ScanError(
-                f"{key!r} in {self._path} has shape {member.shape}, but 'xcoords' has {M} "
-                "positions; one of its outer axes must count the frames"
-            )
-        axis = 0 if shape[0] == M else 2
-        if member.dtype.kind not in "biuf" and not member.objects:
-            raise ScanError(
-                f"{key!r} in {self._path} has dtype {member.dtype}, but real numbers are required; "
-                "store counts, or amplitudes as absolute values"
-            )
-        path = self._path
-        if member.objects:
-            NpyInZipFrames(path, member, axis)  # says why that is never read
-        if shape[0] == shape[2] == M and len(member.shape) == 3:
-            axis, why = frame_axis(path, member)
+def _frames(file: NpzFile, notes: list[str]) -> tuple[str, FrameSource]:
+    """Key of the frames, and the frames, first axis M, which the positions tell."""
+    key = file.need("frames", *FRAMES)
+    member = file.member(key, kind="biuf")
+    M = file.member(file.need("positions", "xcoords"), (1, 2)).shape[0]
+    if M == 0:
+        raise ScanError(f"{file.path} has no positions: 'xcoords' is empty; no frame was kept")
+    shape = member.shape[:-1] if member.shape[3:] == (1,) else member.shape
+    if len(shape) != 3 or M not in (shape[0], shape[2]):
+        raise file.wrong(
+            key,
+            member.shape,
+            f"(M, N, N), (M, N, N, 1) or (N, N, M) with the {M} positions of 'xcoords' for M",
+        )
+    if member.objects:
+        NpyInZipFrames(file.path, member)  # says why that is never read
+    axis = 0 if shape[0] == M else 2
+    if shape[0] == shape[2] == M and len(member.shape) == 3:
+        axis, why = frame_axis(file.path, member)
+        notes.append(
+            f"{key!r} is {member.shape} and there are {M} positions: its "
+            f"{'first' if axis == 0 else 'last'} axis was taken to count the frames, {why}"
+        )
+    image = shape[1:] if axis == 0 else shape[:2]
+    return key, _on_demand(file, member, (M, *image), axis)
+
+
+def _on_demand(
+    file: NpzFile, member: Member, shape: tuple[int, ...], axis: int = 0
+) -> OnDemandFrames:
+    """Frames that are not unpacked before it is known that their size can be used."""
+    path = file.path
+    return OnDemandFrames(shape, member.dtype, lambda: NpyInZipFrames(path, member, axis))
+
+
+def _positions(file: NpzFile, suffix: str, M: int) -> np.ndarray:
+    """`(M, 2)` [y, x] float64."""
+    keys = (file.need("positions", f"{axis}coords{suffix}") for axis in "yx")
+    return np.stack([line(file, key, M) for key in keys], axis=1)
+
+
+def _truth(file: NpzFile, contents: Contents) -> np.ndarray | None:
+    """`objectGuess`, unless it is a placeholder."""
+    if file.has("objectGuess"):
+        file.member("objectGuess", 2)
+    return read_truth(file, "objectGuess", contents)
+
+
+def _bad_pixels(file: NpzFile) -> np.ndarray | FrameSource | None:
+    """`bad_pixels`; one for each frame stays in the file."""
+    if not file.has("bad_pixels"):
+        return None
+    member = file.member("bad_pixels")
+    if len(member.shape) == 3:
+        return NpyInZipFrames(file.path, member)
+    return file.array("bad_pixels", kind=member.dtype.kind)
+
+
+def _patches(file: NpzFile, notes: list[str]) -> FrameSource | None:
+    """The object under each frame, left in the file; nothing where it is of no use."""
+    key = file.first(*PATCHES)
+    if key is None:
+        return None
+    member = file.member(key)
+    shape = member.shape[:-1] if member.shape[3:] == (1,) else member.shape
+    if len(shape) != 3 or member.dtype.kind not in "fc":
+        notes.append(f"{key!r} is {member.shape} of {member.dtype}: not taken as label patches")
+        return None
+    return _on_demand(file, member, shape)
+
+
+def _made_with(file: NpzFile, M: int) -> SimulatedParts | None:
+    """What a simulation's frames were made with; arrays of another form are left out."""
+    arrays = {}
+    for name, (key, kind, axes) in MADE_WITH.items():
+        if not file.has(key) or file.members[key].dtype.kind != kind:
+            continue
+        shape = file.shape(key)
+        end = shape[-2:] if name == "probe" else shape
+        wanted = [M if n == "M" else n for n in axes]
+        if len(end) == len(wanted) and all(
+            n in (None, m) for n, m in zip(wanted, end, strict=True)
+        ):
+            arrays[name] = file.array(key, kind=kind)
+    return SimulatedParts(**arrays) if arrays else None
+
+
+# -------------------------------------------------------------------------------- metadata
+
+
+def _metadata(file: NpzFile, notes: list[str]) -> dict[str, Any]:
+    """The JSON text of the file, ours or the reference's, as a dictionary."""
+    merged: dict[str, Any] = {}
+    for key in filter(file.has, METADATA):
+        if file.members[key].objects:
             notes.append(
-                f"{key!r} is {member.shape} and there are {M} positions: its "
-                f"{'first' if axis == 0 else 'last'} axis was taken to count the frames, {why}"
+                f"{key!r} is pickled and was not read: say photons_per_frame "
+                "(--photons-per-frame) if the dose matters"
             )
-        image = shape[1:] if axis == 0 else shape[:2]
-        # Not unpacked before it is known that its size can be used.
-        source = OnDemandFrames(
-            (M, *image), member.dtype, lambda: NpyInZipFrames(path, member, axis)
-        )
-        return key, source, M
+            continue
+        try:
+            value = json.loads(_text(file, key))
+        except (ValueError, RecursionError):
+            value = None
+        if isinstance(value, dict):
+            merged.update(value)
+        else:
+            notes.append(f"{key!r} is not a JSON object and was not read")
+    return merged
 
-    def positions(self, suffix: str, M: int) -> np.ndarray:
-        """`(M, 2)` [y, x] float64."""
-        columns = []
-        for key in (f"ycoords{suffix}", f"xcoords{suffix}"):
-            column = self.line(key, M)
-            if column is None:
-                self._missing(key)
-            if column.dtype.kind not in "iuf":
-                raise ScanError(
-                    f"{key!r} in {self._path} has dtype {column.dtype}, but real numbers in object "
-                    "pixels are required"
-                )
-            columns.append(column)
-        return np.stack(columns, axis=1).astype(np.float64)
 
-    def line(self, key: str, M: int) -> np.ndarray | None:
-        """An array of one number per frame, or None."""
-        if key not in self._members:
-            return None
-        if (length := self._length(key)) != M:
-            raise ScanError(
-                f"{key!r} in {self._path} has {length} entries, but there are {M} positions in "
-                "'xcoords'; each frame needs one"
-            )
-        return load_member(self._path, self._members[key]).reshape(-1)
-
-    def array(self, key: str) -> np.ndarray | None:
-        """An array as it is, or None."""
-        return load_member(self._path, self._members[key]) if key in self._members else None
-
-    def bad_pixels(self) -> np.ndarray | FrameSource | None:
-        """`bad_pixels`; one for each frame stays in the file."""
-        member = self._members.get("bad_pixels")
-        if member is None or len(member.shape) != 3:
-            return self.array("bad_pixels")
-        return NpyInZipFrames(self._path, member)
-
-    def patches(self, notes: list[str]) -> FrameSource | None:
-        """The object under each frame, left in the file; nothing where it is of no use."""
-        key = next((key for key in PATCH_KEYS if key in self._members), None)
-        if key is None:
-            return None
-        member = self._members[key]
-        shape = member.shape[:-1] if member.shape[3:] == (1,) else member.shape
-        if len(shape) != 3 or member.dtype.kind not in "fc":
-            notes.append(f"{key!r} is {member.shape} of {member.dtype}: not taken as label patches")
-            return None
-        path = self._path
-        return OnDemandFrames(shape, member.dtype, lambda: NpyInZipFrames(path, member))
-
-    def complex_array(self, key: str, most: int) -> np.ndarray | None:
-        """An image, or a stack of at most `most` axes, of numbers; or None."""
-        if key not in self._members:
-            return None
-        member = self._members[key]
-        if not 2 <= len(member.shape) <= most or member.dtype.kind not in "iufcO":
-            raise ScanError(
-                f"{key!r} in {self._path} is {member.shape} of {member.dtype}, but a complex array "
-                f"of {'2' if most == 2 else f'2 to {most}'} axes is required; take one of its "
-                "parts, or leave it out"
-            )
-        return load_member(self._path, member)
-
-    def truth(self, notes: list[str]) -> np.ndarray | None:
-        """`objectGuess`, unless it is a placeholder."""
-        found = self.complex_array("objectGuess", 2)
-        if found is None:
-            return None
-        if not np.isfinite(found).all():
-            notes.append("'objectGuess' has values that are not finite: not taken as the truth")
-            return None
-        if found.size == 0 or np.all(found == found.flat[0]):
-            notes.append("'objectGuess' is constant: a placeholder, not taken as the truth")
-            return None
-        return found
-
-    def made_with(self, M: int) -> SimulatedParts | None:
-        """What a simulation's frames were made with; parts of another form are left out."""
-        shapes: dict[str, tuple[str, tuple[int | None, ...]]] = {
-            "positions_px": ("positions_true", (M, 2)),
-            "probe": ("probe_true", (None, None)),
-            "intensity": ("intensity_true", (M,)),
-            "background": ("background_true", (None, None)),
-        }
-        parts = {}
-        for name, (key, shape) in shapes.items():
-            member = self._members.get(key)
-            if member is None or member.dtype.kind not in ("c" if name == "probe" else "f"):
-                continue
-            end = member.shape[-2:] if name == "probe" else member.shape
-            if len(end) == len(shape) and all(
-                n in (None, m) for n, m in zip(shape, end, strict=True)
-            ):
-                parts[name] = load_member(self._path, member)
-        return SimulatedParts(**parts) if parts else None
-
-    def metadata(self, notes: list[str]) -> dict[str, Any]:
-        """The JSON text of the file, ours or the reference's, as a dictionary."""
-        found: dict[str, Any] = {}
-        for key in METADATA_KEYS:
-            member = self._members.get(key)
-            if member is None:
-                continue
-            if member.objects:
-                notes.append(
-                    f"{key!r} is pickled and was not read: say photons_per_frame "
-                    "(--photons-per-frame) if the dose matters"
-                )
-                continue
-            text = self._text(key)
-            try:
-                value = json.loads(text)
-            except (ValueError, RecursionError):
-                value = None
-            if isinstance(value, dict):
-                found.update(value)
-            else:
-                notes.append(f"{key!r} is not a JSON object and was not read")
-        return found
-
-    def units(self, metadata: dict[str, Any]) -> str | None:
-        """What the file says its frames are."""
-        said = self._text(UNITS_KEY) if UNITS_KEY in self._members else metadata.get(UNITS_KEY)
-        if said is not None and said not in UNITS:
-            raise ScanError(
-                f"{UNITS_KEY!r} in {self._path} is {str(said)[:40]!r}, but one of "
-                f"{', '.join(UNITS)} is required; correct the file"
-            )
-        return said
-
-    def _text(self, key: str) -> str:
-        member = self._members[key]
-        if member.dtype.kind not in "US" or member.shape not in ((), (1,)):
-            raise ScanError(
-                f"{key!r} in {self._path} is {member.shape} of {member.dtype}, but one string is "
-                "required; correct the file"
-            )
-        value = load_member(self._path, member).reshape(-1)[0]
-        return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-    def _length(self, key: str) -> int:
-        if key not in self._members:
-            self._missing(key)
-        shape = self._members[key].shape
-        if len(shape) not in (1, 2) or shape[1:] not in ((), (1,)):
-            raise ScanError(f"{key!r} in {self._path} has shape {shape}, but (M,) is required")
-        return shape[0]
-
-    def _missing(self, *keys: str) -> NoReturn:
+def _text(file: NpzFile, key: str) -> str:
+    text = file.text(key)
+    if text is None:
+        member = file.members[key]
         raise ScanError(
-            f"{self._path} has no array {' or '.join(map(repr, keys))}, which a scan needs; it "
-            f"has: {', '.join(sorted(self._members)) or 'no arrays'}"
+            f"{key!r} in {file.path} is {member.shape} of {member.dtype}, but one string is "
+            "required; correct the file"
         )
+    return text
 
 
-def _apply_metadata(found: Contents, metadata: dict[str, Any], path: Path) -> None:
-    found.centre = _word(metadata, "frames_centre", CENTRES, path)
-    found.particle = _word(metadata, "particle", PARTICLES, path) or "photon"
+def _apply_metadata(contents: Contents, metadata: dict[str, Any], file: NpzFile) -> None:
+    if file.has(UNITS_KEY):
+        metadata = {**metadata, UNITS_KEY: _text(file, UNITS_KEY)}
+    contents.units = _word(metadata, UNITS_KEY, UNITS, file.path)
+    contents.centre = _word(metadata, "frames_centre", CENTRES, file.path)
+    contents.particle = _word(metadata, "particle", PARTICLES, file.path) or "photon"
     for name in FACTS:
         if name != "particle":
-            setattr(found, name, _number(metadata.get(name)))
+            setattr(contents, name, _number(metadata.get(name)))
     physics = metadata.get("physics_parameters")
     photons = physics.get("nphotons") if isinstance(physics, dict) else metadata.get("nphotons")
-    found.photons_per_frame = _number(photons)
+    contents.photons_per_frame = _number(photons)
     acquisition = metadata.get("acquisition")
     if isinstance(acquisition, dict):
         numbers = {str(name): _number(value, signed=True) for name, value in acquisition.items()}
-        found.acquisition = {name: value for name, value in numbers.items() if value is not None}
+        contents.acquisition = {name: value for name, value in numbers.items() if value is not None}
     steps = metadata.get("steps")
     if isinstance(steps, list) and all(isinstance(s, dict) and "step" in s for s in steps):
-        found.steps = [{**step, "step": str(step["step"])} for step in steps]
-    offset = _offset(metadata)
-    if offset != (0.0, 0.0) and found.positions_px is not None:
-        found.positions_px = found.positions_px + offset
-        found.truth_origin_px = offset
-        if found.positions_nominal_px is not None:
-            found.positions_nominal_px = found.positions_nominal_px + offset
-        if found.made_with is not None and found.made_with.positions_px is not None:
-            there = found.made_with.positions_px + offset
-            found.made_with = replace(found.made_with, positions_px=there)
+        contents.steps = [{**step, "step": str(step["step"])} for step in steps]
+    _move(contents, _offset(metadata))
 
 
-def positions_offset(path: Path, members: Mapping[str, Member]) -> tuple[float, float]:
+def _move(contents: Contents, offset: tuple[float, float]) -> None:
+    """Positions and truth back to where they were before the writer moved them."""
+    if offset == (0.0, 0.0) or contents.positions_px is None:
+        return
+    contents.positions_px = contents.positions_px + offset
+    contents.truth_origin_px = offset
+    if contents.positions_nominal_px is not None:
+        contents.positions_nominal_px = contents.positions_nominal_px + offset
+    made = contents.made_with
+    if made is not None and made.positions_px is not None:
+        contents.made_with = replace(made, positions_px=made.positions_px + offset)
+
+
+def positions_offset(path: Path) -> tuple[float, float]:
     """How far (y, x) the positions of a file were moved for the object to begin at (0, 0).
 
     The contract wants it there; our writer keeps in the metadata where it was.
+
+    Raises:
+        ScanError: the file cannot be read.
     """
-    return _offset(_Reader(path, members).metadata([]))
+    return _offset(_metadata(NpzFile(path), []))
 
 
-def _offset(metadata: dict[str, Any]) -> tuple[float, float]:
+def _offset(metadata: Mapping[str, Any]) -> tuple[float, float]:
     said = metadata.get("positions_offset_px")
     if isinstance(said, list) and len(said) == 2:
         y, x = (_number(value, signed=True) for value in said)
@@ -331,12 +269,12 @@ def _offset(metadata: dict[str, Any]) -> tuple[float, float]:
     return 0.0, 0.0
 
 
-def _word(metadata: dict[str, Any], name: str, known: tuple[str, ...], path: Path) -> str | None:
+def _word(metadata: dict[str, Any], name: str, words: tuple[str, ...], path: Path) -> str | None:
     said = metadata.get(name)
-    if said is not None and said not in known:
+    if said is not None and said not in words:
         raise ScanError(
-            f"{name!r} in the metadata of {path} is {str(said)[:40]!r}, but one of "
-            f"{', '.join(known)} is required; correct the file"
+            f"{name!r} in {path} is {str(said)[:40]!r}, but one of {', '.join(words)} is "
+            "required; correct the file"
         )
     return said
 

@@ -15,8 +15,9 @@ import numpy as np
 from pinn.config import ScanConfig
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
-from pinn.io.hdf5 import FAULTS, Hdf5Frames, array, dataset, is_hdf5, numbers, reading, text
-from pinn.io.hdf5_files import printable
+from pinn.io.hdf5 import Hdf5File, reading
+from pinn.io.hdf5_files import FAULTS, is_hdf5, printable
+from pinn.io.layout import Layout, read_layout, read_probe
 from pinn.io.physical_units import metres
 
 _PIXELS = ("px", "pixel", "pixels", "")
@@ -36,95 +37,70 @@ def read_plain_hdf5(path: Path, config: ScanConfig) -> Contents:
         ScanError: paths are not given (the sentence lists datasets that may be meant, as options),
             are not in the file, or are of the wrong shape or type.
     """
-    with reading(path) as h5:
+    with reading(path) as file:
         if config.data_path is None or (config.positions_path is None and config.x_path is None):
-            raise ScanError(_advice(h5, path, config))
-        frames = Hdf5Frames(path, config.data_path)
-        found = Contents(frames, frames_key=config.data_path)
-        positions, unit = _positions(h5, path, config, frames.shape[0])
-        _store(found, positions, unit, path, config)
-        if config.probe_path is not None:
-            found.probe = array(h5, config.probe_path, path, ndim=(2, 3, 4), kind="iufc")
-            if found.probe.ndim == 4:
-                if len(found.probe) > 1:
-                    found.notes.append(
-                        f"probe {config.probe_path!r} has {len(found.probe)} coherent variations "
-                        "and no weights of them for each frame: the first variation is used"
-                    )
-                found.probe = found.probe[0]
-        if config.mask_path is not None:
-            mask = array(h5, config.mask_path, path, ndim=(2, 3), kind="biuf")
-            nonzero = mask != 0
-            bad = config.mask_path_polarity == "bad"
-            # What is no number is bad either way, and not equal to itself.
-            found.bad_pixels = (nonzero if bad else ~nonzero) | (mask != mask)
-    return found
+            raise ScanError(_advice(file.group, path, config))
+        contents = read_layout(file, _layout(file, config), config)
+        try:
+            if config.probe_path is not None:
+                file.need("probe", config.probe_path)
+                read_probe(file, contents, config.probe_path, kind="iufc")
+            if config.mask_path is not None:
+                mask = file.array(config.mask_path, (2, 3), "biuf")
+                good = mask == 0 if config.mask_path_polarity == "bad" else mask != 0
+                # What is no number is bad either way, and not equal to itself.
+                contents.bad_pixels = ~good | (mask != mask)
+            if not _units(file, *_names(config)) and config.positions_unit == "auto":
+                contents.notes.append(
+                    "positions have no attribute 'units': read as object pixels; say "
+                    "--positions-unit if that is wrong"
+                )
+        except BaseException:
+            contents.close()
+            raise
+    return contents
 
 
-def _positions(
-    h5: h5py.File, path: Path, config: ScanConfig, M: int
-) -> tuple[np.ndarray, str | None]:
-    """`(M, 2)` [y, x] as stored, and their unit where the file says it."""
+def _names(config: ScanConfig) -> tuple[str, ...]:
+    """Of the positions: pairs, or y and x."""
     if config.positions_path is not None:
-        if config.x_path is not None:
-            raise ScanError(
-                f"positions_path ({config.positions_path}) and x_path, y_path ({config.x_path}, "
-                f"{config.y_path}) were both given for {path}; give one of the two"
-            )
-        both = numbers(h5, config.positions_path, path, ndim=2)
-        if both.shape == (2, M) and M != 2:
-            both = both.T
-        if both.shape != (M, 2):
-            raise ScanError(
-                f"{config.positions_path!r} in {path} has shape {both.shape}, but ({M}, 2) with "
-                f"columns y, x is required for the {M} frames of {config.data_path!r}"
-            )
-        return both, _unit(h5, config.positions_path, path)
-    columns, units = [], []
-    names = (str(config.y_path), str(config.x_path))
-    for name in names:
-        line = numbers(h5, name, path, ndim=(1, 2, 3))
-        if line.size != M:
-            raise ScanError(
-                f"{name!r} in {path} has shape {line.shape}, but there are {M} frames in "
-                f"{config.data_path!r}; each needs one"
-            )
-        units.append(_unit(h5, name, path))
-        columns.append(line.reshape(M))
-    if units[0] == units[1]:
-        return np.stack(columns, axis=1), units[0]
-    scales = [_metres(name, unit, path) for name, unit in zip(names, units, strict=True)]
-    if None in scales:
+        return (config.positions_path,)
+    return str(config.y_path), str(config.x_path)
+
+
+def _units(file: Hdf5File, *names: str) -> list[str]:
+    """Units of the positions, where the file says them."""
+    return [unit.strip() for name in names if (unit := file.text(f"{name}@units")) is not None]
+
+
+def _layout(file: Hdf5File, config: ScanConfig) -> Layout:
+    """The layout that the options describe.
+
+    Raises:
+        ScanError: positions are described twice, or y and x are in different units.
+    """
+    if config.positions_path is not None and config.x_path is not None:
         raise ScanError(
-            f"{names[0]!r} in {path} is in {units[0] or 'no stated unit'} and {names[1]!r} in "
-            f"{units[1] or 'no stated unit'}; correct the attribute 'units' of one of them"
+            f"positions_path ({config.positions_path}) and x_path, y_path ({config.x_path}, "
+            f"{config.y_path}) were both given for {file.path}; give one of the two"
         )
-    return np.stack(columns, axis=1) * np.array(scales), "m"
-
-
-def _unit(h5: h5py.File, name: str, path: Path) -> str | None:
-    said = text(dataset(h5, name, path), "units")
-    return None if said is None else said.strip()
-
-
-def _metres(name: str, unit: str | None, path: Path) -> float | None:
-    """Metres in one unit of the file, or None for pixels and for no stated unit."""
-    return None if unit is None or unit.lower() in _PIXELS else metres(unit, name, path)
-
-
-def _store(
-    found: Contents, positions: np.ndarray, unit: str | None, path: Path, config: ScanConfig
-) -> None:
-    scale = _metres(config.positions_path or str(config.x_path), unit, path)
-    if scale is not None:
-        found.positions_m, found.positions_unit_m = positions * scale, scale
-        return
-    found.positions_px = positions
-    if unit is None and config.positions_unit == "auto":
-        found.notes.append(
-            "positions have no attribute 'units': read as object pixels; say --positions-unit if "
-            "that is wrong"
+    names = _names(config)
+    units = _units(file, *names)
+    scales = [
+        None if unit.lower() in _PIXELS else metres(unit, name, file.path)
+        for name, unit in zip(names, units, strict=False)
+    ]
+    if len(units) not in (0, len(names)) or (None in scales and len(set(scales)) > 1):
+        raise ScanError(
+            f"of {' and '.join(map(repr, names))} in {file.path} one is in {units[0]!r} and the "
+            f"other in {(units[1:] or ['no stated unit'])[0]!r}; correct the attribute 'units' of "
+            "one of them"
         )
+    lengths = [scale for scale in scales if scale is not None]
+    unit: float | tuple[float, float] | None = lengths[0] if lengths else None
+    if len(set(lengths)) > 1:
+        unit = (lengths[0], lengths[1])
+    return Layout(frames=str(config.data_path), units="", positions=names, unit_m=unit)
 
 
 # ------------------------------------------------------------------------------ what there is

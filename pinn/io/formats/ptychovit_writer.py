@@ -9,20 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import h5py
-
 from pinn.data.scan import Scan
 from pinn.io.atomic import atomic_path
-from pinn.io.formats.ptychodus_writer import keep_foreign, write_product_layout
+from pinn.io.formats.ptychodus_writer import keep_foreign, write_frames_and_product
 from pinn.io.formats.ptychovit import FRAMES
-from pinn.io.scan_group import (
-    FORMAT_NAME,
-    FORMAT_VERSION,
-    GROUP,
-    complete_geometry,
-    write_scan_group,
-)
-from pinn.io.stored import Intensities, write_frame_masks
 from pinn.progress import Progress
 
 SUFFIX = ".hdf5"
@@ -59,18 +49,6 @@ def write_ptychovit_pair(
     frames_path, para_path = pair_paths(path)
     for beside in {frames_path, para_path} - {Path(path)}:
         keep_foreign(beside)
-    stored = Intensities(scan)
     with atomic_path(para_path) as para, atomic_path(frames_path) as frames:
-        with h5py.File(frames, "w") as h5:
-            data = h5.create_dataset(FRAMES, stored.shape, stored.dtype)
-            written = stored.write(data, progress)
-            h5["bad_pixels"] = written.common_bad
-            group = h5.create_group(GROUP)
-            group.attrs["format"] = FORMAT_NAME
-            group.attrs["format_version"] = FORMAT_VERSION
-            if written.varies:
-                write_frame_masks(group, "bad_pixels", scan)
-        with h5py.File(para, "w") as h5:
-            write_product_layout(h5, scan, complete_geometry(scan), written.mean)
-            write_scan_group(h5, scan, stored)
+        write_frames_and_product(frames, FRAMES, {}, para, scan, progress)
     return frames_path, para_path

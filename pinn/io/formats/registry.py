@@ -21,20 +21,26 @@ if TYPE_CHECKING:
 
 HEAD_BYTES = 16
 Report = Callable[[Progress], None]
+# Fields of `ScanConfig` that only some readers heed: given to another they would be dead, and are
+# refused.
+READER_OPTIONS = (
+    *("diffraction", "data_path", "positions_path", "y_path", "x_path", "probe_path", "mask_path"),
+    "step_m",
+)
 
 
 @dataclass(frozen=True)
 class Format:
-    """A file format.
+    """A file format. Functions are named as `module:function` below `pinn.io.formats`.
 
     Attributes:
         name: the word for `--format` and `--to`.
         title: for messages.
-        module: that reads it.
-        matches: name of its function `(path, first bytes) -> bool`, by content.
-        read: name of its function `(path, config) -> Contents`.
-        write: `module:function` with the function `(path, scan, *, progress)`, or None.
-        companions: `module:function` that gives, for a file of the format, the path or paths of the
+        read: the function `(path, config) -> Contents`.
+        arrays: names that an HDF5 file of this format has, by which it is told; or
+        matches: the function `(path, first bytes) -> bool` that tells it by its content.
+        write: the function `(path, scan, *, progress)`, or None.
+        companions: the function that gives, for a file of the format, the path or paths of the
             files that belong to it; or None.
         suffixes: endings of a file name that choose the format when a file is written.
         options: fields of `ScanConfig` that concern the file's inside and this reader heeds.
@@ -42,9 +48,9 @@ class Format:
 
     name: str
     title: str
-    module: str
-    matches: str
     read: str
+    arrays: tuple[str, ...] = ()
+    matches: str | None = None
     write: str | None = None
     companions: str | None = None
     suffixes: tuple[str, ...] = ()
@@ -52,7 +58,9 @@ class Format:
 
     def claims(self, path: Path, head: bytes) -> bool:
         """Whether a file is of this format, by its content."""
-        return bool(getattr(importlib.import_module(self.module), self.matches)(path, head))
+        if self.matches is not None:
+            return bool(_function(self.matches)(path, head))
+        return bool(_function(".hdf5:holds")(path, head, *self.arrays))
 
     def contents(self, path: Path, config: ScanConfig) -> Contents:
         """What a file of this format holds.
@@ -60,8 +68,8 @@ class Format:
         Raises:
             ScanError: see the reader.
         """
-        found: Contents = getattr(importlib.import_module(self.module), self.read)(path, config)
-        return found
+        contents: Contents = _function(self.read)(path, config)
+        return contents
 
     def write_scan(self, path: Path, scan: Scan, progress: Report | None = None) -> None:
         """Write a scan, whole or not at all.
@@ -85,112 +93,98 @@ class Format:
 
 # In the order in which they are tried: what is recognised by more comes before what is by less.
 FORMATS: tuple[Format, ...] = (
-    Format("tike", "tike NPZ", "pinn.io.formats.tike", "is_tike", "read_tike"),
+    Format("tike", "tike NPZ", "flat:read_tike", matches="flat:is_tike"),
     # A `_para` file is a ptychodus product besides; it is this when its `_dp` file is there.
     Format(
         "ptychovit",
         "PtychoViT or fold_slice pair",
-        "pinn.io.formats.ptychovit",
-        "is_ptychovit",
-        "read_ptychovit",
-        write="pinn.io.formats.ptychovit_writer:write_ptychovit_pair",
-        companions="pinn.io.formats.ptychovit_writer:pair_paths",
+        "ptychovit:read_ptychovit",
+        matches="ptychovit:is_ptychovit",
+        write="ptychovit_writer:write_ptychovit_pair",
+        companions="ptychovit_writer:pair_paths",
         suffixes=("_dp.hdf5", "_para.hdf5"),
         options=("diffraction",),
     ),
     Format(
         "ptychodus",
         "ptychodus product with its diffraction file",
-        "pinn.io.formats.ptychodus_scan",
-        "is_ptychodus_product",
-        "read_ptychodus_product",
-        write="pinn.io.formats.ptychodus_writer:write_ptychodus",
-        companions="pinn.io.formats.ptychodus_writer:diffraction_path",
+        "ptychodus:read_product",
+        matches="ptychodus:is_product",
+        write="ptychodus_writer:write_ptychodus",
+        companions="ptychodus_writer:diffraction_path",
         suffixes=(".h5", ".hdf5"),
         options=("diffraction",),
     ),
     Format(
         "ptychodus-training",
         "ptychodus training HDF5",
-        "pinn.io.formats.ptychodus_scan",
-        "is_ptychodus_training",
-        "read_ptychodus_training",
+        "flat:read_training",
+        arrays=("patterns", "probe_position_x_px", "probe_position_y_px"),
     ),
     Format(
         "ptychodus-patterns",
         "ptychodus diffraction file",
-        "pinn.io.formats.ptychodus_scan",
-        "is_ptychodus_patterns",
-        "read_ptychodus_patterns",
+        "ptychodus:read_patterns",
+        matches="ptychodus:is_patterns",
         options=("diffraction",),
     ),
     # Before CXI, whose names it shares.
     Format(
         "nxcxi",
         "NeXus NXcxi_ptycho",
-        "pinn.io.formats.nxcxi",
-        "is_nxcxi",
-        "read_nxcxi",
+        "nxcxi:read_nxcxi",
+        matches="nxcxi:is_nxcxi",
         options=("scan_number",),
     ),
     Format(
         "cxi",
         "CXI",
-        "pinn.io.formats.cxi",
-        "is_cxi",
-        "read_cxi",
-        write="pinn.io.formats.cxi_writer:write_cxi",
+        "cxi:read_cxi",
+        matches="cxi:is_cxi",
+        write="cxi_writer:write_cxi",
         suffixes=(".cxi",),
         options=("diffraction", "scan_number"),
     ),
-    Format("ptyd", "ptypy .ptyd", "pinn.io.formats.ptyd", "is_ptyd", "read_ptyd"),
-    Format("ptylab", "PtyLab HDF5", "pinn.io.formats.ptylab", "is_ptylab", "read_ptylab"),
-    Format("hxn", "NSLS-II HXN HDF5", "pinn.io.formats.hxn", "is_hxn", "read_hxn"),
+    Format("ptyd", "ptypy .ptyd", "ptyd:read_ptyd", matches="ptyd:is_ptyd"),
+    Format("ptylab", "PtyLab HDF5", "flat:read_ptylab", arrays=("ptychogram", "encoder")),
+    Format("hxn", "NSLS-II HXN HDF5", "flat:read_hxn", arrays=("diffamp", "points")),
     Format(
         "ptychoshelves",
         "PtychoShelves .mat",
-        "pinn.io.formats.ptychoshelves",
-        "is_ptychoshelves",
-        "read_ptychoshelves",
+        "ptychoshelves:read_ptychoshelves",
+        matches="ptychoshelves:is_ptychoshelves",
         options=("diffraction", "data_path"),
     ),
     Format(
         "electron",
         "4D-STEM",
-        "pinn.io.formats.electron",
-        "is_electron",
-        "read_electron",
+        "electron:read_electron",
+        matches="electron:is_electron",
         options=("step_m",),
     ),
     Format(
         "npz",
         "PtychoPINN NPZ",
-        "pinn.io.formats.npz",
-        "is_npz",
-        "read_npz",
-        write="pinn.io.formats.npz_writer:write_scan_npz",
+        "npz:read_npz",
+        matches="npz:is_npz",
+        write="npz_writer:write_scan_npz",
         suffixes=(".npz",),
     ),
     Format(
         "plain-hdf5",
         "plain HDF5",
-        "pinn.io.formats.plain_hdf5",
-        "is_plain_hdf5",
-        "read_plain_hdf5",
+        "plain_hdf5:read_plain_hdf5",
+        matches="plain_hdf5:is_plain_hdf5",
         options=("data_path", "positions_path", "y_path", "x_path", "probe_path", "mask_path"),
     ),
-)
-# Fields that only some readers heed: given to another they would be dead, and are refused.
-READER_OPTIONS = (
-    *("diffraction", "data_path", "positions_path", "y_path", "x_path", "probe_path", "mask_path"),
-    "step_m",
 )
 
 
 def _function(name: str) -> Callable[..., Any]:
     module, function = name.split(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
-    return found
+    where = f"pinn.io{module}" if module.startswith(".") else f"pinn.io.formats.{module}"
+    loaded: Callable[..., Any] = getattr(importlib.import_module(where), function)
+    return loaded
 
 
 def names(writable: bool = False) -> list[str]:

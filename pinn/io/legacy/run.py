@@ -177,7 +177,7 @@ def optimizer_options(values: dict[str, Any], notes: list[str]) -> dict[str, Any
 
 
 def record_options(values: dict[str, Any], notes: list[str]) -> dict[str, Any]:
-    """Checkpoints and pictures, of the execution configuration."""
+    """Checkpoints and previews, of the execution configuration."""
     metric, every = values["checkpoint_monitor_metric"], values["recon_log_every_n_epochs"]
     options: dict[str, Any] = {
         "keep_best": values["checkpoint_save_top_k"] if values["enable_checkpointing"] else 0,

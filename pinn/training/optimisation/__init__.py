@@ -4,7 +4,6 @@ from pinn.training.optimisation.averaging import AveragedWeights, average_is_in,
 from pinn.training.optimisation.composed import ComposedOptimizer, composed
 from pinn.training.optimisation.optimizer import equip, make_optimizer
 from pinn.training.optimisation.parts import freeze
-from pinn.training.optimisation.plateau import improvements, plateau_factor
 from pinn.training.optimisation.schedules import Rate, changes_per_epoch
 from pinn.training.optimisation.state import arrays_of, assign, set_batches_done, set_plateau_factor
 
@@ -20,9 +19,7 @@ __all__ = [
     "composed",
     "equip",
     "freeze",
-    "improvements",
     "make_optimizer",
-    "plateau_factor",
     "set_batches_done",
     "set_plateau_factor",
     "swap",

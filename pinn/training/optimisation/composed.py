@@ -13,8 +13,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from pinn.training.optimisation.clipping import clip_numbers, clip_units
 from pinn.training.optimisation.schedules import Rate
+
+_FLOOR = 1e-3  # of the norm of a unit's weights: a unit that starts at zero can leave it
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +25,8 @@ class Treatment:
     Attributes:
         batches: in an epoch.
         accumulate: batches whose gradients are averaged before a change.
-        clip_value, clip_adaptive: see `pinn.training.optimisation.clipping`.
+        clip_adaptive, clip_value: clips of units (`clip_units`), then of single numbers; that of
+            the norm, by Keras, comes last. Each only shortens, so that all bounds hold.
         ema_decay: of the moving average of the weights, or None.
         factors: on the change of each variable.
         kernels: which variables `clip_adaptive` looks at.
@@ -157,13 +159,14 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
         return means, last
 
     def _clipped(self, grads: list[Any]) -> list[Any]:
-        treatment, clipped = self.treatment, []
-        rows = zip(grads, self._model.variables, treatment.kernels, strict=True)
+        share, size = self.treatment.clip_adaptive, self.treatment.clip_value
+        rows = zip(grads, self._model.variables, self.treatment.kernels, strict=True)
+        clipped = []
         for gradient, variable, kernel in rows:
-            if gradient is not None and treatment.clip_adaptive is not None and kernel:
-                gradient = clip_units(gradient, variable, treatment.clip_adaptive)
-            if gradient is not None and treatment.clip_value is not None:
-                gradient = clip_numbers(gradient, treatment.clip_value)
+            if gradient is not None and share is not None and kernel:
+                gradient = clip_units(gradient, variable, share)
+            if gradient is not None and size is not None:
+                gradient = ops.clip(gradient, -size, size)
             clipped.append(gradient)
         return clipped
 
@@ -188,6 +191,22 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
 
     def get_config(self) -> dict[str, Any]:
         raise NotImplementedError("the options of the run describe it; archives hold its variables")
+
+
+def clip_units(gradient: Any, weight: Any, share: float) -> Any:
+    """Adaptive clipping (Brock, De, Smith and Simonyan, 2021, arXiv:2102.06171), equation 3.
+
+    The gradient of each unit, an output channel (the last axis), is shortened to `share` of the
+    norm of the unit's weights, this norm being at least 1e-3.
+
+    Args:
+        gradient, weight: of one shape, with two or more axes.
+    """
+    axes = tuple(range(len(weight.shape) - 1))
+    norm = ops.sqrt(ops.sum(ops.square(gradient), axes, keepdims=True))
+    size = ops.sqrt(ops.sum(ops.square(weight), axes, keepdims=True))
+    limit = share * ops.maximum(size, _FLOOR)
+    return ops.where(norm > limit, gradient * (limit / ops.maximum(norm, 1e-30)), gradient)
 
 
 def _no_rate() -> float:

@@ -1,4 +1,4 @@
-"""Illumination and detector rate: analytic cases, float64 model, conservation of energy."""
+"""Exit waves and rate: analytic cases, float64 model, conservation of energy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras import ops
 from oracles import letter
 from oracles import rate as oracle_rate
 
-from pinn.ops import diffraction, illumination
+from pinn.ops import forward
 
 seeds = st.integers(0, 2**16)
 
@@ -20,18 +20,21 @@ def _complex(rng, *shape):
     return rng.normal(size=shape) + 1j * rng.normal(size=shape)
 
 
-def _rate(log_scale, **kwargs):
+def _rate(log_scale, background=None, frame_factor=None):
     """Rate from object and probe parts, as a function of tensors."""
 
     def fn(o_re, o_im, p_re, p_im):
-        waves = illumination.illuminate((o_re, o_im), (p_re, p_im))
-        return diffraction.detector_rate(waves, log_scale, **kwargs)
+        scale = ops.exp(ops.reshape(log_scale, (-1, 1, 1, 1)))
+        if frame_factor is not None:
+            scale = scale * frame_factor[..., None, None]
+        waves = _exit_waves(o_re, o_im, p_re, p_im)
+        return forward.predict(forward.instrument(), waves, scale, background).rate
 
     return fn
 
 
 def _exit_waves(o_re, o_im, p_re, p_im):
-    return illumination.illuminate((o_re, o_im), (p_re, p_im))
+    return forward.exit_waves((o_re, o_im), (p_re, p_im))
 
 
 def _scaled_rate(log_scale, *parts):

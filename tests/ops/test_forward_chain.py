@@ -8,7 +8,7 @@ from gradients import grad, numerical_grad, relative_error, tensors, to_numpy
 from keras import Function, KerasTensor, ops
 from oracles import deviance, extract, letter, merge, rate
 
-from pinn.ops import diffraction, illumination, likelihood, patches, priors
+from pinn.ops import forward, likelihood, patches, priors
 
 B, C, P, N, M = 2, 3, 2, 6, 12
 
@@ -28,9 +28,13 @@ def _rate(o_re, o_im, p_re, p_im, log_scale, offsets):
     matrices = patches.group_matrices(offsets, N, M)
     weights = ops.sum(ops.square(p_re) + ops.square(p_im), axis=0) + 0.1
     canvas, _ = patches.merge((o_re, o_im), weights, *matrices)
-    seen = patches.extract(canvas[0], *matrices), patches.extract(canvas[1], *matrices)
-    waves = illumination.illuminate(seen, (p_re, p_im))
-    return canvas, diffraction.detector_rate(waves, log_scale)
+    seen = forward.group_patches(canvas, offsets, N)
+    return canvas, _frames(seen, (p_re, p_im), log_scale)
+
+
+def _frames(seen, probe, log_scale):
+    waves = forward.exit_waves(seen, probe)
+    return forward.predict(forward.instrument(), waves, ops.exp(log_scale)).rate
 
 
 def _loss(counts, valid, *arguments):
@@ -124,7 +128,5 @@ def test_letter_scanned_at_whole_pixels_gives_the_frames_of_its_cut_outs():
         (positions - centre)[None],
         0.0,
     )
-    matrices = patches.group_matrices(offsets, N, M)
-    seen = patches.extract(re, *matrices), patches.extract(im, *matrices)
-    frames = diffraction.detector_rate(illumination.illuminate(seen, (p_re, p_im)), scale)
+    frames = _frames(forward.group_patches((re, im), offsets, N), (p_re, p_im), scale)
     assert relative_error(to_numpy(frames), wanted) < 1e-6
