@@ -15,7 +15,7 @@ from pinn.check.cost import costs
 from pinn.check.exposures import frame_findings, repeated
 from pinn.check.facts import facts, truth_findings
 from pinn.check.geometry import orientation_findings, untested
-from pinn.check.light import probe_findings
+from pinn.check.illumination import probe_findings
 from pinn.check.look import QUICK_FRAMES, Look, look
 from pinn.check.numbers import dose_findings, unit_findings
 from pinn.check.orientation import Orientation, rank_orientations

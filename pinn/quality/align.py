@@ -59,11 +59,11 @@ class _Fit:
     recon: np.ndarray
     truth: np.ndarray
     valid: np.ndarray
-    sloped: bool
+    ramped: bool
 
     @cached_property
     def ramp(self) -> tuple[float, float]:
-        return find_ramp(self.recon, self.truth, self.valid) if self.sloped else (0.0, 0.0)
+        return find_ramp(self.recon, self.truth, self.valid) if self.ramped else (0.0, 0.0)
 
     @cached_property
     def flat(self) -> np.ndarray:
