@@ -88,13 +88,13 @@ KINDS: dict[str, Kind] = {
     "drifting probe": Kind(
         {"probe_drift": 0.05},
         "base",
-        {"one probe": FREE, "two variations": {**LONG, "variations": 2}},
+        {"one probe": FREE, "two variations": {**LONG, "opr_modes": 2}},
         stated=1,
     ),
     "intensity fluctuates by 10 %": Kind(
         {"intensity_fluctuation": 0.1},
         "base",
-        {"object": FIXED, "object and intensities": {**FIXED, "update_factors": True}},
+        {"object": FIXED, "object and intensities": {**FIXED, "update_intensities": True}},
     ),
     "background of 20 counts": Kind(
         {"background": 20.0},

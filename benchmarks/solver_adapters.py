@@ -342,7 +342,7 @@ def run_pinn(
         times = []
         for _ in range(2):
             scan, before = fresh(), time.process_time()
-            cover = RefineConfig(**options).start_cover
+            cover = options.get("start_cover", RefineConfig.start_cover)
             start, _ = network_start(scan, network, np.arange(len(scan)), cover, Deadline())
             times.append(time.process_time() - before)
         facts = start.statistics["network_start"]

@@ -81,7 +81,7 @@ def refine(options: argparse.Namespace) -> dict:
     clock = Clock()
     scan = pinn.load(options.scan)
     polish = {"polish": 0} if options.old else {"lbfgs_iterations": 0}
-    pinn.refine(scan, epochs=5, split_half=False, tolerance=0.0, progress=clock, **polish)
+    pinn.refine(scan, epochs=5, split_half=False, patience=1000, progress=clock, **polish)
     last_of = {epoch: seconds for seconds, epoch, _ in clock.marks}
     epochs = sorted(last_of)
     spent = last_of[epochs[-1]] - last_of[epochs[0]]

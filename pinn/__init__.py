@@ -8,7 +8,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from pinn.moved import put_up_signpost
+
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from pinn import check, remote, simulate
@@ -86,6 +88,9 @@ __all__ = [
     "study",
     "train",
 ]
+
+
+put_up_signpost()
 
 
 def __getattr__(name: str) -> Any:

@@ -25,6 +25,7 @@ COMPAT = {_BESIDE: ("ptycho", "ptycho_torch"), _BESIDE / "archives": ("pinn_arch
 # the forward model for its orientation test only.
 ALLOWED = {
     "errors": set(),
+    "moved": set(),
     "progress": set(),
     "config": set(),
     "backend": set(),

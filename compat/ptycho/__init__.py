@@ -4,4 +4,4 @@ Every module here is a few lines over `pinn`; importing any of them loads no fra
 compat/README.md for what differs from the original.
 """
 
-__version__ = "0.1.0"  # in step with pinn
+__version__ = "0.2.0"  # in step with pinn

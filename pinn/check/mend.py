@@ -16,7 +16,7 @@ from pinn.data.scan import Scan
 from pinn.errors import ConfigError
 from pinn.progress import Progress
 
-_MOVES = ("frame_size", "beam_row", "beam_column", "bin_frames", "flip_frames")
+_MOVES = ("frame_size", "beam_centre", "bin_frames", "flip_frames")
 
 
 def stored_bad_pixels(report: Report, scan: Scan, config: ScanConfig) -> np.ndarray:

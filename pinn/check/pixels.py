@@ -273,7 +273,7 @@ def _beam(scan: Scan, config: ScanConfig, off: tuple[float, float]) -> dict[str,
     if scan.centre == "corner" or config.centre == "corner":
         return {}
     crop = records.get("crop")
-    if crop is not None and config.frame_size is None and config.beam_row is None:
+    if crop is not None and config.frame_size is None and config.beam_centre is None:
         return {}  # made when the file was written, or by the file's own beam centre
     factor = config.bin_frames
     side = scan.N * factor
@@ -283,4 +283,4 @@ def _beam(scan: Scan, config: ScanConfig, off: tuple[float, float]) -> dict[str,
     pixel = [int(np.rint(value)) for value in beam]
     if pixel == list(before) or min(pixel) < 0:
         return {}
-    return {"beam_row": pixel[0], "beam_column": pixel[1]}
+    return {"beam_centre": f"{pixel[0]},{pixel[1]}"}

@@ -7,22 +7,7 @@ import importlib
 import click
 
 from pinn import __version__
-from pinn.cli.common import Common, backend_options
-
-# Name: what `pinn --help` says. The command of that name lives in the module of that name.
-COMMANDS = {
-    "demo": "Simulate, train, reconstruct and compare: the whole chain in a few minutes.",
-    "simulate": "Write a synthetic scan.",
-    "train": "Train a network on one or many scans.",
-    "reconstruct": "Reconstruct a scan with a trained network.",
-    "refine": "Polish object, probe and positions by descent through the forward model.",
-    "evaluate": "Compare a reconstruction with a truth or with another one.",
-    "check": "Say what is in a scan, what is wrong with it, and what would mend it.",
-    "convert": "Write a scan in another format, or prepared.",
-    "compare": "Several reconstructions against one truth, side by side.",
-    "study": "Run a sweep of trainings described in a TOML file, and sum it up.",
-    "info": "Say what a model archive is and what it was trained on.",
-}
+from pinn.cli.common import COMMANDS, Common, backend_options
 
 
 class _Lazy(click.Group):

@@ -14,7 +14,17 @@ from pinn.config import ScanConfig
 from pinn.io.atomic import atomic_path, atomic_write_json
 
 
-@click.command("check", cls=ConfigCommand, configs=(ScanConfig,), needed=("scan",))
+@click.command(
+    "check",
+    cls=ConfigCommand,
+    configs=(ScanConfig,),
+    needed=("scan",),
+    first=(
+        *("fix", "as_json", "write_bad_pixels", "orientations", "thorough"),
+        "format",
+        "bad_pixels",
+    ),
+)
 @click.argument("scan", required=False, metavar="SCAN", type=click.Path(path_type=Path))
 @click.option(
     "--fix",

@@ -15,7 +15,13 @@ from pinn.io.convert_archive import MERGES, ROLES, archive_kind, convert_archive
 from pinn.io.formats.registry import names
 
 
-@click.command("convert", cls=ConfigCommand, configs=(ScanConfig,), needed=("source", "target"))
+@click.command(
+    "convert",
+    cls=ConfigCommand,
+    configs=(ScanConfig,),
+    needed=("source", "target"),
+    first=("to", "format", "frame_size", "bin_frames", "part", "bad_pixels", "merge", "quiet"),
+)
 @click.argument("source", required=False, metavar="IN", type=click.Path(path_type=Path))
 @click.argument("target", required=False, metavar="OUT", type=click.Path(path_type=Path))
 @click.option(

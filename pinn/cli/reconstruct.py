@@ -20,6 +20,7 @@ from pinn.io.atomic import atomic_write_json, check_writable
     cls=ConfigCommand,
     configs=(ScanConfig, ReconstructConfig),
     needed=("scan", "model", "output"),
+    first=("model", "output", "exposure", "batch_size", "check", "backend", "device"),
 )
 @click.argument("scan", required=False, metavar="SCAN", type=click.Path(path_type=Path))
 @click.option(

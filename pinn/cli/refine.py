@@ -24,6 +24,10 @@ from pinn.progress import Progress
     cls=ConfigCommand,
     configs=(ScanConfig, RefineConfig),
     needed=("scan", "output"),
+    first=(
+        *("output", "model", "start", "resume", "epochs", "seconds", "likelihood"),
+        *("update_probe", "probe_modes", "update_positions", "backend", "device"),
+    ),
 )
 @click.argument("scan", required=False, metavar="SCAN", type=click.Path(path_type=Path))
 @click.option(

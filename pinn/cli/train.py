@@ -13,7 +13,8 @@ from pinn.cli.common import Common, backend_options
 from pinn.cli.options import DEFAULT, ConfigCommand, Resolved
 from pinn.cli.progress import Reporter
 from pinn.cli.stop import StopOnSignal
-from pinn.config import ModelConfig, ScanConfig, TrainConfig
+from pinn.config import Config, ModelConfig, ScanConfig, TrainConfig
+from pinn.errors import ConfigError
 from pinn.io.atomic import check_writable
 from pinn.progress import Progress
 
@@ -38,8 +39,13 @@ class TrainCommand(ConfigCommand):
     cls=TrainCommand,
     configs=(ScanConfig, ModelConfig, TrainConfig),
     # the scan has them; an option could only agree or fail
-    leave_out=("N", "probe_modes", "propagation", "detector_response"),
+    # The scan has them: an option could only agree or fail.
+    leave_out={ModelConfig: ("N", "probe_modes", "propagation", "detector_response")},
     needed=("scans", "output"),
+    first=(
+        *("output", "resume", "validation_scans", "architecture", "gridsize", "epochs"),
+        *("batch_size", "n_groups", "mode", "seed", "backend", "device"),
+    ),
 )
 @click.argument("scans", nargs=-1, metavar="SCAN...", type=click.Path(path_type=Path))
 @click.option(
@@ -154,6 +160,17 @@ def _stored_options(output: Path) -> dict[str, Any]:
     """Options of the run in a folder by name; none where its `config.json` cannot be read."""
     try:
         content = json.loads((output / "config.json").read_text(encoding="utf-8"))
-        return {**content.get("scan", {}), **content["model"], **content["train"]}
+        options: dict[str, Any] = {}
+        classes: dict[str, type[Config]] = {
+            "scan": ScanConfig,
+            "model": ModelConfig,
+            "train": TrainConfig,
+        }
+        for name, cls in classes.items():
+            stored = content.get("scan", {}) if name == "scan" else content[name]
+            options |= cls.from_stored(stored).model_dump(mode="json", exclude_unset=True)
+        return options
+    except ConfigError:
+        raise  # an option of then has no counterpart any more
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}  # `train` says what is wrong with it

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
+from pinn.config import successors
 from pinn.errors import ConfigError
+
+_log = logging.getLogger("pinn")
 
 
 class Config(BaseModel):
@@ -17,6 +23,8 @@ class Config(BaseModel):
 
     # First field under a heading of the help to that heading; without any, the class is one.
     sections: ClassVar[dict[str, str]] = {}
+    # Fields without an option on the command line: for TOML files, Python and archives.
+    keys_only: ClassVar[frozenset[str]] = frozenset()
 
     @field_validator("*", mode="before")
     @classmethod
@@ -34,6 +42,24 @@ class Config(BaseModel):
         except ValidationError as error:
             raise ConfigError(_sentence(type(self), error)) from None
 
+    @classmethod
+    def from_stored(cls, values: Mapping[str, Any], lenient: bool = False) -> Self:
+        """The configuration that a file states, perhaps one of an earlier version.
+
+        Args:
+            values: its fields by name.
+            lenient: leave out what has no counterpart any more, with a warning in the log.
+
+        Raises:
+            ConfigError: impossible values, or one that has no counterpart any more.
+        """
+        values, lost = successors.translated(cls.__name__, values)
+        if lost and not lenient:
+            raise ConfigError("; ".join(lost))
+        for text in lost:
+            _log.warning("%s", text)
+        return cls(**values)
+
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, validated again."""
         return type(self)(**{**self.model_dump(), **changes})
@@ -48,8 +74,7 @@ def _sentence(cls: type[BaseModel], error: ValidationError) -> str:
     for item in error.errors():
         name = ".".join(str(p) for p in item["loc"])
         if item["type"] == "extra_forbidden":
-            known = ", ".join(sorted(cls.model_fields))
-            parts.append(f"unknown option {name!r}; {cls.__name__} knows: {known}")
+            parts.append(successors.sentence(name, cls.__name__) or _unknown(name, cls))
         elif item["type"] == "missing":
             parts.append(f"option {name!r} is required")
         else:
@@ -60,14 +85,17 @@ def _sentence(cls: type[BaseModel], error: ValidationError) -> str:
     return "; ".join(parts)
 
 
+def _unknown(name: str, cls: type[BaseModel]) -> str:
+    names = ", ".join(sorted(cls.model_fields))
+    return f"unknown option {name!r}; {cls.__name__} knows: {names}"
+
+
 def from_toml(path: Path) -> dict[str, Any]:
     """Read a TOML options file.
 
     Raises:
         ConfigError: the file is missing or is not TOML.
     """
-    import tomllib
-
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

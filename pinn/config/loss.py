@@ -53,46 +53,28 @@ def parse_loss(text: str) -> dict[str, float]:
 class LossOptions(Config):
     """What is minimised."""
 
-    sections: ClassVar[dict[str, str]] = {"mode": "What is minimised"}
+    sections: ClassVar[dict[str, str]] = {"mode": "Loss"}
 
     mode: Literal["pinn", "supervised"] = Field(
         "pinn",
-        description="Learn from the measurement through the physics, or from label patches (of "
-        "the scan's truth or its label patches).",
+        description="Train on the measured counts through the physics, or on label patches (from "
+        "the scan's true object, or stored in the scan).",
     )
     loss: str | None = Field(
         None,
-        description="Sum of terms with weights, as 'poisson + 0.1 mae + 1e-3 tv_phase'; likelihoods"
-        f" {', '.join(LIKELIHOODS)}; against labels {', '.join(LABEL_TERMS)}; regularisers "
-        f"{', '.join(REGULARISERS)}. Default: poisson, or 2 label_amplitude + 4 label_phase if "
-        "supervised.",
-    )
-    label_weighting: Literal["probe", "uniform"] = Field(
-        "probe", description="Weight of a pixel against labels: illumination, or equal."
-    )
-    label_phase: Literal["relative", "absolute"] = Field(
-        "relative",
-        description="Labels less their mean phase, which no frame of the far field knows, or as "
-        "they are.",
+        description="Weighted sum of terms, for instance 'poisson + 0.1 mae + 1e-3 tv_phase'. "
+        f"Likelihoods: {', '.join(LIKELIHOODS)}. Against labels: {', '.join(LABEL_TERMS)}. "
+        f"Regularisers: {', '.join(REGULARISERS)}. Default: poisson; 2 label_amplitude + 4 "
+        "label_phase if supervised.",
     )
     label_epochs: int = Field(
-        0,
-        ge=0,
-        description="Staged training: so many first epochs against labels only (stage 1).",
+        0, ge=0, description="Staged training: number of first epochs that use labels only."
     )
     blend_epochs: int = Field(
         0,
         ge=0,
-        description="Staged training: then so many epochs in which the physics takes over "
-        "(stage 2); the rest is physics (stage 3).",
-    )
-    blend_schedule: Literal["linear", "cosine", "constant"] = Field(
-        "cosine",
-        description="Weight of the physics in stage 2: rising linearly, as a half cosine, or one "
-        "half throughout.",
-    )
-    physics_rate_factor: float = Field(
-        1.0, gt=0, description="Factor on the learning rate in stage 3 (the reference has 0.1)."
+        description="Staged training: number of epochs after these in which the physics replaces "
+        "the labels. The remaining epochs use the physics only.",
     )
 
     @property
@@ -138,17 +120,4 @@ class LossOptions(Config):
                 "label_epochs and blend_epochs need a label term in the loss, for instance "
                 "'poisson + 2 label_amplitude + 4 label_phase'"
             )
-        needed = {
-            "label_weighting": (labels, "a label term in the loss"),
-            "label_phase": (labels, "a label term in the loss"),
-            "blend_schedule": (self.blend_epochs > 0, "blend_epochs"),
-            "physics_rate_factor": (self.staged, "label_epochs or blend_epochs"),
-        }
-        for name, (there, what) in needed.items():
-            value = getattr(self, name)
-            if not there and value != type(self).model_fields[name].default:
-                raise ValueError(
-                    f"{name} is {value!r}, which has no effect without {what}; leave it out, or "
-                    "ask for that"
-                )
         return self

@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 
 from pinn.config.base import Config
 
-_ADAMS = ("adam", "adamw", "nadam", "adamax", "lion", "lamb")
 # Who uses an option: for others it would be without effect.
+_ADAMS = ("adam", "adamw")
 _USERS = {
     "momentum": ("sgd", "rmsprop"),
     "beta_1": _ADAMS,
@@ -28,104 +28,97 @@ class OptimiserOptions(Config):
     """Optimisation."""
 
     sections: ClassVar[dict[str, str]] = {
-        "optimizer": "Optimisation",
-        "schedule": "Learning rate",
+        "optimizer": "Optimiser",
+        "learning_rate": "Learning rate",
     }
+    keys_only: ClassVar[frozenset[str]] = frozenset(
+        (
+            *("momentum", "beta_1", "beta_2", "clip_value", "clip_adaptive"),
+            *("plateau_factor", "plateau_patience", "plateau_threshold"),
+        )
+    )
 
-    optimizer: Literal[
-        "adam", "adamw", "nadam", "adamax", "sgd", "rmsprop", "adagrad", "adadelta", "lion", "lamb"
-    ] = Field("adam", description="Update rule.")  # fmt: skip
-    momentum: float = Field(0.9, ge=0, lt=1, description="sgd, rmsprop: momentum.")
+    optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = Field(
+        "adam", description="Update rule."
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of sgd and rmsprop.")
     beta_1: float = Field(
-        0.9, ge=0, lt=1, description="adam family, lion, lamb: decay of the first moment."
+        0.9, ge=0, lt=1, description="Decay of the first moment of adam and adamw."
     )
     beta_2: float = Field(
-        0.999, ge=0, lt=1, description="adam family, lion, lamb: decay of the second moment."
+        0.999, ge=0, lt=1, description="Decay of the second moment of adam and adamw."
     )
     weight_decay: float | None = Field(
         None,
         ge=0,
-        description="Decoupled weight decay of the network's kernels; no bias, probe or scale "
-        "decays. Default: 0.01 with adamw, else none.",
+        description="Decoupled weight decay of the network's kernels (not of biases, probe or "
+        "scale). Default: 0.01 for adamw, none for the others.",
     )
     clip_norm: float | None = Field(
-        1.0, gt=0, description="Clip the gradient to this norm (the last of the three clips)."
+        1.0, gt=0, description="Largest norm of the gradient. It is the last of the three clips."
     )
     clip_value: float | None = Field(
-        None, gt=0, description="Clip each number of the gradient to this size (the second)."
+        None, gt=0, description="Largest size of each number in the gradient (the second clip)."
     )
     clip_adaptive: float | None = Field(
         None,
         gt=0,
-        description="Clip the gradient of each output channel of a kernel to this share of the "
-        "norm of its weights (the first).",
+        description="Largest ratio of the gradient of an output channel to the norm of its weights "
+        "(the first clip).",
     )
     accumulate: int = Field(
         1,
         ge=1,
-        description="Batches whose gradients are averaged before the weights change; the last "
-        "ones of an epoch may be fewer. Learning rates count changes.",
+        description="Number of batches whose gradients are averaged for one update. Learning rates "
+        "count updates.",
     )
     ema_decay: float | None = Field(
         None,
         gt=0,
         lt=1,
-        description="Keep a moving average of the weights with this decay per change; it is what "
-        "is validated and saved.",
-    )
-    freeze: str | None = Field(
-        None,
-        description="Parts that stay as they are: names of layers with * and ?, separated by "
-        "commas, as 'stem,near_*' (probe where it is trained).",
+        description="Decay per update of a moving average of the weights. The average is what is "
+        "validated and saved. Default: no average.",
     )
     rate_factors: str | None = Field(
         None,
-        description="Factors on the learning rate of parts, as 'stem:0.1,near_*:0.01'; the "
-        "first that fits counts.",
+        description="Factors on the learning rate of layers, for instance 'stem:0.1,near_*:0'. 0 "
+        "freezes a layer. The first pattern that matches counts.",
     )
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
-        "float32", description="Numbers of the network in training; the physics stays float32."
+        "float32",
+        description="Number type of the network in training. The physics is always float32.",
     )
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
-    schedule: Literal["cosine", "constant", "exponential", "stages", "plateau"] = Field(
+    schedule: Literal["cosine", "constant", "exponential", "plateau"] = Field(
         "cosine",
-        description="Learning rate: half a cosine from the end of the warm-up to that of the run, "
-        "constant, falling by decay after each epoch, by rate_stages, or when the monitored metric "
-        "no longer improves.",
+        description="Learning rate over the run: a half cosine after the warm-up, constant, "
+        "falling by decay after each epoch, or falling when the monitored metric stops improving.",
     )
     warmup_epochs: float | None = Field(
         None,
         ge=0,
-        description="Epochs of linear warm-up from a tenth; default: a twentieth of a cosine run, "
-        "at most 100 changes, and none otherwise.",
+        description="Epochs of linear warm-up from a tenth of the learning rate. Default: a "
+        "twentieth of the run for cosine (at most 100 updates), none for the others.",
     )
     rate_floor: float = Field(
         0.01,
         ge=0,
         le=1,
-        description="cosine, exponential, plateau: lowest share of learning_rate.",
+        description="Lowest learning rate, as a fraction of learning_rate (cosine, exponential and "
+        "plateau).",
     )
     decay: float = Field(
-        0.95, gt=0, le=1, description="exponential: factor of the learning rate per epoch."
-    )
-    rate_stages: str | None = Field(
-        None,
-        description="stages: factors of learning_rate after so many epochs, as '10:0.3,20:0.1'.",
+        0.95, gt=0, le=1, description="Factor on the learning rate per epoch (exponential)."
     )
     plateau_factor: float = Field(
-        0.5, gt=0, lt=1, description="plateau: factor when nothing improves."
+        0.5, gt=0, lt=1, description="Factor on the learning rate when nothing improves (plateau)."
     )
     plateau_patience: int = Field(
-        2, ge=1, description="plateau: epochs without improvement before that."
+        2, ge=1, description="Epochs without improvement before that (plateau)."
     )
     plateau_threshold: float = Field(
-        0.0, ge=0, description="plateau: smallest change of the metric that counts."
+        0.0, ge=0, description="Smallest change of the metric that is an improvement (plateau)."
     )
-
-    @property
-    def stages(self) -> list[tuple[float, float]]:
-        """`rate_stages` as (epoch, factor), in order."""
-        return [] if self.rate_stages is None else _pairs("rate_stages", self.rate_stages)
 
     @property
     def decay_of_weights(self) -> float:
@@ -139,15 +132,8 @@ class OptimiserOptions(Config):
         """`rate_factors` as (pattern, factor)."""
         return _factors(self.rate_factors)
 
-    @property
-    def frozen(self) -> list[str]:
-        """`freeze` as patterns."""
-        return _names(self.freeze)
-
     def rate_factor(self, name: str) -> float:
         """Factor on the learning rate of a layer; 0 if it is frozen."""
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in self.frozen):
-            return 0.0
         for pattern, factor in self.factors:
             if fnmatch.fnmatchcase(name, pattern):
                 return factor
@@ -156,11 +142,6 @@ class OptimiserOptions(Config):
     @model_validator(mode="after")
     def _check_optimisation(self) -> Self:
         _factors(self.rate_factors)
-        stages = self.stages
-        if stages != sorted(stages) or any(epoch < 0 for epoch, _ in stages):
-            raise ValueError(f"rate_stages {self.rate_stages!r} must rise from epoch to epoch")
-        if (self.schedule == "stages") != bool(stages):
-            raise ValueError("schedule stages and rate_stages go together; give both or neither")
         for option, users in _USERS.items():
             field = "optimizer" if option in ("momentum", "beta_1", "beta_2") else "schedule"
             chosen, value = getattr(self, field), getattr(self, option)
@@ -169,8 +150,6 @@ class OptimiserOptions(Config):
                     f"{option} is {value!r}, but {field} {chosen} has no such thing; leave it out, "
                     f"or choose {' or '.join(users)}"
                 )
-        if self.optimizer == "lion" and self.beta_1 == 0:
-            raise ValueError("optimizer lion needs a beta_1 above 0")
         if self.precision == "mixed_float16" and self.accumulate > 1:
             raise ValueError(
                 "mixed_float16 leaves batches out whose gradients overflow, and then accumulate "
@@ -179,31 +158,19 @@ class OptimiserOptions(Config):
         return self
 
 
-def _names(text: str | None) -> list[str]:
-    return [part.strip() for part in (text or "").split(",") if part.strip()]
-
-
 def _factors(text: str | None) -> list[tuple[str, float]]:
-    found = []
-    for part in _names(text):
-        name, _, number = part.rpartition(":")
-        found.append((name.strip(), _number("rate_factors", part, number)))
-    return found
-
-
-def _pairs(option: str, text: str) -> list[tuple[float, float]]:
-    found = []
-    for part in _names(text):
-        left, _, right = part.partition(":")
-        found.append((_number(option, part, left), _number(option, part, right)))
-    return found
-
-
-def _number(option: str, part: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{option} has {part!r}, but NAME:NUMBER is required, numbers from 0")
-    return value
+    factors = []
+    for item in (text or "").split(","):
+        if not item.strip():
+            continue
+        name, _, number = item.rpartition(":")
+        try:
+            factor = float(number)
+        except ValueError:
+            factor = math.nan
+        if not (math.isfinite(factor) and factor >= 0):
+            raise ValueError(
+                f"rate_factors has {item.strip()!r}, but NAME:NUMBER is required, numbers from 0"
+            )
+        factors.append((name.strip(), factor))
+    return factors

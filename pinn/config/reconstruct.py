@@ -12,43 +12,44 @@ from pinn.config.base import Config
 class ReconstructConfig(Config):
     """Inference and stitching of one scan."""
 
-    batch_size: int = Field(32, ge=1, description="Groups per step of the predictor.")
+    batch_size: int = Field(32, ge=1, description="Groups per step.")
     weighting: Literal["probe", "uniform", "crop"] = Field(
         "probe",
-        description="Weight of a patch on the canvas: illumination, equal, or central crop.",
+        description="Weights of the patches on the canvas: illumination, equal, or equal inside a "
+        "central crop.",
     )
     crop: int | None = Field(
-        None, ge=2, description="Side of the central crop in pixels; default half the frame."
+        None, ge=2, description="Side of the central crop in pixels. Default: half the frame."
     )
     exposure: Literal["scan", "training"] = Field(
         "scan",
-        description="Normalise by this scan's own exposure, or by the training scans' (equal "
-        "exposure known, or an incomplete scan).",
+        description="Exposure that the frames are normalised by: that of this scan, or that of the "
+        "training scans (for equal exposures or an incomplete scan).",
     )
     synchronise: bool = Field(
         True,
-        description="Restore the long-range phase, which averaging groups of unknown constant "
-        "phase loses, from their phase gradients.",
+        description="Restore the long-range phase from the phase gradients of the groups. It is "
+        "lost when groups with unknown constant phases are averaged.",
     )
     calibrate: bool = Field(
         True,
-        description="Scale the contrast of amplitude and phase, two numbers for the whole object, "
-        "so that it explains the frames best.",
+        description="Scale the contrast of amplitude and phase by two factors fitted to the "
+        "frames.",
     )
     likelihood: bool = Field(
         True,
-        description="Judge every frame by the finished object: one more pass over the frames. Not "
-        "while frames arrive.",
+        description="Compute the likelihood of each frame under the final object. Costs one more "
+        "pass over the frames. Not available for a stream.",
     )
     consistency: bool = Field(
         True,
-        description="Compare the pictures from two halves of the frames: one more canvas. Not "
-        "while frames arrive.",
+        description="Compare the reconstructions of two halves of the frames. Costs one more "
+        "canvas. Not available for a stream.",
     )
     anchor: Literal["object", "mean"] = Field(
         "object",
-        description="Canvas pixels on the object grid, or centred on the mean position with a "
-        "fractional origin as the reference does.",
+        description="Grid of the canvas: object pixels, or centred on the mean position with a "
+        "fractional origin as in PtychoPINN.",
     )
 
     @model_validator(mode="after")

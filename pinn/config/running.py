@@ -10,63 +10,60 @@ from pinn.config.base import Config
 
 
 class RunOptions(Config):
-    """Length, seeds, checkpoints and records of a run."""
+    """Length, seed, checkpoints and records of a run."""
 
     sections: ClassVar[dict[str, str]] = {
-        "epochs": "One training run",
-        "seed": "Seeds",
+        "epochs": "Run",
         "monitor": "Checkpoints and early stop",
         "logger": "Records",
     }
+    keys_only: ClassVar[frozenset[str]] = frozenset(("monitor", "monitor_mode"))
 
-    epochs: int = Field(40, ge=1, description="Passes over the groups.")
+    epochs: int = Field(40, ge=1, description="Number of passes over the groups.")
     batch_size: int = Field(8, ge=1, description="Groups per step.")
     calibrate_start: bool = Field(
         False,
-        description="Before the first step, set the count scale and the contrast in closed form "
-        "from a sample of the groups; for a trained network on a new scan.",
+        description="Fit the count scale and the contrast to a sample of the groups before the "
+        "first step. Use it to train a trained network on a new scan.",
     )
-    seed: int = Field(0, ge=0, description="Seed of weights, grouping and shuffling.")
-    weights_seed: int | None = Field(None, ge=0, description="Of the weights; default: seed.")
-    grouping_seed: int | None = Field(None, ge=0, description="Of the groups; default: seed.")
-    shuffle_seed: int | None = Field(None, ge=0, description="Of the order; default: seed.")
-    deterministic: bool = Field(False, description="Bitwise repeatable on one backend, slower.")
+    seed: int = Field(0, ge=0, description="Seed of the weights, the groups and their order.")
+    deterministic: bool = Field(
+        False, description="Bitwise reproducible on one backend, but slower."
+    )
     monitor: str | None = Field(
         None,
-        description="Column of history.csv that says which epoch is best; default: val_loss, or "
+        description="Column of history.csv that decides which epoch is best. Default: val_loss, or "
         "loss if nothing is held out.",
     )
-    monitor_mode: Literal["min", "max"] = Field("min", description="What is better in it.")
+    monitor_mode: Literal["min", "max"] = Field(
+        "min", description="Whether a small or a large value of the monitored column is good."
+    )
     keep_best: int = Field(
         0,
         ge=0,
-        description="Keep the archives of this many best epochs in the folder best, besides the "
-        "last one.",
+        description="Number of best epochs whose archives are kept in the folder best.",
     )
     restore_best: bool = Field(
-        False, description="End with the weights of the best epoch (needs keep_best)."
+        False, description="End with the weights of the best epoch. Needs keep_best."
     )
     early_stop: int | None = Field(
-        None, ge=1, description="Stop after so many epochs without improvement."
-    )
-    early_stop_threshold: float = Field(
-        0.0, ge=0, description="Smallest change of the metric that counts as improvement."
+        None, ge=1, description="Stop after this many epochs without improvement."
     )
     logger: Literal["csv", "tensorboard", "mlflow", "none"] = Field(
         "csv",
-        description="Where the history goes besides the archive: history.csv, event files in "
-        "tensorboard, an MLflow run (MLFLOW_TRACKING_URI), or nowhere; the two need an extra of "
-        "that name.",
+        description="Where the history is written besides the archive: history.csv, TensorBoard "
+        "event files, an MLflow run (MLFLOW_TRACKING_URI), or nowhere. TensorBoard and MLflow "
+        "need the extra of that name.",
     )
     sample_every: int = Field(
         0,
         ge=0,
-        description="Write a picture of sample patches every this many epochs; 0: at the end.",
+        description="Draw sample patches every this many epochs (0 = at the end only).",
     )
     preview_every: int = Field(
         0,
         ge=0,
-        description="Reconstruct and draw the first scan every this many epochs; 0: never.",
+        description="Reconstruct and draw the first scan every this many epochs (0 = never).",
     )
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ part.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -43,11 +44,7 @@ ORIENTATIONS: tuple[Orientation, ...] = (
 )
 FrameFlip = Literal["none", "ud", "lr", "both"]
 # Options that say something about another one.
-_NEEDED = {
-    "bad_pixels_polarity": "bad_pixels",
-    "mask_path_polarity": "mask_path",
-    "test_fraction": "part",
-}
+_NEEDED = {"bad_pixels_polarity": ("bad_pixels", "mask_path")}
 
 
 class ScanConfig(Config):
@@ -56,115 +53,113 @@ class ScanConfig(Config):
     model_config = ConfigDict(allow_inf_nan=False)
 
     sections: ClassVar[dict[str, str]] = {
-        "format": "Reading a scan: the file and its numbers",
-        "positions_unit": "Reading a scan: geometry",
-        "bad_pixels": "Reading a scan: which values count",
-        "frame_size": "Reading a scan: preparation",
+        "format": "Scan file",
+        "positions_unit": "Scan geometry",
+        "bad_pixels": "Detector masks",
+        "frame_size": "Frame preparation",
     }
+    keys_only: ClassVar[frozenset[str]] = frozenset(("propagation", "detector_response"))
+    # Fraction of the frames in part test.
+    test_fraction: ClassVar[float] = 0.25
 
     # -- what is where in the file, and what its numbers are
-    format: FormatName = Field(
-        "auto", description="Name of the file format; auto tells it from the content."
-    )
+    format: FormatName = Field("auto", description="File format (auto = detect from the content).")
     frames: FrameUnits = Field(
         "auto",
-        description="What the frame values are: counts, intensity (proportional to counts) or "
-        "amplitude (square root of intensity). auto: the file's own tag, else a stated rule.",
+        description="Unit of the frames: counts, intensity (proportional to counts) or amplitude "
+        "(square root of intensity). auto: as the file says, or by a stated rule.",
     )
     centre: FrameCentre = Field(
         "auto",
-        description="Where the zero frequency of the stored frames lies: centred [N//2, N//2] "
-        "or corner [0, 0]. auto detects and says so.",
+        description="Position of the zero frequency in the stored frames: centred [N//2, N//2] or "
+        "corner [0, 0]. auto detects it and reports the choice.",
     )
     photons_per_frame: float | None = Field(
-        None, gt=0, description="Mean photons per frame, when the file's numbers carry no dose."
+        None, gt=0, description="Mean photons per frame, if the values are not counts."
     )
     probe: Path | None = Field(
-        None, description="NPZ with a `probeGuess` or `probe` array that replaces the file's."
+        None,
+        description="NPZ file with an array `probeGuess` or `probe`. It replaces the scan's probe.",
     )
     diffraction: Path | None = Field(
-        None, description="File with the frames, for formats that keep them apart."
+        None, description="File with the frames, for formats with a separate file for them."
     )
     scan_number: int | None = Field(
-        None, ge=0, description="Read this one of the several scans in the file."
+        None, ge=0, description="Number of the scan to read, if the file has several."
     )
-    data_path: str | None = Field(None, description="HDF5: path of the frames (M, H, W).")
+    data_path: str | None = Field(None, description="HDF5 path of the frames (M, H, W).")
     positions_path: str | None = Field(
-        None, description="HDF5: path of the positions (M, 2), columns y, x."
+        None,
+        description="HDF5 path of the positions (M, 2) with columns y, x; or two paths Y,X of "
+        "arrays (M,).",
     )
-    y_path: str | None = Field(None, description="HDF5: path of the y positions (M,).")
-    x_path: str | None = Field(None, description="HDF5: path of the x positions (M,).")
-    probe_path: str | None = Field(None, description="HDF5: path of the probe.")
-    mask_path: str | None = Field(
-        None, description="HDF5: path of the detector mask (H, W); see mask_path_polarity."
-    )
-    mask_path_polarity: Literal["bad", "good"] = Field(
-        "bad", description="What a value that is not zero means in the mask at mask_path."
-    )
+    probe_path: str | None = Field(None, description="HDF5 path of the probe.")
+    mask_path: str | None = Field(None, description="HDF5 path of the detector mask (H, W).")
 
     # -- geometry
     positions_unit: LengthUnit = Field(
-        "auto", description="Unit of the positions; auto: what the format says."
+        "auto", description="Unit of the positions. auto: that of the format."
     )
     orientation: Orientation = Field(
         "+y+x",
-        description="How the positions lie against the frames: first what our y is of the "
-        "file's coordinates, then our x; +x-y swaps the two and turns the file's y round.",
+        description="Axes of the positions relative to the frames: what y is in the file, then "
+        "what x is. +x-y swaps the axes and reverses the file's y.",
     )
     rotation_deg: float = Field(
         0.0,
         ge=-360,
         le=360,
-        description="Rotate the positions by this angle, from +x towards +y, after orientation.",
+        description="Rotation of the positions in degrees, from +x towards +y, after orientation.",
     )
     flip_frames: FrameFlip = Field(
-        "none", description="Flip the frames about their centre: up-down, left-right or both."
+        "none", description="Flip the frames about the zero frequency: up-down, left-right or both."
     )
     pixel_size_m: float | None = Field(
-        None, gt=0, description="Object pixel in metres, for the frames as they are stored."
+        None, gt=0, description="Object pixel in metres, for the frames as stored."
     )
     energy_ev: float | None = Field(
-        None, gt=0, description="Energy in eV of a photon, or of an electron (see particle)."
+        None, gt=0, description="Photon energy or electron energy in eV (see particle)."
     )
     particle: Literal["auto", "photon", "electron"] = Field(
-        "auto", description="What energy_ev is the energy of; auto: what the format says."
+        "auto", description="Particle that energy_ev refers to. auto: that of the format."
     )
     distance_m: float | None = Field(
         None, gt=0, description="Distance from sample to detector in metres."
     )
     detector_pixel_m: float | None = Field(None, gt=0, description="Detector pixel in metres.")
     step_m: float | None = Field(
-        None, gt=0, description="Raster step in metres, for data that state none (4D-STEM)."
+        None, gt=0, description="Scan step of a raster in metres, if the file has none (4D-STEM)."
     )
     propagation: str = Field(
         "far",
-        description="How the wave gets from the object to the detector: far, the far field, is "
-        "the only kind so far.",
+        description="Propagation from the object to the detector: far (the far field), or a "
+        "registered kind.",
     )
     detector_response: str = Field(
         "none",
-        description="What the detector does to the intensity that falls on it: none is the only "
-        "kind so far.",
+        description="Response of the detector to the intensity: none, or a registered kind.",
     )
 
     # -- which values count
     bad_pixels: Path | None = Field(
         None,
-        description="NPY, NPZ, HDF5 or image file with a detector mask, laid out as the stored "
-        "frames are; it is added to the scan file's own.",
+        description="NPY, NPZ, HDF5 or image file with a detector mask in the layout of the stored "
+        "frames. It is added to the scan's own mask.",
     )
     bad_pixels_polarity: Literal["bad", "good"] = Field(
-        "bad", description="What a value that is not zero means in the bad_pixels file."
+        "bad", description="Meaning of nonzero values in the bad_pixels file and at mask_path."
     )
     saturation: float | None = Field(
         None, gt=0, description="Stored values from this one on are saturated and not used."
     )
     beamstop: float | None = Field(
-        None, gt=0, description="Leave out a disc of this radius in pixels at the zero frequency."
+        None, gt=0, description="Radius in pixels of a disc at the zero frequency that is not used."
     )
-    drop_frames: str | None = Field(None, description="Frames to leave out, by number: 3,17,40-60.")
+    drop_frames: str | None = Field(
+        None, description="Numbers of frames to leave out, for instance 3,17,40-60."
+    )
     duplicates: Literal["keep", "drop"] = Field(
-        "keep", description="Frames at a place that an earlier frame has already: keep or drop."
+        "keep", description="What to do with frames at the position of an earlier frame."
     )
 
     # -- preparation
@@ -172,56 +167,63 @@ class ScanConfig(Config):
         None,
         ge=16,
         le=16384,
-        description="Crop or pad the frames to this even side, around the zero frequency, before "
-        "they are binned.",
+        description="Crop or pad the frames around the zero frequency to this even side, before "
+        "binning.",
     )
-    beam_row: float | None = Field(
+    beam_centre: str | None = Field(
         None,
-        ge=0,
-        description="Row of the zero frequency in the stored frames, from 0; default: what the "
-        "file says, or their middle.",
-    )
-    beam_column: float | None = Field(
-        None,
-        ge=0,
-        description="Column of the zero frequency in the stored frames.",
+        description="Pixel ROW,COLUMN of the zero frequency in the stored frames, counted from 0. "
+        "Default: as the file says, or the middle.",
     )
     bin_frames: int = Field(
-        1, ge=1, le=64, description="Add up squares of this many pixels each way."
-    )
-    probe_smoothing_px: float = Field(
-        0.0, ge=0, description="Smooth the given probe by a Gaussian of this sigma in pixels."
+        1, ge=1, le=64, description="Sum squares of this many by this many pixels."
     )
     part: Literal["all", "train", "test"] = Field(
-        "all", description="Use all frames, or the part for training or testing (by region)."
+        "all",
+        description="Part of the scan: all frames, or one region for training, or the last quarter "
+        "for testing.",
     )
-    test_fraction: float = Field(
-        0.25, gt=0, lt=1, description="Share of the frames in the test part."
-    )
+
+    @property
+    def beam_pixel(self) -> tuple[float, float] | None:
+        """`beam_centre` as (row, column) in pixels."""
+        return None if self.beam_centre is None else _pixel(self.beam_centre)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.frame_size is not None and self.frame_size % 2:
             raise ValueError(f"frame_size must be even, but is {self.frame_size}")
-        if (self.beam_row is None) != (self.beam_column is None):
-            raise ValueError("give both beam_row and beam_column or neither")
-        if self.beam_row is not None and self.centre == "corner":
-            raise ValueError(
-                "beam_row and beam_column say where the zero frequency is, and so does centre "
-                "corner; give one of them"
-            )
-        if (self.x_path is None) != (self.y_path is None):
-            raise ValueError("give both x_path and y_path or neither")
+        if self.beam_centre is not None:
+            _pixel(self.beam_centre)
+            if self.centre == "corner":
+                raise ValueError(
+                    "beam_centre says where the zero frequency is, and so does centre corner; give "
+                    "one of them"
+                )
         self._no_dead_options()
         return self
 
     def _no_dead_options(self) -> None:
         """Refuse what has an effect only beside another option."""
-        for option, needed in _NEEDED.items():
-            plain = type(self).model_fields[option].default
-            if getattr(self, option) != plain and getattr(self, needed) in (None, "all"):
-                words = "part train or part test" if needed == "part" else needed
+        for option, others in _NEEDED.items():
+            default = type(self).model_fields[option].default
+            if getattr(self, option) != default and not any(getattr(self, o) for o in others):
                 raise ValueError(
-                    f"{option} is {getattr(self, option)}, but has no effect without {words}; "
-                    "give that too or leave it out"
+                    f"{option} is {getattr(self, option)}, but has no effect without "
+                    f"{' or '.join(others)}; give that too or leave it out"
                 )
+
+
+def _pixel(text: str) -> tuple[float, float]:
+    """Two numbers ROW,COLUMN from 0.
+
+    Raises:
+        ValueError: no such numbers.
+    """
+    try:
+        row, column = (float(number) for number in text.split(","))
+    except ValueError:
+        row = column = math.nan
+    if not (0 <= row < math.inf and 0 <= column < math.inf):
+        raise ValueError(f"beam_centre is {text!r}, but ROW,COLUMN is required, as 63,64.5")
+    return row, column

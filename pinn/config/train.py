@@ -21,6 +21,9 @@ class TrainConfig(OptimiserOptions, LossOptions, GroupOptions, RunOptions):
         **LossOptions.sections,
         **OptimiserOptions.sections,
     }
+    keys_only: ClassVar[frozenset[str]] = frozenset().union(
+        RunOptions.keys_only, GroupOptions.keys_only, OptimiserOptions.keys_only
+    )
 
     @model_validator(mode="after")
     def _check_length(self) -> Self:

@@ -23,7 +23,6 @@ from pinn.io.placement import (
     in_pixels,
     one_part,
     resampled_truth,
-    smoothed_probe,
     turned,
     without_duplicates,
 )
@@ -53,7 +52,6 @@ STEPS: tuple[Callable[[Contents, ScanConfig], Contents], ...] = (
     in_pixels,
     turned,
     resampled_truth,
-    smoothed_probe,
     without_duplicates,
     one_part,
 )

@@ -13,7 +13,6 @@ from pinn.data.position_check import check_pixel
 from pinn.data.prepare import orient
 from pinn.io.contents import Contents
 from pinn.io.optics import need_pixel
-from pinn.io.prepared_frames import is_field
 
 
 def in_pixels(contents: Contents, config: ScanConfig) -> Contents:
@@ -90,15 +89,6 @@ def resampled_truth(contents: Contents, config: ScanConfig) -> Contents:
     truth, origin = resample.resample_truth(truth, contents.truth_origin_px, contents.scale)
     note = f"the truth was resampled to {truth.shape[0]} x {truth.shape[1]} object pixels"
     return contents.changed(note, truth=truth, truth_origin_px=origin)
-
-
-def smoothed_probe(contents: Contents, config: ScanConfig) -> Contents:
-    """With a probe through a Gaussian, where the options say so."""
-    sigma, probe = config.probe_smoothing_px, contents.probe
-    if sigma <= 0 or not is_field(probe):
-        return contents
-    record = {"step": "probe_smoothing", "sigma_px": sigma}
-    return contents.changed(record=record, probe=resample.smooth_probe(probe, sigma))
 
 
 def without_duplicates(contents: Contents, config: ScanConfig) -> Contents:

@@ -15,7 +15,7 @@ from pinn.config import ScanConfig
 from pinn.data import resample
 from pinn.data.frames import DerivedFrames, as_source
 from pinn.data.prepare import Bin, Centre, Crop, Flip, PreparedFrames, Step, prepared_mask
-from pinn.errors import ConfigError, ScanError
+from pinn.errors import ScanError
 from pinn.io.contents import Contents
 from pinn.io.extras import read_probe
 from pinn.io.stored_frames import all_bad, frame_side, moves
@@ -64,7 +64,6 @@ def chosen_probe(contents: Contents, config: ScanConfig) -> Contents:
 
     Raises:
         ScanError: a probe file that cannot be read.
-        ConfigError: a probe is to be smoothed, and there is none.
     """
     probe, weights, notes = contents.probe, contents.probe_weights, []
     if config.probe is not None:
@@ -77,11 +76,6 @@ def chosen_probe(contents: Contents, config: ScanConfig) -> Contents:
                 "the file's weights of probe variations were left out: the given probe has not as "
                 "many"
             )
-    if probe is None and config.probe_smoothing_px > 0:
-        raise ConfigError(
-            f"probe_smoothing_px is {config.probe_smoothing_px:g}, but {contents.where} has no "
-            "probe; give one with --probe, or leave the option out"
-        )
     if is_field(probe) and probe.shape[2:] == (1,):
         probe = probe[..., 0]
     return contents.changed(*notes, probe=probe, probe_weights=weights)

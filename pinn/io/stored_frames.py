@@ -155,15 +155,10 @@ def _check_bad(
 
 def all_bad(contents: Contents, config: ScanConfig) -> ScanError:
     """What is said when no pixel is left."""
-    options = [
-        f"--{name}-polarity {'good' if polarity == 'bad' else 'bad'}"
-        for name, file, polarity in (
-            ("bad-pixels", config.bad_pixels, config.bad_pixels_polarity),
-            ("mask-path", config.mask_path, config.mask_path_polarity),
-        )
-        if file is not None
-    ]
-    advice = " or ".join(options) or "write the file's own mask again"
+    advice = "write the file's own mask again"
+    if config.bad_pixels is not None or config.mask_path is not None:
+        other = "good" if config.bad_pixels_polarity == "bad" else "bad"
+        advice = f"--bad-pixels-polarity {other}"
     return ScanError(
         f"the bad pixels of {contents.where} cover all frames; True means BAD, so invert the mask "
         f"if it marks the good ones ({advice})"
@@ -182,8 +177,8 @@ def stated_values(contents: Contents, config: ScanConfig) -> Contents:
     units = _agree(contents, "frames", config.frames, contents.units)
     centre = _agree(contents, "centre", config.centre, contents.centre)
     beam = contents.beam_centre if config.centre == "auto" else None
-    if config.beam_row is not None and config.beam_column is not None:
-        beam = (config.beam_row, config.beam_column)
+    if config.beam_pixel is not None:
+        beam = config.beam_pixel
     H, W = contents.image
     if beam is None:
         frame_side(contents, config, (H // 2, W // 2))
@@ -191,13 +186,13 @@ def stated_values(contents: Contents, config: ScanConfig) -> Contents:
     if centre == "corner":
         raise ScanError(
             f"{contents.where} says both that its frames are corner and that the beam hits pixel "
-            f"{list(beam)}; leave out beam_row and beam_column, or say --centre centred"
+            f"{list(beam)}; leave out beam_centre, or say --centre centred"
         )
     row, column = (int(np.floor(place + 0.5)) for place in beam)
     if not (0 <= row < H and 0 <= column < W):
         raise ScanError(
             f"the beam hits pixel [{beam[0]:g}, {beam[1]:g}] of {contents.where}, but its frames "
-            f"are {H} x {W}; say where with --beam-row and --beam-column"
+            f"are {H} x {W}; say where with --beam-centre"
         )
     note = None
     if max(abs(beam[0] - row), abs(beam[1] - column)) > _OFF_PIXEL:
@@ -259,8 +254,8 @@ def _check_beam(contents: Contents, beam: tuple[int, int], side: int) -> None:
     raise ScanError(
         f"of {side} x {side} pixels around the beam at pixel {list(beam)} of {contents.where}, "
         f"{1 - kept / side**2:.0%} lie outside its frames of {H} x {W}; if the zero frequency is "
-        "in the corner of the frames say --centre corner instead, else correct --beam-row and "
-        f"--beam-column{smaller}"
+        "in the corner of the frames say --centre corner instead, else correct "
+        f"--beam-centre{smaller}"
     )
 
 

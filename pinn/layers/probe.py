@@ -16,9 +16,9 @@ class Probe(PhysicsLayer):
     """Probe of every scan, normalised when it is used.
 
     The weight `probe` has shape `(S, V, P, N, N, 2)`: S scans, V orthogonal variations (1 here),
-    P incoherent modes, real and imaginary part last. The call applies the support mask and the
-    smoothing, then fixes the sum over modes and pixels of `|P|^2` at `(N/2)^2`, so that the norm
-    of a trainable probe can never trade places with the intensity scale.
+    P incoherent modes, real and imaginary part last. The call applies the support mask, then
+    fixes the sum over modes and pixels of `|P|^2` at `(N/2)^2`, so that the norm of a trainable
+    probe can never trade places with the intensity scale.
 
     Args:
         N: side in pixels.
@@ -26,7 +26,6 @@ class Probe(PhysicsLayer):
         scans: scans S.
         trainable: whether the optimiser may change it.
         support: radius in pixels outside which it is zero, or None.
-        smoothing: sigma in pixels of a Gaussian smoothing, 0 for none.
     """
 
     def __init__(
@@ -36,12 +35,11 @@ class Probe(PhysicsLayer):
         scans: int = 1,
         trainable: bool = False,
         support: float | None = None,
-        smoothing: float = 0.0,
         **kwargs,
     ):
         super().__init__(trainable=trainable, **kwargs)
         self.N, self.modes, self.scans = N, modes, scans
-        self.support, self.smoothing = support, smoothing
+        self.support = support
 
     def build(self, input_shape=None):
         self.pair = self.add_weight(
@@ -55,10 +53,6 @@ class Probe(PhysicsLayer):
         if self.support is not None:
             inside = np.hypot(axis[:, None], axis[None, :]) <= self.support
             self._mask = inside.astype("float32")
-        self._blur = None
-        if self.smoothing > 0:
-            kernel = np.exp(-((axis[:, None] - axis[None, :]) ** 2) / (2 * self.smoothing**2))
-            self._blur = (kernel / kernel.sum(1, keepdims=True)).astype("float32")
         super().build(input_shape)
 
     def set_probe(self, probe: np.ndarray) -> None:
@@ -78,10 +72,6 @@ class Probe(PhysicsLayer):
         if scan is not None and self.scans > 1:
             probe = ops.take(probe, scan, axis=0)
         re, im = pairs.unstack(probe)
-        if self._blur is not None:
-            blur = ops.convert_to_tensor(self._blur)
-            re = ops.matmul(ops.matmul(blur, re), ops.transpose(blur))
-            im = ops.matmul(ops.matmul(blur, im), ops.transpose(blur))
         if self._mask is not None:
             mask = ops.convert_to_tensor(self._mask)
             re, im = pairs.scale((re, im), mask)
@@ -99,7 +89,6 @@ class Probe(PhysicsLayer):
             "scans": self.scans,
             "trainable": self.trainable,
             "support": self.support,
-            "smoothing": self.smoothing,
         }
 
 

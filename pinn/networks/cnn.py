@@ -3,9 +3,8 @@
 Topology and widths are those published for PtychoPINN (Hoidn et al., Sci. Rep. 13, 22789, 2023):
 an encoder of double 3 x 3 convolutions and max-pooling down to about 8 x 8, two decoders of double
 convolutions and nearest up-sampling to N/2, a head that fills the central N/2 square, and
-optionally a light branch on the last four channels that fills the ring around it. Attention after
-the convolutions of encoder stages, at the bottleneck and after those of decoder stages, one decoder
-for both parts, and real and imaginary part instead of amplitude and phase are options.
+optionally a small branch on the last four channels that fills the ring around it. Real and
+imaginary part instead of amplitude and phase are an option.
 
 Rule for the widths, s = `n_filters_scale`: the number of stages L is the largest with
 `2**L <= N/8` and `2**L` dividing N (at least 1); encoder stage i has `128 s / 2**(L-1-i)` filters;
@@ -14,14 +13,11 @@ the decoder has L-1 up-sampling stages ending at 32 s; the ring has `s * max(1, 
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
 
 from pinn.config import ModelConfig
 from pinn.errors import ConfigError
-from pinn.layers.attention import attend
 from pinn.layers.heads import RingMask
 from pinn.layers.initialisers import he_normal
 from pinn.networks.output import join_parts, part_heads, small_conv, starts
@@ -60,72 +56,42 @@ def _double(x, filters: int, name: str):
 
 
 def _decode(
-    x, config: ModelConfig, heads: list[keras.layers.Layer], start: list[float], name: str
-) -> list[Any]:
-    """One decoder; it emits one part of the object `(B, N, N, C)` for each of the heads.
+    x, config: ModelConfig, head: keras.layers.Layer, start: float, name: str
+) -> keras.KerasTensor:
+    """One decoder: one part of the object, `(B, N, N, C)`.
 
     Args:
-        start: from which feature each part starts, see `starts`.
+        start: from which feature the part starts, see `starts`.
     """
     N, patches = config.N, output_patches(config)
     bias = np.repeat(start, patches)
     _, decoder, ring = widths(N, config.n_filters_scale)
     for i, filters in enumerate(decoder):
         x = _double(x, filters, f"{name}_decoder_{i}")
-        x = attend(x, config.decoder_attention, f"{name}_attention_{i}")
         x = keras.layers.UpSampling2D(2, name=f"{name}_up_{i}")(x)
     if not config.pad_object:
         x = _double(x, ring, f"{name}_full")
         x = keras.layers.UpSampling2D(2, name=f"{name}_full_up")(x)
-        x = small_conv(patches * len(heads), 3, f"{name}_full_out", bias)(x)
-        return [head(part) for head, part in zip(heads, _split(x, len(heads)), strict=True)]
+        return head(small_conv(patches, 3, f"{name}_full_out", bias)(x))
     centre, outer = x[..., :-RING_CHANNELS], x[..., -RING_CHANNELS:]
     before = N // 2 - (N // 2) // 2
     after = N - N // 2 - before
+    centre = head(small_conv(patches, 3, f"{name}_centre_out", bias)(centre))
     pad = ((before, after), (before, after))
-    centre = small_conv(patches * len(heads), 3, f"{name}_centre_out", bias)(centre)
-    parts = []
-    for number, (head, part) in enumerate(zip(heads, _split(centre, len(heads)), strict=True)):
-        padding = keras.layers.ZeroPadding2D(pad, name=_numbered(f"{name}_pad", number))
-        parts.append(padding(head(part)))
+    whole = keras.layers.ZeroPadding2D(pad, name=f"{name}_pad")(centre)
     if not config.probe_big:
-        return parts
+        return whole
     outer = _double(outer, ring, f"{name}_ring")
     outer = keras.layers.UpSampling2D(2, name=f"{name}_ring_up")(outer)
     if config.ring_activation == "swish":
         bias = np.zeros_like(bias)
-    outer = small_conv(patches * len(heads), 3, f"{name}_ring_out", bias)(outer)
-    for number, (head, part) in enumerate(zip(heads, _split(outer, len(heads)), strict=True)):
-        if config.ring_activation == "swish":
-            swish = keras.layers.Activation("swish", name=_numbered(f"{name}_ring_swish", number))
-            part = swish(part)
-        else:
-            part = head(part)
-        mask = RingMask(before, N // 2, name=_numbered(f"{name}_ring_mask", number))
-        add = keras.layers.Add(name=_numbered(f"{name}_sum", number))
-        parts[number] = add([parts[number], mask(part)])
-    return parts
-
-
-def _split(x, count: int) -> list[Any]:
-    """`(..., count * C)` to `count` tensors `(..., C)`."""
-    if count == 1:
-        return [x]
-    C = x.shape[-1] // count
-    return [x[..., i * C : (i + 1) * C] for i in range(count)]
-
-
-def _numbered(name: str, number: int) -> str:
-    return name if number == 0 else f"{name}_{number}"
+        head = keras.layers.Activation("swish", name=f"{name}_ring_swish")
+    outer = head(small_conv(patches, 3, f"{name}_ring_out", bias)(outer))
+    outer = RingMask(before, N // 2, name=f"{name}_ring_mask")(outer)
+    return keras.layers.Add(name=f"{name}_sum")([whole, outer])
 
 
 def _check(config: ModelConfig) -> None:
-    if config.decoder_attention != "none" and stages(config.N) == 1:
-        raise ConfigError(
-            f"decoder_attention {config.decoder_attention!r} has nothing to act on: with N = "
-            f"{config.N} the network 'cnn' has one stage, and its decoders have none; leave it "
-            "at 'none' or use bottleneck_attention"
-        )
     if config.ring_activation == "swish" and config.head == "rectangular":
         raise ConfigError(
             "ring_activation 'swish' belongs to head 'polar' of old archives; with head "
@@ -145,18 +111,13 @@ def build(config: ModelConfig) -> keras.Model:
     x = frames
     for i, filters in enumerate(widths(config.N, config.n_filters_scale)[0]):
         x = _double(x, filters, f"encoder_{i}")
-        x = attend(x, config.encoder_attention, f"encoder_attention_{i}")
         x = keras.layers.MaxPooling2D(2, name=f"encoder_pool_{i}")(x)
-    x = attend(x, config.bottleneck_attention, "bottleneck_attention")
     first, second = part_heads(config)
     one, two = starts(config)
-    if config.shared_decoder:
-        parts = _decode(x, config, [first, second], [one, two], "object")
-    else:
-        # The names are those of archives and older logs; with rectangular heads the decoder called
-        # amplitude makes the real part, the other the imaginary part.
-        parts = [
-            *_decode(x, config, [first], [one], "amplitude"),
-            *_decode(x, config, [second], [two], "phase"),
-        ]
+    # The names are those of archives and older logs; with rectangular heads the decoder called
+    # amplitude makes the real part, the other the imaginary part.
+    parts = [
+        _decode(x, config, first, one, "amplitude"),
+        _decode(x, config, second, two, "phase"),
+    ]
     return keras.Model(frames, join_parts(parts, config), name="network")

@@ -77,7 +77,6 @@ class PtychoModel(keras.Model):
             scans,
             trainable=config.probe_trainable and physics,
             support=config.probe_support,
-            smoothing=config.probe_smoothing,
             name="probe",
         )
         self.scale = IntensityScale(

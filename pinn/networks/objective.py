@@ -95,8 +95,7 @@ class Objective:
         self.staged = run.staged
         self.needs_labels = run.needs_labels
         self.needs_patches = any(name not in LIKELIHOODS for name in self.weights)
-        self.needs_light = self.needs_labels and run.label_weighting == "probe"
-        self._relative = run.label_phase == "relative"
+        self.needs_light = self.needs_labels
 
     def terms(self, detector: Detector | None, patches: Patches | None) -> dict[str, Tensor]:
         """Each term of the batch by name, without its weight, scalars."""
@@ -164,9 +163,7 @@ class Objective:
     def _against_labels(self, patches: Patches) -> dict[str, Tensor]:
         assert patches.labels is not None
         weight = self._label_weight(patches)
-        truth = patches.labels
-        if self._relative:
-            truth = labels.without_mean_phase(truth, weight)
+        truth = labels.without_mean_phase(patches.labels, weight)
         return {
             name: _LABEL_TERMS[name](patches.predicted, truth, weight)
             for name in self._of(LABEL_TERMS)

@@ -40,15 +40,12 @@ class BuiltIn(NamedTuple):
 _HEADS = frozenset({"head", "amp_activation"})
 _WIDTH = frozenset({"n_filters_scale"})
 _CENTRE = frozenset({"pad_object", "probe_big", "ring_activation"})
-_ATTENTION = frozenset({"encoder_attention", "bottleneck_attention", "decoder_attention"})
 _SPECTRAL = frozenset({"fno_modes", "fno_width", "fno_blocks", "fno_refine_blocks"})
 
 # Built-in networks are imported when asked for, so that one that needs an extra costs nobody else.
 _BUILT_IN = {
     "baseline": BuiltIn("pinn.networks.baseline", _WIDTH),
-    "cnn": BuiltIn(
-        "pinn.networks.cnn", _WIDTH | _HEADS | _CENTRE | _ATTENTION | {"shared_decoder"}
-    ),
+    "cnn": BuiltIn("pinn.networks.cnn", _WIDTH | _HEADS | _CENTRE),
     "ffno": BuiltIn("pinn.networks.ffno", _WIDTH | _HEADS | _SPECTRAL | {"fno_shared_weights"}),
     "fno": BuiltIn("pinn.networks.fno", _WIDTH | _HEADS | _SPECTRAL),
     "lean": BuiltIn("pinn.networks.lean", _WIDTH | _HEADS),

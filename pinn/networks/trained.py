@@ -147,7 +147,7 @@ def load_model(path: str | Path, canvas: int | None = None) -> Model:
     archive = read_archive(path)
     try:
         stored = {k: v for k, v in archive.config["model"].items() if k not in _MOVED}
-        config = ModelConfig(**stored)
+        config = ModelConfig.from_stored(stored)
         scans = archive.weights["log_scale"].shape[0]
         contrast = "contrast" in archive.weights
         frames = _frames(archive.weights, scans) if config.positions_trainable else None

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from pinn.config.refine import RefineConfig
+from pinn.config.successors import translated
 from pinn.data.fingerprint import digest
 from pinn.data.scan import Scan
 from pinn.errors import ArchiveError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 NAME = "refinement.h5"
 # What may differ between the parts of one refinement: how long it goes, and what comes after.
-_FREE = ("epochs", "seconds", "patience", "tolerance", "lbfgs_iterations", "split_half")
+_FREE = ("epochs", "seconds", "patience", "lbfgs_iterations", "split_half")
 
 
 @dataclass
@@ -93,7 +94,7 @@ class Keeper:
                 raise ArchiveError(
                     f"checkpoint {self.path} is {words}; begin anew, without --resume"
                 )
-        known = facts.get("options", {})
+        known, _ = translated("RefineConfig", facts.get("options", {}))
         other = [name for name, value in own["options"].items() if known.get(name) != value]
         if other:
             raise ArchiveError(

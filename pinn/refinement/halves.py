@@ -41,7 +41,7 @@ def correlate_halves(
     """
     side, results = interleaved(best.positions), []
     alone = config.replace(
-        update_positions=False, position_model="free", update_factors=False, background="none",
+        update_positions=False, position_model="free", update_intensities=False, background="none",
         split_half=False, seconds=None,
     )  # fmt: skip
     for half in (0, 1):

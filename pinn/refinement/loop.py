@@ -58,8 +58,8 @@ class Loop:
         firsts = (
             (config.update_probe, config.probe_epoch),
             (config.update_positions, config.positions_epoch),
-            (config.variations > 1, config.variations_epoch),
-            (config.update_factors, config.factors_epoch),
+            (config.opr_modes > 1, config.variations_epoch),
+            (config.update_intensities, config.factors_epoch),
             (config.background != "none", config.background_epoch),
         )
         self._all_from = max([first for used, first in firsts if used], default=0)
@@ -179,11 +179,11 @@ class Loop:
         if c.update_positions and number >= c.positions_epoch:
             since = number - c.positions_epoch
             positions.update(self.engine, state, found, self.start, c, since)
-        if c.update_factors and number >= c.factors_epoch:
+        if c.update_intensities and number >= c.factors_epoch:
             corrections = np.nan_to_num(found.others["intensity_corrections"], nan=1.0)
             state.factors *= np.clip(corrections, 0.25, 4.0) ** _DAMPED
             gauge.fix_factors(state)
-        if c.variations > 1 and number >= c.variations_epoch:
+        if c.opr_modes > 1 and number >= c.variations_epoch:
             updates = np.nan_to_num(found.others["opr_updates"])
             state.opr_weights[:, 1:] += _DAMPED * np.clip(updates[:, 1:], -0.5, 0.5)
             gauge.fix_variations(state)
@@ -195,9 +195,6 @@ class Loop:
             gauge.orthogonalise(state)
             if c.update_object:
                 gauge.fix_energy(state, self.energy)
-        if c.object_limit is not None:
-            over = np.maximum(np.abs(state.object) / c.object_limit, 1.0)
-            state.object = (state.object / over).astype(np.complex64)
 
     def _background(self) -> np.ndarray:
         """The background that explains its part of the counts best, never negative.

@@ -104,7 +104,7 @@ def assemble(
         "frame_likelihood": likelihood,
         "disagreement": None if spread is None else np.where(covered, spread[box], 0.0),
         "background": state.background / factor**2 if config.background != "none" else None,
-        "frame_factors": state.factors if config.update_factors else None,
+        "frame_factors": state.factors if config.update_intensities else None,
         "probe_variations": probe if varied else None,
         "probe_weights": state.opr_weights if varied else None,
         # also where an earlier refinement has moved them

@@ -114,9 +114,4 @@ def _beginning(
             f"start is a {type(start).__name__}, but a Reconstruction, a trained Model or None is "
             "required; load files with pinn.load_reconstruction or pinn.load_model"
         )
-    if config.start_cover != RefineConfig().start_cover:
-        raise ConfigError(
-            f"start_cover {config.start_cover} has no effect without a network to start from; give "
-            "a model, or leave it out"
-        )
     return start, None

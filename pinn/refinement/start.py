@@ -37,7 +37,7 @@ def begin(
         mine, theirs = _in_common(start, rows)
         positions[mine] = start.positions_px[theirs]
     probe = _modes(_probe(scan, start, factor), config.probe_modes)
-    probe = _variations(probe, config.variations)
+    probe = _variations(probe, config.opr_modes)
     margin = (config.position_limit_px if config.update_positions else 0.0) + 2.0
     low, high = positions.min(0) - N / 2 - margin, positions.max(0) + N / 2 + margin
     fraction = np.zeros(2) if start is None else start.origin_px - np.floor(start.origin_px)

@@ -51,7 +51,7 @@ class Trained:
     ) -> None:
         self.path, self.backend, self.device = archive_path(path), backend, device
         archive = read_archive(self.path)
-        self.config = ModelConfig(**archive.config["model"])
+        self.config = ModelConfig.from_stored(archive.config["model"])
         self.history = list(archive.history)
         self.statistics = archive.statistics
         self.provenance = archive.provenance

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from pinn.simulate.campaign import Written, check_reusable, recipes, simulate_many
 from pinn.simulate.config import SimulateConfig
-from pinn.simulate.identity import made_by, recipe_hash, recipe_of
+from pinn.simulate.identity import check_reusable, made_by, recipe_hash, recipe_of
 from pinn.simulate.recipe import SimulatedScan, simulate, simulate_arrays, simulate_to_file
 
 __all__ = [
     "SimulateConfig",
     "SimulatedScan",
-    "Written",
     "check_reusable",
     "made_by",
     "recipe_hash",
     "recipe_of",
-    "recipes",
     "simulate",
     "simulate_arrays",
-    "simulate_many",
     "simulate_to_file",
 ]

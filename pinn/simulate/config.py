@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import model_validator
 
@@ -26,6 +26,26 @@ class SimulateConfig(ErrorOptions, DetectorOptions, PatternOptions, ProbeOptions
     (counts).
     """
 
+    sections: ClassVar[dict[str, str]] = {
+        "N": "Size and seed",
+        "object": "Object",
+        "probe": "Probe",
+        "pattern": "Positions",
+        "photons_per_frame": "Detector",
+        "position_error_limit": "Known errors",
+    }
+    keys_only: ClassVar[frozenset[str]] = frozenset(
+        (
+            *("object_seed", "phase_min", "phase_max", "contrast", "feature_px", "phase_file"),
+            *("object_fit", "field_px", "aberration", "mode_ratio", "zernike_order"),
+            *("zernike_rms", "zone_plate_diameter_m", "outer_zone_m", "defocus_m"),
+            *("probe_variation", "probe_seed", "interpolation", "positions_unit"),
+            *("frames_dtype", "position_shear", "position_rotation_deg"),
+            *("position_scale_error", "probe_drift_modes", "background_uneven"),
+            *("gap_width", "gap_row", "gap_column"),
+        )
+    )
+
     @property
     def amplitude_range(self) -> tuple[float, float]:
         """Amplitudes of an object that is drawn."""
@@ -40,11 +60,6 @@ class SimulateConfig(ErrorOptions, DetectorOptions, PatternOptions, ProbeOptions
             or (self.probe == "zernike" and self.zernike is None)
             or self.probe_variation > 0
         )
-
-    @property
-    def object_is_random(self) -> bool:
-        """Another seed gives another object."""
-        return self.object not in ("star", "file", "reconstruction") or self.phase == "independent"
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -108,10 +123,6 @@ class SimulateConfig(ErrorOptions, DetectorOptions, PatternOptions, ProbeOptions
                 "lines": ("lines",),
                 "spokes": ("star", "demo"),
                 "feature_px": ("grf", "procedural", "polyhedra"),
-                "exponent": ("grf",),
-                "octaves": ("procedural",),
-                "layers": ("procedural",),
-                "solids": ("polyhedra",),
                 "object_file": ("file", "reconstruction"),
                 "phase_file": ("file",),
                 "object_fit": ("file", "reconstruction"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pinn.data.zipped import load_member, read_members
-from pinn.errors import ScanError
+from pinn.errors import OutputError, ScanError
 from pinn.simulate.config import SimulateConfig
 from pinn.simulate.position_files import read_positions
 
@@ -73,6 +73,24 @@ def made_by(path: Path) -> str | None:
     except (ScanError, OSError, KeyError, ValueError, TypeError):
         return None
     return found if isinstance(found, str) else None
+
+
+def check_reusable(config: SimulateConfig, path: str | Path) -> bool:
+    """Whether a file is there already, made by this recipe.
+
+    Raises:
+        OutputError: something else is there.
+    """
+    path = Path(path)
+    if not path.exists():
+        return False
+    found = made_by(path)
+    if found == recipe_hash(config):
+        return True
+    made = "no simulated scan" if found is None else f"made by another recipe ({found[:12]}...)"
+    raise OutputError(
+        f"{path} exists and is {made}; name another file, or overwrite it with --force (force=True)"
+    )
 
 
 def _file_hash(path: Path, what: str) -> str:

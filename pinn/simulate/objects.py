@@ -17,12 +17,14 @@ from pinn.simulate.config import SimulateConfig
 from pinn.simulate.images import Given
 from pinn.simulate.noise import gaussian_field
 from pinn.simulate.procedural import layered
-from pinn.simulate.sample_options import EXPONENT, LAYERS, OCTAVES, SPOKES
+from pinn.simulate.sample_options import SPOKES
 from pinn.simulate.shapes import ball, box, glyphs, soft, star, triangle, window
 from pinn.simulate.solids import pile_of_solids
 
 Drawing = tuple[np.ndarray, np.ndarray]
 
+EXPONENT = 3.0  # of the spectrum of a Gaussian random field
+LAYERS, OCTAVES = 3, 5  # of a procedural object, and of its noise
 REFERENCE_LINES, REFERENCE_SIZE = 400, 392
 LINE_BLURS = ((1, 1.0), (2, 5.0), (5, 10.0))  # weight and sigma in pixels; 40 px = 4 sigma
 
@@ -87,15 +89,12 @@ def draw(config: SimulateConfig, size: int, field: float, rng: np.random.Generat
     if config.object == "leaves":
         return dead_leaves(size, field, rng)
     if config.object == "grf":
-        exponent = EXPONENT if config.exponent is None else config.exponent
-        values = gaussian_field(size, config.feature_px or config.N / 16, exponent, rng)
+        values = gaussian_field(size, config.feature_px or config.N / 16, EXPONENT, rng)
         return values, 0.7 * values
     if config.object == "procedural":
-        layers = LAYERS if config.layers is None else config.layers
-        feature = config.feature_px or config.N / 4
-        return layered(size, feature, layers, config.octaves or OCTAVES, rng)
+        return layered(size, config.feature_px or config.N / 4, LAYERS, OCTAVES, rng)
     if config.object == "polyhedra":
-        thick = pile_of_solids(size, config.feature_px or config.N / 4, config.solids, rng)
+        thick = pile_of_solids(size, config.feature_px or config.N / 4, None, rng)
         return np.exp(-0.4 * thick), 0.45 * thick
     return demo(size, field, spokes, rng)
 

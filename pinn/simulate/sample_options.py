@@ -17,9 +17,6 @@ ObjectKind = Literal[
 # something to ignore. Unset they have these values.
 AMPLITUDE = (0.3, 1.0)
 SPOKES = 24
-EXPONENT = 3.0
-OCTAVES = 5
-LAYERS = 3
 
 
 class FrameOptions(Config):
@@ -111,32 +108,6 @@ class ObjectOptions(FrameOptions):
         description="Size of the features in pixels for objects grf (correlation length), "
         "procedural (coarsest noise, mean radius of shapes) and polyhedra (mean radius); default "
         "N/4, grf N/16.",
-    )
-    exponent: float | None = Field(
-        None,
-        ge=0,
-        le=10,
-        description="Object grf: the power spectrum falls as frequency to minus this, above that "
-        f"of the correlation length; default {EXPONENT:g}.",
-    )
-    octaves: int | None = Field(
-        None,
-        ge=1,
-        le=12,
-        description="Object procedural: octaves of noise, each half as wide and half as strong; "
-        f"default {OCTAVES}.",
-    )
-    layers: int | None = Field(
-        None,
-        ge=0,
-        le=64,
-        description=f"Object procedural: layers of shapes; default {LAYERS}, 0: noise alone.",
-    )
-    solids: int | None = Field(
-        None,
-        ge=1,
-        le=1_000_000,
-        description="Object polyhedra: number of solids; default: what covers the object once.",
     )
     object_file: Path | None = Field(
         None,

@@ -17,9 +17,8 @@ from pinn.config import ScanConfig
 from pinn.errors import ConfigError, ScanError
 from pinn.io.load import load
 from pinn.progress import Progress
-from pinn.simulate.campaign import check_reusable
 from pinn.simulate.config import SimulateConfig
-from pinn.simulate.identity import recipe_hash
+from pinn.simulate.identity import check_reusable, recipe_hash
 from pinn.simulate.recipe import arrange, simulate_to_file
 from pinn.studies.names import is_path, section_of, value_text
 from pinn.studies.plan import Plan

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
@@ -19,16 +18,6 @@ _GROUPS = 512  # unless the options say otherwise
 _log = logging.getLogger("pinn")
 
 
-def seed_of(run: TrainConfig, what: Literal["weights", "grouping", "shuffle"]) -> int:
-    """The seed of one thing: its own, or that of the run."""
-    own = {
-        "weights": run.weights_seed,
-        "grouping": run.grouping_seed,
-        "shuffle": run.shuffle_seed,
-    }[what]
-    return run.seed if own is None else own
-
-
 def split(groups: Groups, run: TrainConfig) -> tuple[Groups, Groups]:
     """Groups to learn from, and held-out groups as `validation` says.
 
@@ -38,7 +27,7 @@ def split(groups: Groups, run: TrainConfig) -> tuple[Groups, Groups]:
     nothing = groups.select(np.zeros(0, np.int64))
     if run.validation == "none":
         return groups, nothing
-    seed = seed_of(run, "grouping")
+    seed = run.seed
     try:
         if run.validation == "random":
             return split_at_random(groups, run.validation_fraction, seed)
@@ -68,14 +57,11 @@ def groups_of(scan: Scan, config: ModelConfig, run: TrainConfig) -> Groups:
         n_groups=run.n_groups,
         at_most=_GROUPS,
         neighbours=run.neighbours,
-        seed=seed_of(run, "grouping"),
+        seed=run.seed,
         scan_index=scan.scan_index,
         method=run.grouping,
         sequential=run.sequential,
         oversample=True,  # whoever states n_groups has asked for that many
-        min_distance=run.min_distance,
-        max_distance=run.max_distance,
-        bounds=run.field_of_view,
         subsample=run.subsample,
         subsample_seed=run.subsample_seed,
     )
@@ -91,7 +77,7 @@ def validation_groups_of(scan: Scan, config: ModelConfig, run: TrainConfig) -> G
         scan.positions_px,
         config.gridsize,
         at_most=run.n_groups or _GROUPS,
-        seed=seed_of(run, "grouping"),
+        seed=run.seed,
         scan_index=scan.scan_index,
     )
 

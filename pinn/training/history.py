@@ -82,8 +82,8 @@ def early_stop(history: History, run: TrainConfig, metric: str) -> str | None:
     """Why the run stops after its last epoch, or None if it goes on."""
     if run.early_stop is None:
         return None
-    mode, threshold = run.monitor_mode, run.early_stop_threshold
-    since = epochs_without_improvement(history, metric, mode, threshold)
+    mode = run.monitor_mode
+    since = epochs_without_improvement(history, metric, mode, 0.0)
     if since < run.early_stop:
         return None
     best = best_epochs(history, metric, mode, 1)

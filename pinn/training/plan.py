@@ -20,7 +20,6 @@ from pinn.training.groups import (
     groups_of,
     labels_of,
     nothing_held,
-    seed_of,
     split,
     validation_groups_of,
 )
@@ -66,7 +65,7 @@ class Plan:
             self.scans,
             self.learn,
             run.batch_size,
-            seed_of(run, "shuffle"),
+            run.seed,
             per_epoch=run.groups_per_epoch,
             labels=self.labels,
             physics_weight=weight,
@@ -132,7 +131,7 @@ def plan_run(
         raise ScanError(
             f"a group of {config.gridsize**2} nearest frames spans {2 * reach:.0f} px, more "
             f"than four frames of {config.N} px: a position is far from all others, or the "
-            "positions are not in pixels; remove it, set max_distance, correct them or use "
+            "positions are not in pixels; remove it, correct them or use "
             "gridsize 1"
         )
     notes = [note for g in groups for note in g.notes]

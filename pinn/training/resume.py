@@ -23,29 +23,27 @@ LAST = "last.h5.zip"  # beside wts.h5.zip where that holds the weights of the be
 FIXED = frozenset(
     (
         # which groups are learned from and held out, and in which order
-        "seed", "weights_seed", "grouping_seed", "shuffle_seed", "n_groups", "groups_per_epoch",
-        "neighbours", "grouping", "min_distance", "max_distance", "bounds", "subsample",
-        "subsample_seed", "sequential", "validation", "validation_fraction", "batch_size",
+        *("seed", "n_groups", "groups_per_epoch", "neighbours", "grouping", "subsample"),
+        *("subsample_seed", "sequential", "validation", "validation_fraction", "batch_size"),
         # what is minimised: the history would compare what cannot be compared
-        "mode", "loss", "label_weighting", "label_phase", "label_epochs", "blend_epochs",
-        "blend_schedule", "physics_rate_factor", "calibrate_start",
+        *("mode", "loss", "label_epochs", "blend_epochs", "calibrate_start"),
         # what the state of the optimiser belongs to
-        "optimizer", "momentum", "beta_1", "beta_2", "clip_value", "clip_adaptive", "accumulate",
-        "ema_decay", "freeze", "rate_factors", "precision",
+        *("optimizer", "momentum", "beta_1", "beta_2", "clip_value", "clip_adaptive"),
+        *("accumulate", "ema_decay", "rate_factors", "precision"),
         # the course of the learning rate, which is computed from the first epoch on
-        "schedule", "warmup_epochs", "decay", "rate_stages", "plateau_factor",
-        "plateau_patience", "plateau_threshold",
+        *("schedule", "warmup_epochs", "decay"),
+        *("plateau_factor", "plateau_patience", "plateau_threshold"),
     )
-)  # fmt: skip
+)
 FREE = frozenset(
     (
         # how long, and how steps to come are made
-        "epochs", "learning_rate", "rate_floor", "weight_decay", "clip_norm", "deterministic",
+        *("epochs", "learning_rate", "rate_floor", "weight_decay", "clip_norm", "deterministic"),
         # what is kept and shown; no step depends on it
-        "monitor", "monitor_mode", "keep_best", "restore_best", "early_stop",
-        "early_stop_threshold", "logger", "sample_every", "preview_every",
+        *("monitor", "monitor_mode", "keep_best", "restore_best", "early_stop", "logger"),
+        *("sample_every", "preview_every"),
     )
-)  # fmt: skip
+)
 
 # Besides, where the course of the learning rate follows from the history.
 PLATEAU = frozenset(("monitor", "monitor_mode", "rate_floor"))
@@ -113,7 +111,10 @@ def begun(folder: Path | None) -> tuple[ModelConfig, TrainConfig] | None:
             return None
         if "origin" in stored:
             raise ValueError("it trained a model on, which only its caller has")
-        return ModelConfig(**stored["model"]), TrainConfig(**stored["train"])
+        return (
+            ModelConfig.from_stored(stored["model"]),
+            TrainConfig.from_stored(stored["train"]),
+        )
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         if archived and isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
             return None  # the archive knows all that is needed
@@ -173,7 +174,7 @@ def check_scans(folder: Path, start: Model, scans: list[Scan]) -> None:
     stored = start.provenance.get("scans", [])
     found = f"{len(scans)} where it had {len(stored)}" if len(stored) != len(scans) else None
     if found is None:
-        labels = TrainConfig(**start.provenance["train"]).needs_labels
+        labels = TrainConfig.from_stored(start.provenance["train"], lenient=True).needs_labels
         for known, scan in zip(stored, scans, strict=True):
             if (what := difference(known, scan, labels)) is not None:
                 found = f"{scan.name}: {what}"
@@ -209,7 +210,7 @@ def check_resumed(run: TrainConfig, start: Model) -> None:
         ConfigError: one was changed, or the run is longer than asked for.
     """
     # an archive from before an option existed had its default
-    before = {**TrainConfig().to_dict(), **start.provenance["train"]}
+    before = TrainConfig.from_stored(start.provenance["train"]).to_dict()
     now = run.to_dict()
     fixed = FIXED | PLATEAU if before["schedule"] == "plateau" else FIXED
     changed = [name for name in now if name in fixed and now[name] != before.get(name)]

@@ -100,7 +100,7 @@ def _prepare(
             resume, model, train = False, model or options_then[0], train or options_then[1]
     if resume:
         start = archive_to_resume(folder, scans)
-        train = train or TrainConfig(**start.provenance["train"])
+        train = train or TrainConfig.from_stored(start.provenance["train"])
         if isinstance(model, ModelConfig):  # these are those of the scans in any case
             given = model.model_dump(exclude={"N", *of_scans})
             model_options = {**given, **model_options}

@@ -13,8 +13,8 @@ from pinn.config import TrainConfig
 def physics_weight(run: TrainConfig, epoch: int) -> float:
     """Weight of the likelihoods; that of the label terms is one less it. 1 without stages.
 
-    In the blend of n epochs it goes in n + 1 equal steps of time from 0 to 1, both left out, so
-    that every epoch of the blend learns from both.
+    In the blend of n epochs it rises as half a cosine, in n + 1 equal steps of time from 0 to 1,
+    both left out, so that every epoch of the blend learns from both.
 
     Args:
         epoch: of this run, from 0.
@@ -24,12 +24,7 @@ def physics_weight(run: TrainConfig, epoch: int) -> float:
     time = (epoch - run.label_epochs + 1) / (run.blend_epochs + 1)
     if time >= 1.0:
         return 1.0
-    match run.blend_schedule:
-        case "linear":
-            return time
-        case "cosine":
-            return math.sin(0.5 * math.pi * time) ** 2
-    return 0.5
+    return math.sin(0.5 * math.pi * time) ** 2
 
 
 def columns_of_epoch(run: TrainConfig, epoch: int) -> dict[str, float]:

@@ -22,7 +22,6 @@ from pinn.networks.trained import Model
 from pinn.ops import pairs
 from pinn.ops.contrast import levelled
 from pinn.reconstruction import contrast_fit
-from pinn.training.groups import seed_of
 from pinn.training.plan import Plan
 
 _STATISTICS_FRAMES = 4096
@@ -47,11 +46,10 @@ def set_start(
     network.probe.set_probe(padded_probes(scans, modes))
     network.scale.set_from_exposure(factors)
     if start is None:
-        seed = seed_of(run, "weights")
-        backend.seed_everything(seed)  # what `initialise` does not redraw: a user's layers
-        initialise(network.network, seed)
+        backend.seed_everything(run.seed)  # what `initialise` does not redraw: a user's layers
+        initialise(network.network, run.seed)
         learned = scans[: plan.trained], factors[: plan.trained]
-        set_input_statistics(network, *learned, seed_of(run, "grouping"))
+        set_input_statistics(network, *learned, run.seed)
         return
     for part in ("network", "normalise"):
         getattr(network, part).set_weights(getattr(start.network, part).get_weights())

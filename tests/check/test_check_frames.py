@@ -92,9 +92,9 @@ def test_an_off_centre_pattern_names_the_beam_pixel_of_the_stored_frames():
     scan = made(np.roll(COUNTS, (3, -4), (1, 2)), centre="centred")
     finding = codes(scan)["off-centre"]
     assert finding.severity == "warning"
-    assert finding.options == {"beam_row": 19, "beam_column": 12}
+    assert finding.options == {"beam_centre": "19,12"}
     flipped = codes(scan, flip_frames="ud")["off-centre"]
-    assert flipped.options == {"beam_row": 13, "beam_column": 12}
+    assert flipped.options == {"beam_centre": "13,12"}
 
 
 @pytest.mark.parametrize("flip", ["none", "ud", "lr", "both"])
@@ -108,7 +108,7 @@ def test_the_beam_pixel_is_that_of_the_stored_frames_however_they_are_binned(tmp
     np.savez(path, diff3d=counts, xcoords=PLACES[:, 1], ycoords=PLACES[:, 0])
     options = {"bin_frames": b, "flip_frames": flip, "centre": "centred"}
     finding = codes(load(path, **options), **options)["off-centre"]
-    assert finding.options == {"beam_row": 44, "beam_column": 30}
+    assert finding.options == {"beam_centre": "44,30"}
     options |= finding.options
     assert "off-centre" not in codes(load(path, **options), **options)
 

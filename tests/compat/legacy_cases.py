@@ -57,7 +57,7 @@ WORDS = {
     "amp_activation": ["sigmoid", "swish", "silu", "softplus", "relu"],
     "backend": ["tensorflow", "pytorch", "torch", "jax"],
     "gradient_clip_algorithm": ["norm", "value", "agc"],
-    "optimizer": ["adam", "adamw", "sgd", "rmsprop", "lion", "nadam"],
+    "optimizer": ["adam", "adamw", "sgd", "rmsprop"],
     "scheduler": [
         *("Exponential", "WarmupCosine", "ReduceLROnPlateau", "CosineAnnealing"),
         *("MultiStage", "Adaptive"),
@@ -111,7 +111,7 @@ OUR_TRAIN: list[dict[str, Any]] = [
     {"schedule": "exponential"}, {"schedule": "exponential", "rate_floor": 0.5},
     {"warmup_epochs": 2.0}, {"warmup_epochs": 0.5}, {"rate_floor": 0.5},
     {"schedule": "plateau", "plateau_factor": 0.25, "plateau_patience": 9, "rate_floor": 0.25},
-    {"schedule": "stages", "rate_stages": "3:0.1"}, {"learning_rate": 0.1}, {"seed": 4},
+    {"learning_rate": 0.1}, {"seed": 4},
 ]  # fmt: skip
 
 

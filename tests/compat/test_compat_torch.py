@@ -225,7 +225,7 @@ def test_what_stays_behind_is_named_with_our_option_for_it():
         "TrainingConfig.learning_rate",
         "InferenceConfig.varpro_scaling",
     ]
-    assert notes[0].endswith("pinn has min_distance for it")
+    assert notes[0].endswith("no canonical field has it")
     assert "pinn has" not in notes[1]
 
 

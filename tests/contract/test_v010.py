@@ -82,7 +82,7 @@ def test_an_interrupted_training_is_brought_to_its_end(scan, tmp_path):
 def test_an_interrupted_refinement_is_brought_to_its_end(scan, tmp_path):
     folder = tmp_path / "refinement"
     shutil.copytree(V010 / "refinement", folder)
-    result = pinn.refine(scan, output=folder, resume=True, **subject.SMALL_REFINEMENT)
+    result = subject.refine(scan, output=folder, resume=True, **subject.SMALL_REFINEMENT)
     history = result.statistics["history"]
     assert [row["epoch"] for row in history][:4] == [1, 2, 3, 4]
     found = subject.arrays_of_result(result) | subject.columns(history)

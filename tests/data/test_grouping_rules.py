@@ -8,7 +8,6 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pinn.config import TrainConfig
 from pinn.data.combinations import combinations, share_out
 from pinn.data.grouping import make_groups
 from pinn.errors import ConfigError, ScanError
@@ -339,26 +338,3 @@ def test_what_the_rules_cannot_do_is_one_sentence(case):
     points = np.tile([[3.0, 4.0]], (20, 1)) if case == "one place" else spread(20)
     with pytest.raises(error, match=message):
         make_groups(points, 2, **options)
-
-
-def test_bounds_are_read_from_text():
-    assert TrainConfig(bounds="-3, 0,40.5,1e2").field_of_view == (-3.0, 0.0, 40.5, 100.0)
-    assert TrainConfig().field_of_view is None
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (dict(bounds="1,2,3"), "bounds is '1,2,3', but four numbers y0,x0,y1,x1"),
-        (dict(bounds="1,2,3,four"), "four numbers"),
-        (dict(bounds="9,2,3,4"), "y0 up to y1"),
-        (dict(bounds="0,0,inf,4"), "finite"),
-        (dict(min_distance=5.0, max_distance=4.0), "min_distance 5 is larger than max_distance 4"),
-        (dict(grouping="legacy", bounds="0,0,9,9"), "legacy grouping knows no bounds"),
-        (dict(grouping="legacy", max_distance=4.0), "legacy grouping knows no max_distance"),
-        (dict(subsample=0), "subsample"),
-    ],
-)
-def test_options_that_contradict_are_refused(options, message):
-    with pytest.raises(ConfigError, match=message):
-        TrainConfig(**options)

@@ -31,7 +31,7 @@ def evaluate(fn: Callable[..., Any], *arrays: Any) -> Any:
     JAX compiles, as it does in use; define `fn` once where it runs many times.
     """
     if keras.backend.backend() == "jax":
-        return to_numpy(_compiled(fn)(tensors(*arrays)))
+        return to_numpy(_compiled(fn)((), tensors(*arrays)))
     return to_numpy(fn(*tensors(*arrays)))
 
 
@@ -48,19 +48,24 @@ def grad(
     """
     if compiled is None:
         compiled = keras.backend.backend() == "jax"
-    value, gradients = _differentiated(fn, compiled)(tensors(*arrays))
+    value, gradients = _differentiated(fn, compiled)((), tensors(*arrays))
     return float(ops.convert_to_numpy(value)), [ops.convert_to_numpy(g) for g in gradients]
 
 
-# Kept per function, since everything is compiled anew for every new function object.
+# Kept per function, since everything is compiled anew for every new function object. The first
+# argument is empty: a compiled function may use up its memory.
 @functools.cache
 def _compiled(fn: Callable[..., Any]) -> Callable[..., Any]:
-    return backend.compile_function(lambda inputs: fn(*inputs))
+    return backend.compile_function(lambda _, inputs: fn(*inputs))
 
 
 @functools.cache
 def _differentiated(fn: Callable[..., Any], compiled: bool) -> Callable[..., Any]:
-    both = backend.value_and_grad(lambda inputs: fn(*inputs))
+    differentiated = backend.value_and_grad(lambda inputs: fn(*inputs))
+
+    def both(_: Any, inputs: Any) -> Any:
+        return differentiated(inputs)
+
     return backend.compile_function(both) if compiled else both
 
 

@@ -196,7 +196,7 @@ CHANGES = {
         "external motor": (links(h5py.ExternalLink("m.h5", "/x"), MOTORS + "x"), "'m.h5'"),
         "beam outside": (
             put(DETECTOR + "beam_center_x", 900.0, units="pixels"),
-            *("pixel [8, 900]", "16 x 16", "--beam-row"),
+            *("pixel [8, 900]", "16 x 16", "--beam-centre"),
         ),
         "no energy": (put(E + "instrument_1/beam_1/energy", 0.0, units="eV"), *ENERGY_NEEDED),
     },

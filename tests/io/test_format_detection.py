@@ -196,7 +196,7 @@ LARGER = 18 / 16
 LOADED = {
     # The object pixel of the frames as stored, along x; None where positions are in pixels.
     "tike": ({}, None),
-    "ptyd": ({"beam_row": 8, "beam_column": 9}, photon_wavelength_m(8200) * 2.1 / (18 * 55e-6)),
+    "ptyd": ({"beam_centre": "8,9"}, photon_wavelength_m(8200) * 2.1 / (18 * 55e-6)),
     "ptylab": ({}, LAB_PIXEL_M),
     "hxn": ({}, 1.5e-10 * 0.5 / (18 * 55e-6)),
     "fold_slice dp": ({}, PIXEL_M),

@@ -76,14 +76,14 @@ def test_plain_hdf5_is_read_by_its_paths(tmp_path):
         h5["in/y"], h5["in/x"], h5["in/p"], h5["in/m"] = PLACES[:, 0], PLACES[:, 1], PROBE, mask
     options = {"data_path": "in/counts", "probe_path": "in/p", "mask_path": "in/m"}
     options["positions_unit"] = "px"
-    columns = load(path, y_path="in/y", x_path="in/x", **options)
+    columns = load(path, positions_path="in/y,in/x", **options)
     scan = load(path, positions_path="in/places", **options)
     for one in (columns, scan):
         np.testing.assert_array_equal(one.positions_px, PLACES)
         np.testing.assert_array_equal(counts_of(one)[0], COUNTS * (mask == 0))
         np.testing.assert_array_equal(one.valid_mask, mask == 0)
         np.testing.assert_allclose(one.probe[0], PROBE, rtol=1e-6)
-    good = load(path, positions_path="in/places", mask_path_polarity="good", **options)
+    good = load(path, positions_path="in/places", bad_pixels_polarity="good", **options)
     np.testing.assert_array_equal(good.valid_mask, mask == 1)
 
 
@@ -93,7 +93,7 @@ def test_plain_hdf5_is_read_by_its_paths(tmp_path):
     [
         (dict(drop_frames="0-3"), slice(4, None)),
         (dict(scan_number=1), slice(1, None, 2)),
-        (dict(part="test", test_fraction=0.4), None),
+        (dict(part="test"), None),
         (dict(frame_size=24), slice(None)),
         (dict(beamstop=2.5), slice(None)),
         (dict(frame_size=24, beamstop=2.5, drop_frames="5"), np.delete(np.arange(M), 5)),
@@ -394,7 +394,7 @@ def test_frames_are_cropped_around_the_beam_and_everything_with_them(scan_file):
         objectGuess=truth,
         metadata={"pixel_size_m": 2e-8, "detector_pixel_m": 7e-5},
     )
-    scan = load(path, frame_size=28, beam_row=22, beam_column=15)
+    scan = load(path, frame_size=28, beam_centre="22,15")
     crop = Crop(22, 15, 28)
     counts, valid = counts_of(scan)
     np.testing.assert_array_equal(valid[0], crop.mask(~bad))
@@ -437,21 +437,21 @@ def test_padding_masks_and_does_not_count(scan_file):
 
 def test_the_beam_of_the_file_is_moved_to_the_middle(scan_file):
     moved = np.roll(COUNTS, (2, -3), (1, 2))
-    scan = load(scan_file(diff3d=moved), beam_row=10.1, beam_column=4.9, probe_smoothing_px=0)
+    scan = load(scan_file(diff3d=moved), beam_centre="10.1,4.9")
     counts, _ = counts_of(scan)
     expected = Crop(10, 5, 16).mask(np.ones((16, 16), bool))
     np.testing.assert_array_equal(scan.valid_mask, expected)
     np.testing.assert_array_equal(counts, COUNTS * expected)
     np.testing.assert_array_equal(scan.positions_px, PLACES)
     np.testing.assert_allclose(scan.probe[0], PROBE, rtol=1e-6)  # the object pixel is the same
-    assert load(scan_file(), beam_row=8, beam_column=8).steps == ()
+    assert load(scan_file(), beam_centre="8,8").steps == ()
 
 
 def test_a_beam_between_pixels_is_told_and_a_smaller_frame_fits_around_it(scan_file):
-    between = load(scan_file(), beam_row=8.4, beam_column=8)
+    between = load(scan_file(), beam_centre="8.4,8")
     assert any("between pixels: [8, 8]" in note for note in between.notes)
     wide = scan_file("w.npz", diff3d=np.ones((M, 40, 40), np.uint16), probeGuess=None)
-    assert load(wide, beam_row=12, beam_column=12, frame_size=24).valid_mask is None
+    assert load(wide, beam_centre="12,12", frame_size=24).valid_mask is None
 
 
 def test_binning_adds_and_cuts_the_probe(scan_file):
@@ -496,17 +496,13 @@ def test_units_are_settled_before_anything_is_added_up(scan_file, units):
     np.testing.assert_allclose(amplitude**2, sums[0], rtol=1e-6)
 
 
-def test_the_probe_comes_from_a_file_and_can_be_smoothed(tmp_path, scan_file):
+def test_the_probe_comes_from_a_file(tmp_path, scan_file):
     np.save(tmp_path / "p.npy", 3j * PROBE)
     with h5py.File(tmp_path / "p.h5", "w") as h5:
         h5["deep/probe"] = (3j * PROBE).astype(np.complex64)
     for name in ("p.npy", "p.h5"):
         scan = load(scan_file(), probe=tmp_path / name)
         np.testing.assert_allclose(scan.probe[0], 3j * PROBE, rtol=1e-6)
-    smooth = load(scan_file(), probe_smoothing_px=1.2)
-    expected = resample.smooth_probe(PROBE, 1.2)
-    np.testing.assert_allclose(smooth.probe[0], expected, atol=1e-6)
-    assert smooth.steps == ({"step": "probe_smoothing", "sigma_px": 1.2},)
 
 
 def test_how_the_wave_and_the_detector_are_modelled_is_kept_by_name(scan_file):
@@ -561,20 +557,20 @@ def many(scan_file, **changes):
 
 def test_train_and_test_parts_share_no_frame_and_keep_a_band(scan_file):
     path, places = many(scan_file)
-    parts = {part: load(path, part=part, test_fraction=0.3) for part in ("train", "test")}
+    parts = {part: load(path, part=part) for part in ("train", "test")}
     train, test = (parts[part].positions_px for part in ("train", "test"))
-    assert len(test) == 60
-    np.testing.assert_array_equal(np.sort(test[:, 1]), np.sort(places[:, 1])[-60:])
+    assert len(test) == 50
+    np.testing.assert_array_equal(np.sort(test[:, 1]), np.sort(places[:, 1])[-50:])
     band = geometry.probe_diameter_px(PROBE)
     assert band > 3
     assert train[:, 1].max() <= test[:, 1].min() - band
     left = (places[:, 1] > test[:, 1].min() - band) & (places[:, 1] < test[:, 1].min())
-    assert len(train) == 200 - 60 - left.sum()
+    assert len(train) == 200 - 50 - left.sum()
     for part, scan in parts.items():
         where = [int(np.flatnonzero((places == p).all(1))[0]) for p in scan.positions_px]
         raw = np.load(path)["diff3d"]
         np.testing.assert_array_equal(counts_of(scan)[0], raw[where])
-        assert any(note.startswith(f"part {part}: 60 of 200 frames") for note in scan.notes)
+        assert any(note.startswith(f"part {part}: 50 of 200 frames") for note in scan.notes)
         assert scan.steps[0]["guard_px"] == pytest.approx(band, abs=1e-3)
 
 
@@ -613,8 +609,7 @@ def test_all_steps_together_are_the_steps_one_after_the_other(scan_file):
         drop_frames="1",
         saturation=100,
         frame_size=36,
-        beam_row=22,
-        beam_column=15,
+        beam_centre="22,15",
         flip_frames="both",
         bin_frames=2,
         orientation="-x+y",
@@ -654,12 +649,12 @@ def test_label_patches_leave_where_they_have_no_form(scan_file):
 
 COVERED_HERE = {
     *("format", "frames", "centre", "photons_per_frame", "probe", "scan_number", "data_path"),
-    *("positions_path", "y_path", "x_path", "probe_path", "mask_path", "positions_unit"),
-    *("mask_path_polarity", "orientation", "rotation_deg", "flip_frames", "pixel_size_m"),
+    *("positions_path", "probe_path", "mask_path", "positions_unit"),
+    *("orientation", "rotation_deg", "flip_frames", "pixel_size_m"),
     *("energy_ev", "particle"),
     *("distance_m", "detector_pixel_m", "bad_pixels", "bad_pixels_polarity", "saturation"),
-    *("beamstop", "drop_frames", "duplicates", "frame_size", "beam_row", "beam_column"),
-    *("bin_frames", "probe_smoothing_px", "part", "test_fraction"),
+    *("beamstop", "drop_frames", "duplicates", "frame_size", "beam_centre"),
+    *("bin_frames", "part"),
     *("propagation", "detector_response"),
 }
 WITH_THEIR_FORMATS = {"diffraction", "step_m"}
@@ -687,7 +682,6 @@ REFUSED = {
         for option in ("diffraction", "data_path", "positions_path", "probe_path", "mask_path")
     },
     "step of another format": ({}, {"step_m": 1e-9}, r"step_m means nothing .* \(it is for: elect"),
-    "columns of another format": ({}, {"y_path": "y", "x_path": "x"}, "y_path means nothing"),
     "no such scan": (
         {"scan_index": np.arange(M) % 3},
         {"scan_number": 7},
@@ -733,23 +727,23 @@ REFUSED = {
     ),
     "beam in the corner": (
         CORNER,
-        {"beam_row": 0, "beam_column": 0},
+        {"beam_centre": "0,0"},
         r"\[0, 0\] .* 75% lie outside .* say --centre corner",
     ),
     "beam at the side": (
         FLAT,
-        {"beam_row": 12, "beam_column": 12},
-        "--beam-column, or say --frame-size 24",
+        {"beam_centre": "12,12"},
+        "--beam-centre, or say --frame-size 24",
     ),
     "beam outside": (
         {},
-        {"beam_row": 16, "beam_column": 3},
+        {"beam_centre": "16,3"},
         r"beam hits pixel \[16, 3\] .* 16 x 16",
     ),
-    "half a beam": ({}, {"beam_row": 3}, "both beam_row and beam_column"),
+    "half a beam": ({}, {"beam_centre": "3"}, "ROW,COLUMN is required"),
     "beam and corner": (
         {},
-        {"beam_row": 3, "beam_column": 3, "centre": "corner"},
+        {"beam_centre": "3,3", "centre": "corner"},
         "give one of them",
     ),
     "wide probe": (
@@ -757,30 +751,30 @@ REFUSED = {
         {"bin_frames": 2},
         r"cuts off \d+% of its energy .*lower --bin-frames",
     ),
-    "no probe": (
-        {"probeGuess": None},
-        {"probe_smoothing_px": 3},
-        "probe_smoothing_px is 3, but .* has no probe",
-    ),
-    "no training": (
+    "polarity alone": (
         {},
-        {"part": "train", "test_fraction": 0.99},
-        r"part train .*leave \d of 12 frames for training",
+        {"bad_pixels_polarity": "good"},
+        "bad_pixels_polarity is good, but has no effect without bad_pixels",
     ),
-    "no test": ({}, {"part": "test", "test_fraction": 1e-4}, "0 for testing"),
-    **{
-        f"{option} alone": ({}, {option: value}, f"{option} is {value}, but has no effect {why}")
-        for option, value, why in (
-            ("bad_pixels_polarity", "good", "without bad_pixels"),
-            ("mask_path_polarity", "good", "without mask_path"),
-            ("test_fraction", 0.1, "without part train or part test"),
-        )
-    },
     **{
         f"infinite {option}": ({}, {option: float("inf")}, f"option '{option}'")
         for option in ("pixel_size_m", "distance_m", "saturation", "rotation_deg")
     },
 }
+
+
+@pytest.mark.parametrize(
+    ("fraction", "part", "message"),
+    [
+        (0.99, "train", r"part train .*leave \d of 200 frames for training"),
+        (1e-4, "test", "0 for testing"),
+    ],
+)
+def test_a_part_without_frames_is_refused(scan_file, monkeypatch, fraction, part, message):
+    path, _ = many(scan_file)
+    monkeypatch.setattr(ScanConfig, "test_fraction", fraction)
+    with pytest.raises(ScanError, match=message):
+        load(path, part=part)
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -21,7 +21,7 @@ PARTS = {
     "mask": BAD.astype(np.uint8),
 }
 PAIR = {"data_path": "/entry/data", "positions_path": "motors/pos"}
-LINES = {"data_path": "entry/data", "y_path": "motors/sy", "x_path": "motors/sx"}
+LINES = {"data_path": "entry/data", "positions_path": "motors/sy,motors/sx"}
 
 
 def read(path, **options):
@@ -54,11 +54,9 @@ def test_probe_and_mask(tmp_path):
     bad = read(path, **PAIR, probe_path="probe", mask_path="mask")
     np.testing.assert_array_equal(bad.probe, PROBE)
     np.testing.assert_array_equal(bad.bad_pixels, BAD)
-    good = read(path, **PAIR, mask_path="mask", mask_path_polarity="good")
-    np.testing.assert_array_equal(good.bad_pixels, ~BAD)
     holes = np.where(BAD, np.nan, 1.0)
     path = write(tmp_path / "c.h5", mask=holes)
-    good = read(path, **PAIR, mask_path="mask", mask_path_polarity="good")
+    good = read(path, **PAIR, mask_path="mask", bad_pixels_polarity="good")
     np.testing.assert_array_equal(good.bad_pixels, BAD)
     stacked = write(tmp_path / "b.h5", probe=np.stack([PROBE, 2 * PROBE]))
     several = read(stacked, **PAIR, probe_path="probe")
@@ -67,31 +65,9 @@ def test_probe_and_mask(tmp_path):
     assert not any("variation" in note for note in bad.notes)
 
 
-def test_each_mask_has_its_own_polarity(tmp_path):
-    path = write(tmp_path / "a.h5")
-    np.save(tmp_path / "good.npy", np.ones(BAD.shape, bool))
-    found = read(
-        path,
-        **PAIR,
-        mask_path="mask",
-        bad_pixels=tmp_path / "good.npy",
-        bad_pixels_polarity="good",
-    )
-    np.testing.assert_array_equal(found.bad_pixels, BAD)
-
-
-UNITS = {"m": 1, "mm": 1e-3, "um": 1e-6, "micron": 1e-6, "µm": 1e-6, " NM ": 1e-9, "metres": 1}
-
-
-@pytest.mark.parametrize("unit", UNITS)
-def test_units_of_the_attribute(tmp_path, unit):
-    attributes = dict.fromkeys(("motors/pos", "motors/sx", "motors/sy"), unit)
-    path = write(tmp_path / "a.h5", attributes)
-    for options in (PAIR, LINES):
-        found = read(path, **options)
-        np.testing.assert_allclose(found.positions_m, PLACES * UNITS[unit], rtol=1e-14)
-        assert found.positions_unit_m == UNITS[unit]
-        assert found.positions_px is None and found.notes == []
+def test_the_polarity_is_that_of_the_mask_in_the_file_too(tmp_path):
+    found = read(write(tmp_path / "a.h5"), **PAIR, mask_path="mask", bad_pixels_polarity="good")
+    np.testing.assert_array_equal(found.bad_pixels, ~BAD)
 
 
 @pytest.mark.parametrize("unit", ["px", "pixels", b"pixel"])
@@ -145,15 +121,15 @@ ADVICE = {
     "a pair": ({}, {"data_path": "/entry/data", "positions_path": "/motors/pos"}),
     "lines": (
         dict(pos=None),
-        {"data_path": "/entry/data", "y_path": "/motors/sy", "x_path": "/motors/sx"},
+        {"data_path": "/entry/data", "positions_path": "/motors/sy,/motors/sx"},
     ),
     "named lines": (
         dict(pos=None, sy=None, sx=None, x_stage=PLACES[:, 1], y_stage=PLACES[:, 0]),
-        {"data_path": "/entry/data", "y_path": "/y_stage", "x_path": "/x_stage"},
+        {"data_path": "/entry/data", "positions_path": "/y_stage,/x_stage"},
     ),
     "the larger stack": (
         {"dark": np.ones((2, H, W)), "pos": None},
-        {"data_path": "/entry/data", "y_path": "/motors/sy", "x_path": "/motors/sx"},
+        {"data_path": "/entry/data", "positions_path": "/motors/sy,/motors/sx"},
     ),
 }
 

@@ -173,7 +173,6 @@ def test_every_physics_option_has_an_effect_on_the_first_loss():
         dict(loss="gaussian"),
         dict(loss="mae"),
         dict(probe_support=3.0),
-        dict(probe_smoothing=1.0),
         dict(probe_modes=2),
     ):
         assert abs(fit(make(**options), [batch])["loss"] - base) > 1e-6, options

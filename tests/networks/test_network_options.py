@@ -25,19 +25,7 @@ def output(frames=None, **options):
     return keras.ops.convert_to_numpy(network(np.asarray(frames, "float32")))
 
 
-def parameters(**options):
-    return build_network(ModelConfig(**{**dict(architecture="cnn", gridsize=1), **options}))
-
-
 CNN = [
-    dict(encoder_attention="cbam"),
-    dict(encoder_attention="eca"),
-    dict(bottleneck_attention="cbam"),
-    dict(bottleneck_attention="eca"),
-    dict(decoder_attention="cbam"),
-    dict(decoder_attention="eca"),
-    dict(decoder_attention="spatial"),
-    dict(shared_decoder=True),
     dict(head="rectangular"),
     dict(amp_activation="sigmoid2"),
 ]
@@ -77,8 +65,7 @@ def test_every_option_of_the_spectral_networks_changes_their_output(architecture
 
 EVERY = [
     *({"architecture": "cnn", **options} for options in CNN),
-    dict(architecture="cnn", shared_decoder=True, head="rectangular", pad_object=False),
-    dict(architecture="cnn", encoder_attention="cbam", decoder_attention="cbam"),
+    dict(architecture="cnn", head="rectangular", pad_object=False),
     dict(architecture="baseline"),
     dict(architecture="fno"),
     dict(architecture="ffno", fno_blocks=3),
@@ -94,63 +81,6 @@ def test_frames_without_a_deviation_give_an_object_of_one(options):
         np.broadcast_to([1.0, 0.0], (N, N, 4, 2)),
         atol=1e-6,
     )
-
-
-@pytest.mark.parametrize("kind", ["cbam", "eca"])
-def test_attention_everywhere_keeps_the_answer_to_different_frames_different(kind, plain):
-    """Gates of one half at six places would leave 1/64 of it."""
-    parts = ("encoder_attention", "bottleneck_attention", "decoder_attention")
-    gated = output(**dict.fromkeys(parts, kind))
-    assert (gated[0] - gated[1]).std() > 0.3 * (plain[0] - plain[1]).std()
-
-
-def test_attention_sits_after_each_stage():
-    def added(**options):
-        with_ = {x.name for x in parameters(N=64, **options).layers}
-        return sorted(name for name in with_ if "attention" in name)
-
-    assert added(encoder_attention="eca") == [f"encoder_attention_{i}_channels" for i in range(3)]
-    assert added(bottleneck_attention="cbam") == [
-        "bottleneck_attention_channels",
-        "bottleneck_attention_places",
-    ]
-    assert added(decoder_attention="spatial") == [
-        f"{part}_attention_{i}_places" for part in ("amplitude", "phase") for i in range(2)
-    ]
-
-
-def test_parameter_counts_of_attention_are_those_of_its_gates():
-    def count(**options):
-        return parameters(N=64, **options).count_params()
-
-    def channel(width):  # dense to width/16 and back, with biases
-        return width * (width // 16) * 2 + width // 16 + width
-
-    places = 7 * 7 * 2 + 1
-    assert count(encoder_attention="cbam") - count() == sum(
-        channel(width) + places for width in (32, 64, 128)
-    )
-    assert count(encoder_attention="eca") - count() == 3 * 3
-    assert count(decoder_attention="spatial") - count() == 2 * 2 * places
-
-
-def test_shared_decoder_is_one_body_with_both_parts_at_its_end():
-    def count(**options):
-        return parameters(N=64, **options).count_params()
-
-    network = parameters(N=64, shared_decoder=True)
-    assert not [x for x in network.layers if x.name.startswith(("amplitude_dec", "phase_dec"))]
-    # Each last convolution makes two maps instead of one; the rest exists once instead of twice.
-    twice = count() - sum(x.count_params() for x in network.layers if "encoder" in x.name)
-    ends = [x for x in network.layers if x.name.endswith("_out")]
-    assert len(ends) == 2
-    once = count(shared_decoder=True) - count() + twice
-    assert 2 * once == twice + sum(x.count_params() for x in ends)
-    # They are two different maps.
-    patches = output(shared_decoder=True)
-    field = patches[..., 0] + 1j * patches[..., 1]
-    amplitude, phase = np.abs(field), np.angle(field)
-    assert abs(np.corrcoef(amplitude.ravel(), phase.ravel())[0, 1]) < 0.5
 
 
 @pytest.mark.parametrize("architecture", ["cnn", "fno"])
@@ -174,10 +104,8 @@ def test_rectangular_head_reaches_unit_amplitude_at_any_phase(architecture):
 
 
 FOREIGN = [
-    (dict(architecture="fno", encoder_attention="cbam"), "encoder_attention .*'cbam'.*: cnn"),
     (dict(architecture="ffno", pad_object=False), "pad_object .*cnn"),
     (dict(architecture="fno", fno_shared_weights=False), "fno_shared_weights .*ffno"),
-    (dict(architecture="baseline", shared_decoder=True), "shared_decoder .*cnn"),
     (dict(architecture="baseline", head="rectangular"), "head .*cnn, ffno, fno"),
     (dict(architecture="baseline", amp_activation="relu"), "amp_activation .*cnn, ffno, fno"),
     (dict(architecture="baseline", fno_blocks=2), "fno_blocks .*ffno, fno"),
@@ -203,10 +131,6 @@ IMPOSSIBLE = [
         dict(architecture="cnn", head="rectangular", ring_activation="swish"),
         "ring_activation 'swish' belongs to head",
     ),
-    (
-        dict(architecture="cnn", N=16, decoder_attention="eca"),
-        "decoder_attention 'eca' has nothing to act on",
-    ),
     (dict(architecture="baseline", N=20), "needs N a multiple of 8, but N is 20"),
     (dict(architecture="baseline", object_big=False), "frames one by one .* object_big is off"),
     (dict(architecture="fno", N=16, fno_modes=9), "fno_modes 9 is more than the 8 frequencies"),
@@ -225,13 +149,13 @@ def test_a_network_of_ones_own_sees_all_options():
 
     @register("test-curious")
     def build(config):
-        seen.append((config.encoder_attention, config.fno_modes))
+        seen.append((config.merge, config.fno_modes))
         frames = keras.Input((config.N, config.N, config.gridsize**2))
         flat = keras.layers.Conv2D(2 * config.gridsize**2, 3, padding="same")(frames)
         return keras.Model(
             frames, keras.layers.Reshape((config.N, config.N, config.gridsize**2, 2))(flat)
         )
 
-    build_network(ModelConfig(architecture="test-curious", encoder_attention="eca", fno_modes=7))
-    assert seen == [("eca", 7)]
+    build_network(ModelConfig(architecture="test-curious", merge="uniform", fno_modes=7))
+    assert seen == [("uniform", 7)]
     assert "test-curious" not in built_in()

@@ -181,7 +181,7 @@ def test_ptychodus_lists_the_algorithms_and_reads_their_settings(core, tmp_path)
     assert found["loss"] == "poisson + 0.1 mae"
     refined = core.pinn_settings.refinement()
     assert refined.update_positions and refined.epochs == 9 and not refined.split_half
-    assert parts(core, "refine").get_progress_goal() == 9 + refined.polish
+    assert parts(core, "refine").get_progress_goal() == 9 + refined.lbfgs_iterations
 
 
 def test_training_tells_both_losses_and_its_progress(core, given, tmp_path):
@@ -350,7 +350,9 @@ def test_refine_returns_corrected_positions(core, given):
     ]
     product = dataclasses.replace(given.product, probe_positions=ProbePositionSequence(wrong))
     moved = dataclasses.replace(given, product=product)
-    options = "update_positions = true; update_object = false; update_probe = false; polish = 0"
+    options = (
+        "update_positions = true; update_object = false; update_probe = false; lbfgs_iterations = 0"
+    )
     [found], _ = refined(core, moved, "object", options, epochs=20)
 
     def error_px(places):
@@ -366,7 +368,7 @@ def test_refine_returns_corrected_positions(core, given):
 
 def test_refine_returns_more_modes_and_variations_of_the_probe(core, given):
     [found], _ = refined(
-        core, given, options="probe_modes = 3; variations = 2; polish = 3", epochs=5
+        core, given, options="probe_modes = 3; opr_modes = 2; lbfgs_iterations = 3", epochs=5
     )
     assert found.probes.get_array().shape == (2, 3, 16, 16)
     assert found.probes.get_opr_weights().shape == (36, 2)
@@ -383,13 +385,15 @@ def test_refine_does_not_see_bad_pixels(core, given):
 
 def test_refine_with_halves_counts_its_own_epochs(core, given):
     products, progress = refined(
-        core, given, options="split_half = true; polish = 0", epochs=2, every=1
+        core, given, options="split_half = true; lbfgs_iterations = 0", epochs=2, every=1
     )
     assert progress == [1, 2, 2] and len(products[-1].losses) == 2
 
 
 def test_refine_shows_and_counts_its_polishing(core, given):
-    products, progress = refined(core, flat(given), options="polish = 6", epochs=3, every=2)
+    products, progress = refined(
+        core, flat(given), options="lbfgs_iterations = 6", epochs=3, every=2
+    )
     assert progress[:2] == [2, 4] and progress == sorted(progress) and progress[-1] > 5
     assert [loss.epoch for loss in products[-1].losses][:4] == [1, 2, 3, 4]
 
@@ -416,7 +420,7 @@ def test_an_object_between_the_pixels_of_the_product_keeps_its_place(given):
 
 def test_who_stops_listening_stops_the_refinement(core, given):
     core.pinn_settings.epochs.set_value(5000)
-    core.pinn_settings.refine_options.set_value("patience = 5000; polish = 0")
+    core.pinn_settings.refine_options.set_value("patience = 5000; lbfgs_iterations = 0")
     pictures = parts(core, "refine").reconstruct(given)
     assert next(pictures).progress == 1
     pictures.close()
@@ -446,7 +450,7 @@ def test_who_stops_listening_stops_the_training_and_keeps_its_model(core, given,
 def test_the_stop_button_of_ptychodus(core, small, name):
     """Through its task manager: the run ends long before its last epoch, without an error."""
     core.pinn_settings.epochs.set_value(5000)
-    core.pinn_settings.refine_options.set_value("patience = 5000; polish = 0")
+    core.pinn_settings.refine_options.set_value("patience = 5000; lbfgs_iterations = 0")
     workflow = core.workflow_api
     data = workflow.load_assembled_diffraction_data(small / "diffraction.h5")
     product = workflow.load_product(small / "product.h5", diffraction=data)

@@ -18,7 +18,7 @@ def test_intensities_come_back(arrays):
     frames = np.rint(arrays["counts"] * true[:, None, None])
     scan = scan_of(arrays, frames=frames)
     on, off = (
-        pinn.refine(scan, update_factors=value, update_probe=False, **{**QUICK, "epochs": 15})
+        pinn.refine(scan, update_intensities=value, update_probe=False, **{**QUICK, "epochs": 15})
         for value in (True, False)
     )
     assert np.corrcoef(on.frame_factors, true)[0, 1] > 0.95
@@ -79,7 +79,7 @@ def test_orthogonal_modes_leave_every_rate(scan):
 
 
 def test_variations_keep_exit_waves_in_their_gauge(scan):
-    _, state, _ = built(scan, variations=3)
+    _, state, _ = built(scan, opr_modes=3)
     rng = np.random.default_rng(9)
     state.opr_weights[:, 1:] = rng.normal(0.3, 0.2, state.opr_weights[:, 1:].shape)
     before = np.einsum("mv,vpij->mpij", state.opr_weights, state.probe)
@@ -102,7 +102,7 @@ def test_a_drifting_probe_is_followed(arrays):
     ]
     scan = scan_of(arrays, frames=np.array(frames))
     options = {**QUICK, "epochs": 25, "patience": 25}
-    one, two = (pinn.refine(scan, variations=v, **options) for v in (1, 2))
+    one, two = (pinn.refine(scan, opr_modes=v, **options) for v in (1, 2))
     assert np.mean(two.frame_likelihood) < 0.7 * np.mean(one.frame_likelihood)
     assert abs(np.corrcoef(two.probe_weights[:, 1], drift)[0, 1]) > 0.8
     assert two.probe_variations.shape == (2, 1, 16, 16)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from refining import QUICK, scan_of
+from refining import QUICK, method, scan_of
 from small import same
 
 import pinn
@@ -25,11 +25,11 @@ def test_lbfgs_changes_all_that_is_refined_within_its_limits(arrays):
     off = rng.uniform(-0.5, 0.5, arrays["positions_px"].shape)
     scan = scan_of(arrays, positions_px=arrays["positions_px"] + off)
     options = {
-        **QUICK, "update_positions": True, "positions_epoch": 1, "probe_epoch": 1, "patience": 40,
-        "position_search_px": 0.0, "position_limit_px": 1.0, "probe_support": 6.0,
+        **QUICK, "update_positions": True, "patience": 40, "probe_support": 6.0,
     }  # fmt: skip
-    before = pinn.refine(scan, **options)
-    after = pinn.refine(scan, **{**options, "lbfgs_iterations": 40})
+    with method(positions_epoch=1, probe_epoch=1, position_search_px=0.0, position_limit_px=1.0):
+        before = pinn.refine(scan, **options)
+        after = pinn.refine(scan, **{**options, "lbfgs_iterations": 40})
     apart = [
         np.sqrt(np.mean((r.positions_px - arrays["positions_px"] - off.mean(0)) ** 2))
         for r in (before, after)
@@ -50,7 +50,7 @@ def test_lbfgs_keeps_to_a_model_of_positions(arrays):
     scan = scan_of(arrays, positions_px=arrays["positions_px"] + 0.03 * centred)
     recon = pinn.refine(
         scan, update_positions=True, position_model="scale", update_probe=False,
-        **{**QUICK, "epochs": 4, "lbfgs_iterations": 40, "positions_epoch": 4},
+        **{**QUICK, "epochs": 4, "lbfgs_iterations": 40},
     )  # fmt: skip
     moved = recon.positions_px - recon.positions_start_px
     kept = positions.model_of(moved, scan.positions_px, ("scale",))
@@ -90,18 +90,17 @@ def test_a_stopped_lbfgs_keeps_what_it_has(scan, plain):
 def test_lbfgs_keeps_to_the_limit_of_a_model_of_positions(arrays):
     centred = arrays["positions_px"] - arrays["positions_px"].mean(0)
     scan = scan_of(arrays, positions_px=arrays["positions_px"] + 0.1 * centred)
-    recon = pinn.refine(
-        scan, update_positions=True, position_model="scale", update_probe=False,
-        position_limit_px=0.5, **{**QUICK, "positions_epoch": 2, "lbfgs_iterations": 20},
-    )  # fmt: skip
+    with method(position_limit_px=0.5, positions_epoch=2):
+        recon = pinn.refine(
+            scan, update_positions=True, position_model="scale", update_probe=False,
+            **{**QUICK, "lbfgs_iterations": 20},
+        )  # fmt: skip
     moved = np.linalg.norm(recon.positions_px - recon.positions_start_px, axis=1)
     assert 0.3 < moved.max() <= 0.5 + 1e-9
 
 
 def test_lbfgs_keeps_the_gauge_of_variations(scan):
-    recon = pinn.refine(
-        scan, variations=3, variations_epoch=2, **{**QUICK, "epochs": 8, "lbfgs_iterations": 8}
-    )
+    recon = pinn.refine(scan, opr_modes=3, **{**QUICK, "epochs": 8, "lbfgs_iterations": 8})
     assert recon.statistics["refinement"]["lbfgs_iterations"] > 0
     flat = recon.probe_variations.reshape(3, -1)
     strength = np.linalg.norm(flat, axis=1)
@@ -112,7 +111,8 @@ def test_lbfgs_keeps_the_gauge_of_variations(scan):
 
 def test_what_no_frame_says_anything_of_is_left_by_lbfgs(scan, plain, arrays):
     # the weights of the variations are still zero
-    recon = pinn.refine(scan, variations=3, variations_epoch=50, **{**QUICK, "lbfgs_iterations": 8})
+    with method(variations_epoch=50):
+        recon = pinn.refine(scan, opr_modes=3, **{**QUICK, "lbfgs_iterations": 8})
     assert recon.statistics["refinement"]["lbfgs_iterations"] > 0
     assert np.mean(recon.frame_likelihood) < np.mean(plain.frame_likelihood)
     assert np.isfinite(recon.probe_variations).all()

@@ -6,7 +6,6 @@ from refining import QUICK, arrays_of, error, scan_of
 from small import same, small_model
 
 import pinn
-from pinn.config import RefineConfig
 from pinn.data.grouping import groups_for_inference
 from pinn.errors import ArchiveError, ConfigError, ScanError
 from pinn.progress import Deadline
@@ -41,7 +40,6 @@ def test_a_network_sees_few_frames_and_is_better_than_nothing(scan, plain, netwo
     )
     assert recon.losses[0] < 0.5 * plain.losses[0]
     assert error(recon, scan) < 0.08
-    assert recon.config["refine"]["start_cover"] == 1
     assert recon.archive_sha256 == network.archive_sha256
 
 
@@ -75,10 +73,6 @@ def test_more_cover_shows_the_network_more_frames(scan, network):
     starts = [begun(scan, network, cover) for cover in (1, 2, 1000)]
     counts = [len(start.frame_indices) for start in starts]
     assert counts[0] < counts[1] < counts[2] == len(scan)
-    one, all_of_them = (
-        pinn.refine(scan, network, start_cover=c, update_probe=False, **QUICK) for c in (1, 1000)
-    )
-    assert np.abs(one.object - all_of_them.object).max() > 1e-4
 
 
 def test_a_model_is_the_same_start_as_its_reconstruction(scan, network):
@@ -140,12 +134,6 @@ def test_a_predictor_is_compiled_once(scan, others, network):
 
 
 def test_starts_that_cannot_be_are_refused(scan, plain, network):
-    for start in (None, plain):
-        with pytest.raises(ConfigError, match="start_cover 2 has no effect without a network"):
-            pinn.refine(scan, start, start_cover=2, **QUICK)
-    for cover in (0, 1.5, "all"):
-        with pytest.raises(ConfigError, match="start_cover"):
-            RefineConfig(start_cover=cover)
     with pytest.raises(ConfigError, match="start is a str, but a Reconstruction"):
         pinn.refine(scan, "run/wts.h5.zip", **QUICK)
     larger = scan_of(arrays_of(N=32, n_frames=20))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from refining import QUICK, built, rates, scan_of
+from refining import QUICK, built, method, rates, scan_of
 
 import pinn
 from pinn.refinement import positions
@@ -58,25 +58,26 @@ def test_a_common_shift_changes_no_rate(scan):
     assert np.abs(moved - before).max() > 0 or np.ptp(np.abs(state.object)) == 0
 
 
-def far_off(arrays, **options):
+def far_off(arrays, radius, **options):
     """Distance in pixels of ten frames from where they belong, 4 px off at first."""
     positions = arrays["positions_px"].copy()
     rows = np.arange(7, 147, 14)
     positions[rows] += 4.0 * np.random.default_rng(8).permutation(
         [[1, 0], [-1, 0], [0, 1], [0, -1], [0.7, 0.7]] * 2
     )
-    recon = pinn.refine(
-        scan_of(arrays, positions_px=positions), update_probe=False, update_positions=True,
-        **{**QUICK, "epochs": 25, "patience": 25, "positions_epoch": 2, **options},
-    )  # fmt: skip
+    with method(positions_epoch=2, position_search_px=radius):
+        recon = pinn.refine(
+            scan_of(arrays, positions_px=positions), update_probe=False, update_positions=True,
+            **{**QUICK, "epochs": 25, "patience": 25, **options},
+        )  # fmt: skip
     left = recon.positions_px - arrays["positions_px"]
     return np.linalg.norm(left - np.median(left, axis=0), axis=1)[rows]
 
 
 def test_frames_far_off_are_searched_for(arrays):
-    slope, search = far_off(arrays, position_search_px=0.0), far_off(arrays, position_search_px=5.0)
+    slope, search = far_off(arrays, 0.0), far_off(arrays, 5.0)
     assert np.sum(search > 1.0) < np.sum(slope > 1.0)
-    assert not np.array_equal(search, far_off(arrays, position_search_px=5.0, seed=1))
+    assert not np.array_equal(search, far_off(arrays, 5.0, seed=1))
 
 
 def test_momentum_of_positions_brings_them_back_sooner(arrays):
@@ -84,20 +85,19 @@ def test_momentum_of_positions_brings_them_back_sooner(arrays):
     scan = scan_of(arrays, positions_px=arrays["positions_px"] + off)
     errors = []
     for momentum in (0.0, 0.6):
-        recon = pinn.refine(
-            scan, update_positions=True, update_probe=False, position_momentum=momentum,
-            positions_epoch=2, **{**QUICK, "epochs": 12, "patience": 12},
-        )  # fmt: skip
+        with method(position_momentum=momentum, positions_epoch=2):
+            recon = pinn.refine(
+                scan, update_positions=True, update_probe=False,
+                **{**QUICK, "epochs": 12, "patience": 12},
+            )  # fmt: skip
         left = recon.positions_px - arrays["positions_px"]
         errors.append(np.median(np.abs(left - np.median(left, axis=0))))
     assert errors[1] < errors[0]
 
 
 def test_limits_of_positions_hold(scan):
-    recon = pinn.refine(
-        scan, update_positions=True, positions_epoch=1, position_step_px=0.1,
-        position_limit_px=0.15, **QUICK,
-    )  # fmt: skip
+    with method(positions_epoch=1, position_step_px=0.1, position_limit_px=0.15):
+        recon = pinn.refine(scan, update_positions=True, **QUICK)
     moved = np.linalg.norm(recon.positions_px - recon.positions_start_px, axis=1)
     assert 0.0 < moved.max() <= 0.15 + 1e-9
 

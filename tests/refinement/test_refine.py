@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from refining import QUICK, built, error, rates, scan_of
+from refining import QUICK, built, error, method, rates, scan_of
 from small import same, small_scan
 
 import pinn
@@ -88,8 +88,8 @@ def test_every_frame_is_in_one_tile_that_holds_its_patch():
 @pytest.mark.parametrize(
     "option",
     [
-        {"tv": 0.02}, {"object_limit": 0.7}, {"object_damping": 0.5}, {"object_step": 0.5},
-        {"momentum": 0.0}, {"round": 1}, {"batch_size": 7}, {"seed": 1}, {"held_out": 0.2},
+        {"tv": 0.02}, {"object_damping": 0.5}, {"momentum": 0.0}, {"batch_size": 7},
+        {"seed": 1}, {"held_out": 0.2},
         {"likelihood": "poisson"}, {"lbfgs_iterations": 3}, {"update_probe": True},
     ],
     ids=lambda option: next(iter(option)),
@@ -97,8 +97,6 @@ def test_every_frame_is_in_one_tile_that_holds_its_patch():
 def test_option_changes_the_object(scan, plain, option):
     other = pinn.refine(scan, **{"update_probe": False, **QUICK, **option})
     assert np.abs(other.object - plain.object).max() > 1e-4
-    if "object_limit" in option:
-        assert other.amplitude.max() <= 0.7 + 1e-5
 
 
 def test_masked_values_have_no_influence(arrays):
@@ -187,13 +185,14 @@ def test_time_that_is_over_gives_what_there_is(scan):
 
 
 def test_it_ends_by_itself(scan):
-    recon = pinn.refine(scan, **{**QUICK, "epochs": 200, "tolerance": 0.05, "patience": 2})
+    recon = pinn.refine(scan, **{**QUICK, "epochs": 200, "patience": 2})
     assert recon.statistics["refinement"]["ended"] == "the likelihood no longer improves"
     assert len(recon.losses) < 60
 
 
 def test_steps_that_lead_astray_are_taken_back(scan):
-    recon = pinn.refine(scan, object_step=2.0, momentum=0.98, round=1, object_damping=0.01, **QUICK)
+    with method(object_step=2.0, round=1):
+        recon = pinn.refine(scan, momentum=0.98, object_damping=0.01, **QUICK)
     assert recon.statistics["refinement"]["rejected_epochs"] > 0
     assert any("taken back" in note for note in recon.notes)
     assert np.isfinite(recon.object).all()

@@ -116,12 +116,3 @@ def test_options_of_the_noisy_objects():
     assert coarseness(made(object="grf", feature_px=12.0)) > coarseness(
         made(object="grf", feature_px=2.0)
     )
-    assert coarseness(made(object="grf", exponent=4.0)) > coarseness(
-        made(object="grf", exponent=1.5)
-    )
-    film = made(object="procedural", layers=0)
-    layers = made(object="procedural", layers=3)
-    # shapes have edges, the film has none
-    steepest = [np.abs(np.diff(np.abs(o), axis=0)).max() for o in (film, layers)]
-    assert steepest[1] > 2 * steepest[0]
-    assert not np.allclose(film, made(object="procedural", layers=0, octaves=1))

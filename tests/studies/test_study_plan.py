@@ -144,9 +144,9 @@ def test_quick_replaces_options_and_values():
 
 
 def test_none_is_no_value_where_an_option_may_have_none():
-    plan = read_plan(content(sweep={"clip_norm": ["none", 0.5], "bottleneck_attention": ["none"]}))
-    assert plan.axes == {"clip_norm": [None, 0.5], "bottleneck_attention": ["none"]}
-    assert cells_of(plan)[0].label == "clip_norm = none, bottleneck_attention = none"
+    plan = read_plan(content(sweep={"clip_norm": ["none", 0.5], "head": ["polar"]}))
+    assert plan.axes == {"clip_norm": [None, 0.5], "head": ["polar"]}
+    assert cells_of(plan)[0].label == "clip_norm = none, head = polar"
 
 
 def test_the_report_has_sensible_defaults():

@@ -173,8 +173,8 @@ def test_a_test_scan_without_truth_is_refused_before_any_work(tmp_path):
 
 
 def test_an_impossible_recipe_is_refused_by_name(tmp_path):
-    recipes = {**content()["recipe"], "other": {"like": "lines", "octaves": 3}}
-    with pytest.raises(ConfigError, match=r"study: recipe.other: .*octaves has no meaning"):
+    recipes = {**content()["recipe"], "other": {"like": "lines", "feature_px": 3.0}}
+    with pytest.raises(ConfigError, match=r"study: recipe.other: .*feature_px has no meaning"):
         small_study(tmp_path, recipe=recipes)
 
 

@@ -87,7 +87,7 @@ def test_a_flat_network_and_dead_units_are_told_in_the_third_epoch(scan):
 
 def test_without_a_watcher_it_goes_to_the_log(scan, caplog):
     with caplog.at_level(logging.WARNING, logger="pinn"):
-        small_model(scan, architecture="test-flat", freeze="dark,out", epochs=3)
+        small_model(scan, architecture="test-flat", rate_factors="dark:0,out:0", epochs=3)
     assert any("flat" in record.message for record in caplog.records)
 
 

@@ -48,7 +48,9 @@ def taught(made, scan, gridsize=1, **options):
 
 
 def trained(scan, model, **options):
-    return pinn.train(scan, model, batch_size=8, freeze="recall", validation="none", **options)
+    return pinn.train(
+        scan, model, batch_size=8, rate_factors="recall:0", validation="none", **options
+    )
 
 
 def log_scale(made):

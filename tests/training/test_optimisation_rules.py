@@ -37,60 +37,6 @@ def adam(w, slopes, decay=0.0):
     return w
 
 
-def nadam(w, slopes):
-    m, v, product = 0.0, 0.0, 1.0
-    for t, g in enumerate(slopes, 1):
-        now, after = (B1 * (1 - 0.5 * 0.96**k) for k in (t, t + 1))
-        product *= now
-        m, v = B1 * m + (1 - B1) * g, B2 * v + (1 - B2) * g**2
-        ahead = after * m / (1 - product * after) + (1 - now) * g / (1 - product)
-        w = w - RATE * ahead / (np.sqrt(v / (1 - B2**t)) + 1e-7)
-    return w
-
-
-def adamax(w, slopes):
-    m, u = 0.0, 0.0
-    for t, g in enumerate(slopes, 1):
-        m, u = B1 * m + (1 - B1) * g, np.maximum(B2 * u, np.abs(g))
-        w = w - RATE / (1 - B1**t) * m / (u + 1e-7)
-    return w
-
-
-def lion(w, slopes):
-    m = np.zeros_like(w)
-    for g in slopes:
-        w = w - RATE * np.sign(B1 * m + (1 - B1) * g)
-        m = B2 * m + (1 - B2) * g
-    return w
-
-
-def lamb(w, slopes):
-    m, v = 0.0, 0.0
-    for t, g in enumerate(slopes, 1):
-        m, v = B1 * m + (1 - B1) * g, B2 * v + (1 - B2) * g**2
-        step = m / (1 - B1**t) / (np.sqrt(v / (1 - B2**t)) + 1e-7)
-        w = w - RATE * np.linalg.norm(w) / np.linalg.norm(step) * step
-    return w
-
-
-def adagrad(w, slopes):
-    total = 0.1
-    for g in slopes:
-        total = total + g**2
-        w = w - RATE * g / np.sqrt(total + 1e-7)
-    return w
-
-
-def adadelta(w, slopes):
-    mean, moved = 0.0, 0.0
-    for g in slopes:
-        mean = 0.95 * mean + 0.05 * g**2
-        step = np.sqrt(moved + 1e-7) / np.sqrt(mean + 1e-7) * g
-        moved = 0.95 * moved + 0.05 * step**2
-        w = w - RATE * step
-    return w
-
-
 def adamw(w, slopes):
     return adam(w, slopes, 0.01 if w.ndim == 2 else 0.0)  # the default; biases do not decay
 
@@ -101,12 +47,6 @@ RULES = {
     "rmsprop": (rmsprop, {"momentum": 0.7}),
     "adam": (adam, BETAS),
     "adamw": (adamw, BETAS),
-    "nadam": (nadam, BETAS),
-    "adamax": (adamax, BETAS),
-    "lion": (lion, BETAS),
-    "lamb": (lamb, BETAS),
-    "adagrad": (adagrad, {}),
-    "adadelta": (adadelta, {}),
 }
 # An average changes nothing of the steps, but the rule is then wrapped, and not fused on PyTorch.
 WRAPPED = {"ema_decay": 0.5}
@@ -150,7 +90,7 @@ def test_every_name_of_the_options_is_a_rule():
 
 
 @pytest.mark.parametrize("more", [{}, WRAPPED], ids=["plain", "wrapped"])
-@pytest.mark.parametrize("name", ["adam", "sgd", "lion"])
+@pytest.mark.parametrize("name", ["adam", "sgd"])
 def test_weight_decay_is_decoupled_and_for_kernels_only(name, more):
     given = slopes()
     without = applied(options(name, weight_decay=0.0), given)
@@ -170,7 +110,5 @@ def test_options_that_a_rule_does_not_use_are_refused():
         TrainConfig(momentum=0.5)
     with pytest.raises(ConfigError, match=r"beta_2 is 0\.5, but optimizer sgd"):
         TrainConfig(optimizer="sgd", beta_2=0.5)
-    with pytest.raises(ConfigError, match="lion needs a beta_1"):
-        TrainConfig(optimizer="lion", beta_1=0.0)
     with pytest.raises(ConfigError, match="optimizer"):
         TrainConfig(optimizer="adamm")

@@ -25,7 +25,7 @@ def test_options_reach_the_run(scan):
 
     base = loss()
     for options in (
-        dict(optimizer="lion"),
+        dict(optimizer="rmsprop"),
         dict(accumulate=2),
         dict(rate_factors="first:0.1"),
         dict(schedule="exponential"),
@@ -80,5 +80,5 @@ def test_plateau_lowers_the_rate_when_nothing_improves(scan):
 
 
 def test_unknown_parts_are_refused_before_training(scan):
-    with pytest.raises(ConfigError, match=r"freeze has 'encoder_\*'.* a, first, p, scale"):
-        small_model(scan, freeze="encoder_*")
+    with pytest.raises(ConfigError, match=r"rate_factors has 'encoder_\*'.* a, first, p, scale"):
+        small_model(scan, rate_factors="encoder_*:0")

@@ -48,7 +48,7 @@ def test_a_finished_run_is_completed_not_refused(scan, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("loss", "poisson + mae"), ("optimizer", "sgd"), ("ema_decay", 0.9), ("shuffle_seed", 3)],
+    [("loss", "poisson + mae"), ("optimizer", "sgd"), ("ema_decay", 0.9), ("seed", 3)],
 )
 def test_what_must_stay_is_refused_with_its_name(scan, tmp_path, name, value):
     small_model(scan, epochs=1, output=tmp_path)
@@ -136,7 +136,7 @@ def test_a_run_killed_before_its_first_archive_begins_again(scan, tmp_path):
 def done(scan, tmp_path_factory):
     """A run of two epochs, its folder and its model; copied before anything writes there."""
     folder = tmp_path_factory.mktemp("done")
-    options = dict(schedule="stages", rate_stages="1:0.25", keep_best=2)
+    options = dict(schedule="exponential", decay=0.25, keep_best=2)
     return folder, small_model(scan, epochs=2, output=folder, **options)
 
 

@@ -45,19 +45,14 @@ CASES = {
         {"schedule": "exponential", "decay": 0.7, "warmup_epochs": 0.8},
         lambda n, e: warm(n, 4) * 0.7**e,
     ),
-    "stages": (
-        {"schedule": "stages", "rate_stages": "1:0.5,2.5:0.001,4:2"},
-        lambda n, e: 1.0 if n < 5 else 0.5 if n < 13 else 0.001 if n < 20 else 2.0,
-    ),
     "staged training": (
         {
             "label_epochs": 2,
             "blend_epochs": 1,
-            "physics_rate_factor": 0.1,
             "schedule": "exponential",
             "decay": 0.9,
         },
-        lambda n, e: 0.9**e * (1.0 if e < 3 else 0.1),
+        lambda n, e: 0.9**e,
     ),
 }
 
@@ -217,9 +212,3 @@ def test_options_that_a_schedule_does_not_use_are_refused():
         TrainConfig(decay=0.5)
     with pytest.raises(ConfigError, match="plateau_patience"):
         TrainConfig(schedule="constant", plateau_patience=5)
-    with pytest.raises(ConfigError, match="stages and rate_stages go together"):
-        TrainConfig(schedule="stages")
-    with pytest.raises(ConfigError, match="must rise"):
-        TrainConfig(schedule="stages", rate_stages="5:0.1,3:0.2")
-    with pytest.raises(ConfigError, match="NAME:NUMBER"):
-        TrainConfig(schedule="stages", rate_stages="5:fast")

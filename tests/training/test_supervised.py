@@ -90,8 +90,6 @@ def test_options_of_the_labels_have_an_effect(scan):
 
     base = loss()
     for options in (
-        dict(label_weighting="uniform"),
-        dict(label_phase="absolute"),
         dict(loss="label_complex"),
         dict(loss="2 label_amplitude + 4 label_phase + 0.1 tv_amplitude"),
         dict(loss="label_amplitude"),
@@ -122,7 +120,7 @@ def test_a_plus_after_a_name_is_no_exponent():
 
 
 def test_complete_options_are_accepted_again():
-    for options in ({}, {"mode": "supervised", "label_phase": "absolute"}, {"label_epochs": 3}):
+    for options in ({}, {"mode": "supervised"}, {"label_epochs": 3}):
         run = pinn.TrainConfig(**options)
         assert pinn.TrainConfig(**run.to_dict()) == run
 
@@ -137,10 +135,6 @@ def test_what_cannot_be_summed_is_refused():
         (dict(loss="poisson + poisson"), "there twice"),
         (dict(loss="poisson + -1 mae"), "no sum of terms"),
         (dict(loss="poison"), "unknown term 'poison'"),
-        (dict(label_weighting="uniform"), "no effect without a label term"),
-        (dict(label_phase="absolute"), "no effect without a label term"),
-        (dict(label_epochs=2, blend_schedule="linear"), "no effect without blend_epochs"),
-        (dict(physics_rate_factor=0.1), "no effect without label_epochs"),
     ):
         with pytest.raises(ConfigError, match=text):
             pinn.TrainConfig(**options)

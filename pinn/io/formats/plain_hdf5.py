@@ -38,7 +38,7 @@ def read_plain_hdf5(path: Path, config: ScanConfig) -> Contents:
             are not in the file, or are of the wrong shape or type.
     """
     with reading(path) as file:
-        if config.data_path is None or (config.positions_path is None and config.x_path is None):
+        if config.data_path is None or config.positions_path is None:
             raise ScanError(_advice(file.group, path, config))
         contents = read_layout(file, _layout(file, config), config)
         try:
@@ -47,7 +47,7 @@ def read_plain_hdf5(path: Path, config: ScanConfig) -> Contents:
                 read_probe(file, contents, config.probe_path, kind="iufc")
             if config.mask_path is not None:
                 mask = file.array(config.mask_path, (2, 3), "biuf")
-                good = mask == 0 if config.mask_path_polarity == "bad" else mask != 0
+                good = mask == 0 if config.bad_pixels_polarity == "bad" else mask != 0
                 # What is no number is bad either way, and not equal to itself.
                 contents.bad_pixels = ~good | (mask != mask)
             if not _units(file, *_names(config)) and config.positions_unit == "auto":
@@ -63,9 +63,7 @@ def read_plain_hdf5(path: Path, config: ScanConfig) -> Contents:
 
 def _names(config: ScanConfig) -> tuple[str, ...]:
     """Of the positions: pairs, or y and x."""
-    if config.positions_path is not None:
-        return (config.positions_path,)
-    return str(config.y_path), str(config.x_path)
+    return tuple(name.strip() for name in str(config.positions_path).split(","))
 
 
 def _units(file: Hdf5File, *names: str) -> list[str]:
@@ -77,14 +75,14 @@ def _layout(file: Hdf5File, config: ScanConfig) -> Layout:
     """The layout that the options describe.
 
     Raises:
-        ScanError: positions are described twice, or y and x are in different units.
+        ScanError: more than two paths of positions, or y and x are in different units.
     """
-    if config.positions_path is not None and config.x_path is not None:
-        raise ScanError(
-            f"positions_path ({config.positions_path}) and x_path, y_path ({config.x_path}, "
-            f"{config.y_path}) were both given for {file.path}; give one of the two"
-        )
     names = _names(config)
+    if len(names) > 2:
+        raise ScanError(
+            f"positions_path is {config.positions_path!r}, but one path, or two as Y,X, are "
+            f"required for {file.path}"
+        )
     units = _units(file, *names)
     scales = [
         None if unit.lower() in _PIXELS else metres(unit, name, file.path)
@@ -181,7 +179,7 @@ def _position_options(
             return "", []
         y, x = lines[:2]
     rest = [name for name in lines if name not in (x, y)]
-    return f"--y-path {quote(y)} --x-path {quote(x)}", rest
+    return f"--positions-path {quote(f'{y},{x}')}", rest
 
 
 def _by_letter(names: list[str], letter: str) -> str | None:

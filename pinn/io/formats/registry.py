@@ -24,7 +24,7 @@ Report = Callable[[Progress], None]
 # Fields of `ScanConfig` that only some readers heed: given to another they would be dead, and are
 # refused.
 READER_OPTIONS = (
-    *("diffraction", "data_path", "positions_path", "y_path", "x_path", "probe_path", "mask_path"),
+    *("diffraction", "data_path", "positions_path", "probe_path", "mask_path"),
     "step_m",
 )
 
@@ -175,7 +175,7 @@ FORMATS: tuple[Format, ...] = (
         "plain HDF5",
         "plain_hdf5:read_plain_hdf5",
         matches="plain_hdf5:is_plain_hdf5",
-        options=("data_path", "positions_path", "y_path", "x_path", "probe_path", "mask_path"),
+        options=("data_path", "positions_path", "probe_path", "mask_path"),
     ),
 )
 

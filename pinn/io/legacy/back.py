@@ -165,15 +165,12 @@ def _schedule(train: ours.TrainConfig, notes: list[str]) -> dict[str, Any]:
                 "plateau_threshold": train.plateau_threshold,
                 "plateau_min_lr": floor * _RATE,
             }
-        case "cosine" if warm is None and plain:
-            return {}
-        case "cosine":
-            if warm is None or warm != math.floor(warm):
-                notes.append(f"train.warmup_epochs {warm} {_SAID}: there it is a whole number")
-            return {
-                "scheduler": "WarmupCosine",
-                "lr_warmup_epochs": math.floor(warm or 0),
-                "lr_min_ratio": floor,
-            }
-    notes.append(f"train.schedule {train.schedule!r} {_SAID}")
-    return {}
+    if warm is None and plain:
+        return {}
+    if warm is None or warm != math.floor(warm):
+        notes.append(f"train.warmup_epochs {warm} {_SAID}: there it is a whole number")
+    return {
+        "scheduler": "WarmupCosine",
+        "lr_warmup_epochs": math.floor(warm or 0),
+        "lr_min_ratio": floor,
+    }

@@ -149,7 +149,7 @@ def schedule_options(values: dict[str, Any], notes: list[str]) -> dict[str, Any]
         case "MultiStage" | "Adaptive" as name:
             notes.append(
                 f"scheduler {name} keeps the learning rate constant, as in the reference, "
-                "which never built it; for steps use schedule stages with rate_stages"
+                "which never built it"
             )
             return {"schedule": "constant"}
     return {}

@@ -20,7 +20,7 @@ def equip(model: keras.Model, run: TrainConfig, batches: int) -> None:
         batches: in an epoch.
 
     Raises:
-        ConfigError: `freeze` or `rate_factors` name nothing, or all.
+        ConfigError: `rate_factors` names nothing, or leaves nothing that learns.
     """
     freeze(model, run)
     model.compile(optimizer=make_optimizer(model, run, batches))
@@ -68,20 +68,8 @@ def _plain(run: TrainConfig, rate: Rate) -> keras.optimizers.Optimizer:
     match run.optimizer:
         case "adam" | "adamw":
             return keras.optimizers.Adam(**common, **betas)
-        case "nadam":
-            return keras.optimizers.Nadam(**common, **betas)
-        case "adamax":
-            return keras.optimizers.Adamax(**common, **betas)
-        case "lion":
-            return keras.optimizers.Lion(**common, **betas)
-        case "lamb":
-            return keras.optimizers.Lamb(**common, **betas)
         case "sgd":
             return keras.optimizers.SGD(**common, momentum=run.momentum)
         case "rmsprop":
             return keras.optimizers.RMSprop(**common, momentum=run.momentum)
-        case "adagrad":
-            return keras.optimizers.Adagrad(**common)
-        case "adadelta":
-            return keras.optimizers.Adadelta(**common)
     raise ValueError(f"unknown optimizer {run.optimizer!r}")

@@ -32,24 +32,22 @@ def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
 
 
 def check_names(model: keras.Model, run: TrainConfig) -> None:
-    """Every pattern of `freeze` and `rate_factors` names a part that could learn.
+    """Every pattern of `rate_factors` names a part that could learn.
 
     Raises:
         ConfigError: one that does not.
     """
     names = sorted(parts_of(model))
-    options = {"freeze": run.frozen, "rate_factors": [name for name, _ in run.factors]}
-    for option, patterns in options.items():
-        for pattern in patterns:
-            if not fnmatch.filter(names, pattern):
-                raise ConfigError(
-                    f"{option} has {pattern!r}, but nothing that learns has such a name; the "
-                    f"parts of this model are {', '.join(names)}"
-                )
+    for pattern, _ in run.factors:
+        if not fnmatch.filter(names, pattern):
+            raise ConfigError(
+                f"rate_factors has {pattern!r}, but nothing that learns has such a name; the "
+                f"parts of this model are {', '.join(names)}"
+            )
 
 
 def freeze(model: keras.Model, run: TrainConfig) -> None:
-    """Make untrainable what `freeze` names and what has the rate factor 0.
+    """Make untrainable what has the rate factor 0.
 
     Frozen weights have no gradient, no optimiser state and no decay: they stay bit for bit.
 
@@ -62,7 +60,7 @@ def freeze(model: keras.Model, run: TrainConfig) -> None:
             for layer in layers:
                 layer.trainable = False
     if not model.trainable_variables:
-        raise ConfigError("freeze and rate_factors leave nothing that learns; name fewer parts")
+        raise ConfigError("rate_factors leaves nothing that learns; name fewer parts")
 
 
 def factors_of(model: keras.Model, run: TrainConfig) -> list[float]:

@@ -35,15 +35,13 @@ def warmup_changes(run: TrainConfig, changes: int) -> int:
 class Rate(keras.optimizers.schedules.LearningRateSchedule):
     """Learning rate at the change n, counted from 0; epochs are counted from the first change.
 
-    The product of the peak, of a linear warm-up from a tenth to one, of the schedule and, in stage
-    3 of staged training, of `physics_rate_factor`:
+    The product of the peak, of a linear warm-up from a tenth to one, and of the schedule:
 
     - cosine (Loshchilov and Hutter, 2017): half a cosine from the end of the warm-up to the end of
       the run, down to `rate_floor`;
     - constant: 1;
     - exponential: `decay` to the power of the whole epochs done (a staircase, not a slope), at
       least `rate_floor`;
-    - stages: the factor of the last stage begun, 1 before the first;
     - plateau: `multiplier`, which is set at the ends of epochs.
 
     Args:
@@ -67,9 +65,6 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):
             share = ops.cast(step, "float32") / self.warm
             warmth = _WARM_START + (1.0 - _WARM_START) * ops.minimum(share, 1.0)
             rate = rate * warmth
-        if self.run.staged:
-            first = (self.run.label_epochs + self.run.blend_epochs) * self.changes
-            rate = rate * ops.where(step >= first, self.run.physics_rate_factor, 1.0)
         if self.multiplier is not None:
             rate = rate * self.multiplier
         return ops.cast(rate, "float32")
@@ -85,12 +80,6 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):
             case "exponential":
                 epochs = ops.cast(ops.floor_divide(step, self.changes), "float32")
                 return ops.maximum(ops.power(float(run.decay), epochs), run.rate_floor)
-            case "stages":
-                shape = ops.ones(())
-                for epoch, factor in run.stages:
-                    begun = step >= math.ceil(epoch * self.changes - 1e-6)
-                    shape = ops.where(begun, factor, shape)
-                return shape
         return ops.ones(())
 
     def get_config(self) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def assign(optimizer: keras.optimizers.Optimizer, arrays: dict[str, np.ndarray])
     ):
         raise ConfigError(
             "the archive's optimiser state belongs to another network or optimiser; resume with "
-            "the optimizer, accumulate, ema_decay, precision, freeze and kind of schedule it had"
+            "the optimizer, accumulate, ema_decay, precision, rate_factors and schedule it had"
         )
     for variable, array in zip(optimizer.variables, by_position, strict=True):
         variable.assign(array)
