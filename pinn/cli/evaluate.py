@@ -67,7 +67,7 @@ def command(
     from pinn.cli.objects import read_object, read_positions
     from pinn.cli.outputs import table_text, write_evaluation
     from pinn.io.atomic import atomic_write_json, check_writable
-    from pinn.quality import evaluate
+    from pinn.quality.evaluate import evaluate
 
     folder = output or (recon if recon.is_dir() else recon.parent) / "evaluation"
     check_writable(folder)

@@ -13,7 +13,7 @@ from pinn.io.atomic import atomic_write_json
 if TYPE_CHECKING:
     from pinn.data.scan import Scan
     from pinn.io.product import Reconstruction
-    from pinn.quality import Evaluation
+    from pinn.quality.evaluate import Evaluation
 
 # What a result says of itself, by its name in the statistics.
 _TRUST = ("likelihood", "consistency", "resolution", "unlike_training")
@@ -92,7 +92,7 @@ def write_results(folder: Path, recon: Reconstruction, scan: Scan, **facts: Any)
 
 def evaluate_scan(recon: Reconstruction, scan: Scan) -> Evaluation:
     """Compare a reconstruction with the truth of its own scan."""
-    from pinn.quality import evaluate
+    from pinn.quality.evaluate import evaluate
 
     assert scan.truth is not None
     return evaluate(recon, scan.truth, truth_origin_px=scan.truth_origin_px)
