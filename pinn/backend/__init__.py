@@ -15,6 +15,7 @@ from pinn.backend.framework import (
     seed_everything,
     select_device,
     synchronise,
+    trains_in_bfloat16,
 )
 from pinn.backend.gradients import value_and_grad
 from pinn.backend.machine import hardware, peak_memory_mb, versions
@@ -35,6 +36,7 @@ __all__ = [
     "select",
     "select_device",
     "synchronise",
+    "trains_in_bfloat16",
     "value_and_grad",
     "versions",
 ]

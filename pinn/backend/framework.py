@@ -308,6 +308,19 @@ def full_precision() -> None:
             tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
+def trains_in_bfloat16() -> bool:
+    """Whether this machine can train convolutions in bfloat16.
+
+    PyTorch fails in their gradient on a processor without instructions for that type.
+    """
+    if loaded_keras().config.backend() != "torch":
+        return True
+    import torch
+
+    accelerated = torch.cuda.is_available() or torch.backends.mps.is_available()
+    return accelerated or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def ordered_updates() -> None:
     """See to it that a training step reads every weight before it changes it.
 

@@ -21,7 +21,7 @@ from pinn import backend
 from pinn.check.regions import Region
 from pinn.data import fourier as numpy_fourier
 from pinn.data.masks import encode
-from pinn.ops import forward, fourier, masks, pairs, windows
+from pinn.ops import forward, fourier, masks, pairs
 from pinn.ops.pairs import Pair, Tensor
 
 FIRST_STEP, LAST_STEP = 1.0, 0.3
@@ -55,19 +55,20 @@ def fit(
     """
     backend.full_precision()
     frames, first, tiny = _frames(regions, classes)
-    planes, rows, spectra = _start(regions, len(classes), probes)
+    objects, spectra = _start(regions, len(classes), probes)
     numbers, steps = _visits(regions, sweeps, seeds, fixed)
     every = np.arange(len(regions))
     corners = np.stack([region.corners for region in regions])[every, numbers]
+    starts = np.pad(corners, [(0, 0), (0, 0), (2, 0)])  # of (re or im, hypothesis, y, x)
     fractions = np.stack([region.fractions for region in regions])[every, numbers]
     here = {
-        "corners": (rows + corners[:, None, :, None]).reshape(len(numbers), -1, 2).astype(np.int32),
+        "starts": starts.astype(np.int32),
         "fractions": fractions.astype(np.float32),
         "frames": first + numbers[:, :, None].astype(np.int32),
         "steps": steps.astype(np.float32),
     }
     run = backend.compile_function(partial(_run, through), reuse_first=False)
-    found = run((planes, spectra), frames, tiny, here)
+    found = run((objects, spectra), frames, tiny, here)
     errors = np.zeros((len(regions), len(classes), len(regions[0].rows)))
     for visited, each in zip(numbers, ops.convert_to_numpy(found), strict=True):
         errors[every, :, visited] = each
@@ -109,23 +110,17 @@ def _frames(regions: Sequence[Region], classes: np.ndarray) -> tuple[Tensor, np.
 
 def _start(
     regions: Sequence[Region], H: int, probes: np.ndarray
-) -> tuple[Tensor, np.ndarray, Pair]:
-    """Flat objects, and the spectra of the probes, pair `(G, H, P, n, n)`.
-
-    The real and imaginary parts of all objects, `(2, G, H)` of one size, lie under each other on
-    one plane, so that one gather takes all windows; with it comes where each of them begins, int64
-    `(2, G, H, 2)`.
-    """
-    n, G = regions[0].side, len(regions)
+) -> tuple[tuple[Tensor, ...], Pair]:
+    """A flat object for each region, `(2, H, h, w)` with real and imaginary part first, and the
+    spectra of the probes, pair `(G, H, P, n, n)`."""
+    n = regions[0].side
     height, width = np.max([region.corners.max(0) for region in regions], axis=0) + n
-    planes = np.zeros((2, G, H, height, width), np.float32)
-    planes[0] = 1.0
-    rows = np.zeros((2, G, H, 2), np.int64)
-    rows[..., 0] = height * np.arange(2 * G * H).reshape(2, G, H)
+    flat = np.zeros((2, H, height, width), np.float32)
+    flat[0] = 1.0
     spectra = numpy_fourier.fft2c(numpy_fourier.centre(probes))
-    spectra = np.broadcast_to(spectra, (G, *spectra.shape))
+    spectra = np.broadcast_to(spectra, (len(regions), *spectra.shape))
     pair = _tensor(spectra.real), _tensor(spectra.imag)
-    return _tensor(planes.reshape(-1, width)), rows, pair
+    return tuple(_tensor(flat) for _ in regions), pair
 
 
 def _run(
@@ -139,11 +134,13 @@ def _step(
     through: forward.Instrument, frames: Tensor, tiny: Tensor, state: tuple, here: dict
 ) -> tuple[tuple, Tensor]:
     """One frame of each region: the state after it, and the errors `(G, H)` before."""
-    planes, spectra = state
+    objects, spectra = state
     G, H, _, n, _ = spectra[0].shape
     ramp = _shift_ramp(here["fractions"], n)
     probe = fourier.ifft2c(pairs.multiply(spectra, ramp))
-    seen = ops.reshape(windows.take(planes, here["corners"], n), (2, G, H, n, n))
+    # a slice for each region: one gather and scatter for all of them is far slower
+    taken = [ops.slice(objects[g], here["starts"][g], (2, H, n, n)) for g in range(G)]
+    seen = ops.stack(taken, axis=1)
     patches = seen[0], seen[1]
     arrived, rate = forward.predict(through, forward.exit_waves(patches, probe))
     amplitude, valid = masks.decode(ops.take(frames, here["frames"], axis=0))
@@ -153,15 +150,17 @@ def _step(
 
     brightest = ops.max(ops.sum(pairs.abs2(probe), axis=2), axis=(-2, -1), keepdims=True)
     change = ops.stack([ops.sum(part, axis=2) for part in pairs.multiply(pairs.conj(probe), chi)])
-    change = ops.reshape(change * (here["steps"][0] / brightest), (-1, n, n))
-    planes = planes + windows.add(change, here["corners"], planes.shape)
+    change = change * (here["steps"][0] / brightest)
+    objects = tuple(
+        ops.slice_update(objects[g], here["starts"][g], taken[g] + change[:, g]) for g in range(G)
+    )
 
     densest = ops.max(pairs.abs2(patches), axis=(-2, -1), keepdims=True)
     conjugate = seen[0][:, :, None], -seen[1][:, :, None]
     size = (here["steps"][1] / densest)[:, :, None]
     moved = fourier.fft2c(pairs.scale(pairs.multiply(conjugate, chi), size))
     spectra = pairs.add(spectra, pairs.multiply(moved, pairs.conj(ramp)))
-    return (planes, spectra), ops.sum(missing * missing, axis=(-2, -1))
+    return (objects, spectra), ops.sum(missing * missing, axis=(-2, -1))
 
 
 def _shift_ramp(fractions: Tensor, n: int) -> Pair:

@@ -29,19 +29,24 @@ def network_precision(precision: str) -> Iterator[None]:
 
 
 def check_precision(run: TrainConfig, device: str | None = None) -> None:
-    """Refuse what would only be slow.
+    """Refuse what would only be slow, or fail.
 
     Args:
         device: what computes, as `hardware` names it; default: this machine's.
 
     Raises:
-        ConfigError: float16 on a processor.
+        ConfigError: float16 on a processor, or bfloat16 on one that PyTorch cannot train it on.
     """
     device = str(backend.hardware().get("device", "")) if device is None else device
     if run.precision == "mixed_float16" and device.startswith("cpu"):
         raise ConfigError(
             f"precision mixed_float16 was asked for on {device}, where it is ten times slower than "
             "float32; use mixed_bfloat16 or float32, or a GPU"
+        )
+    if run.precision == "mixed_bfloat16" and not backend.trains_in_bfloat16():
+        raise ConfigError(
+            f"precision mixed_bfloat16 was asked for on {device}, whose processor PyTorch cannot "
+            "train convolutions on in bfloat16; use float32, another backend, or a GPU"
         )
 
 

@@ -22,7 +22,7 @@ def place(tmp_path_factory):
 
 def test_supervised_and_watched_on_another_file(place):
     first, second, run = (str(place / name) for name in ("scan0.npz", "scan1.npz", "run"))
-    supervised = ["--mode", "supervised", "--label-weighting", "uniform"]
+    supervised = ["--mode", "supervised"]
     command = ["train", first, "--output", run, "--validation-scan", second]
     assert cli.run([*command, *supervised, *QUICK]) == 0
     model = pinn.load_model(run)

@@ -51,20 +51,14 @@ def test_probe_per_scan_is_picked_by_the_scan_index():
     assert np.abs(both[0] - both[1]).max() > 0.1
 
 
-def test_probe_support_and_smoothing_have_their_effect():
+def test_the_support_of_the_probe_has_its_effect():
     given = _random_complex(1, N, N)
-    plain, held, smooth = Probe(N), Probe(N, support=4.0), Probe(N, smoothing=1.5)
-    for layer in (plain, held, smooth):
-        layer.build()
-        layer.set_probe(given)
+    held = Probe(N, support=4.0)
+    held.build()
+    held.set_probe(given)
     y, x = np.mgrid[:N, :N] - N // 2
     assert np.all(_numpy_probe(held)[0, 0][np.hypot(y, x) > 4] == 0)
     assert np.all(_numpy_probe(held)[0, 0][np.hypot(y, x) <= 4] != 0)
-
-    def roughness(p):
-        return np.linalg.norm(np.diff(p, axis=-1)) / np.linalg.norm(p)
-
-    assert roughness(_numpy_probe(smooth)[0, 0]) < 0.5 * roughness(_numpy_probe(plain)[0, 0])
 
 
 def test_illumination_weight_has_maximum_one_plus_floor():

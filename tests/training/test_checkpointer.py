@@ -116,18 +116,20 @@ def test_last_state_missing_or_of_another_run_is_one_sentence(scan, tmp_path):
 
 
 def test_early_stop_ends_the_run_and_a_resumed_one_says_so(scan, tmp_path):
-    # a column that never improves
-    stopping = dict(early_stop=2, monitor="learning_rate", schedule="constant", epochs=9)
+    # at a rate of next to nothing no column improves
+    still = dict(learning_rate=1e-30, schedule="constant")
+    stopping = dict(early_stop=2, monitor="val_loss", epochs=9, **still)
     model = small_model(scan, output=tmp_path, **stopping)
     assert len(model.history) == 3
-    assert model.provenance["events"][0]["kind"] == "early_stop"
+    assert "early_stop" in {event["kind"] for event in model.provenance["events"]}
     said = []
     again = small_model(
         scan, epochs=9, output=tmp_path, resume=True, progress=lambda p: said.append(p.message)
     )
     assert len(again.history) == 3 and any("stopped early after epoch 3" in line for line in said)
     on = small_model(scan, output=tmp_path, resume=True, epochs=5, early_stop=None)
-    assert len(on.history) == 5 and on.provenance["events"] == []
+    assert len(on.history) == 5
+    assert "early_stop" not in {event["kind"] for event in on.provenance["events"]}
 
 
 def test_archives_of_other_runs_are_cleared_after_the_first_of_this_one(scan, tmp_path):

@@ -169,7 +169,7 @@ def test_without_the_option_nothing_of_it_is_there(tmp_path):
 
 
 def test_positions_need_groups():
-    with pytest.raises(ConfigError, match="which gridsize 1 has but one of"):
+    with pytest.raises(ConfigError, match="with gridsize 1 there is one frame in a group"):
         ModelConfig(gridsize=1, positions_trainable=True)
 
 

@@ -7,6 +7,7 @@ import pytest
 import tiny  # noqa: F401  (registers the network `test-tiny`)
 from test_optimisation_parts import batch
 
+from pinn import backend
 from pinn.config import ModelConfig, TrainConfig
 from pinn.errors import ConfigError
 from pinn.layers.base import PhysicsLayer
@@ -63,6 +64,10 @@ def test_the_network_computes_in_half_and_the_physics_in_single(precision):
 
 
 def test_half_precision_changes_the_loss_a_little_and_it_goes_down():
+    if not backend.trains_in_bfloat16():  # PyTorch on some processors: refused, not failed
+        with pytest.raises(ConfigError, match="cannot train convolutions on in bfloat16"):
+            check_precision(TrainConfig(precision="mixed_bfloat16"))
+        return
     single, half = losses(build("float32"), 1), losses(build("mixed_bfloat16"), 12)
     # bfloat16 has 8 bits: 0.4 % of a number, averaged over many
     assert 0 < abs(half[0] - single[0]) < 0.01 * abs(single[0])
@@ -117,6 +122,5 @@ def test_float16_is_refused_where_it_is_slow_or_cannot_count():
     with pytest.raises(ConfigError, match="asked for on cpu:0, where it is ten times slower"):
         check_precision(half, "cpu:0")
     check_precision(half, "nvidia a100")
-    check_precision(TrainConfig(precision="mixed_bfloat16"))
     with pytest.raises(ConfigError, match="accumulate"):
         TrainConfig(precision="mixed_float16", accumulate=2)
