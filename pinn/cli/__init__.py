@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 
@@ -51,7 +52,5 @@ def _trace() -> bool:
     """Print the traceback of the present exception where PINN_TRACEBACK asks for it."""
     wanted = os.environ.get("PINN_TRACEBACK", "0") not in ("", "0")
     if wanted:
-        import traceback
-
         traceback.print_exc()
     return wanted

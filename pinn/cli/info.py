@@ -7,18 +7,19 @@ from typing import Any
 
 import click
 
+from pinn.cli.common import PATH
+from pinn.io.archive import Archive, archive_path, read_archive
+from pinn.io.text import json_text
+
 # parts of the provenance that stand under another title
 _ELSEWHERE = ("scans", "train", "unfinished", "restored_epoch", "events")
 
 
 @click.command("info")
-@click.argument("archive", metavar="ARCHIVE", type=click.Path(path_type=Path))
+@click.argument("archive", metavar="ARCHIVE", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
 def command(archive: Path, as_json: bool) -> None:
     """Say what ARCHIVE (wts.h5.zip or its folder) is and what it was trained on."""
-    from pinn.io.archive import archive_path, read_archive
-    from pinn.io.text import json_text
-
     facts = describe(read_archive(archive))
     facts["file"] = str(archive_path(archive))
     if as_json:
@@ -31,7 +32,7 @@ def command(archive: Path, as_json: bool) -> None:
             click.echo(f"  {name:<{wide}}  {value}")
 
 
-def describe(archive: Any) -> dict[str, Any]:
+def describe(archive: Archive) -> dict[str, Any]:
     """Facts about an `Archive`, JSON-ready; arrays by shape only."""
     weights = {name: list(array.shape) for name, array in archive.weights.items()}
     return {

@@ -71,7 +71,7 @@ def test_wrong_use_ends_with_two_and_a_sentence(source, monkeypatch, capsys, res
 
 
 def test_help_groups_the_options_under_headings(capsys):
-    assert cli.run(["convert", "--help"]) == 0
+    assert cli.run(["convert", "--help-all"]) == 0
     text = capsys.readouterr().out
     heads = [line for line in text.splitlines() if line.startswith("Reading a scan: ")]
     assert heads == [

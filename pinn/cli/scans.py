@@ -1,30 +1,36 @@
-"""The cheap part of `pinn check`, run before work that would take long on a scan that is wrong."""
+"""Scans read for a command, with the cheap part of `pinn check` before work that takes long."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
+import pinn
+from pinn.check import options_text, quick, said
 from pinn.cli.common import Common
 from pinn.config import ScanConfig
+from pinn.data.scan import Scan
 from pinn.errors import ScanError
 
-if TYPE_CHECKING:
-    from pinn.data.scan import Scan
+check_option = click.option(
+    "--check/--no-check",
+    default=True,
+    show_default=True,
+    help="Examine the scan first (a second) and stop where `pinn check` would find an error.",
+)
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 
-
-def check_option(function: Function) -> Function:
-    """Decorator: `--check/--no-check`, as `check`."""
-    return click.option(
-        "--check/--no-check",
-        default=True,
-        show_default=True,
-        help="Examine the scan first (a second) and stop where `pinn check` would find an error.",
-    )(function)
+def load_scans(common: Common, paths: Sequence[Path], config: ScanConfig) -> list[Scan]:
+    """Load scans and pass on what was assumed about them."""
+    scans = []
+    for path in paths:
+        scan = pinn.load(path, config)
+        for note in scan.notes:
+            common.say(f"{path.name}: {note}")
+        scans.append(scan)
+    return scans
 
 
 def stop_at_errors(common: Common, scans: Sequence[Scan], config: ScanConfig) -> None:
@@ -33,8 +39,6 @@ def stop_at_errors(common: Common, scans: Sequence[Scan], config: ScanConfig) ->
     Raises:
         ScanError: the first error, with what would mend it.
     """
-    from pinn.check import options_text, quick, said
-
     for scan in scans:
         for finding in quick(scan, config):
             if finding.severity == "error":
