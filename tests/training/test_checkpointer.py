@@ -37,10 +37,9 @@ def test_best_epochs_are_ranked_and_ties_go_to_the_earlier():
     assert best_epochs([{"epoch": 1}], "loss", "min", 1) == []
 
 
-@pytest.mark.parametrize(("threshold", "expected"), [(0.0, 1), (0.1, 2), (0.6, 5), (10.0, 6)])
-def test_improvement_counts_from_the_threshold_on(threshold, expected):
-    assert epochs_without_improvement(HISTORY, "loss", "min", threshold) == expected
-    assert epochs_without_improvement(HISTORY, "val_loss", "max", threshold) == expected
+def test_improvement_is_on_all_epochs_before():
+    assert epochs_without_improvement(HISTORY, "loss", "min") == 1
+    assert epochs_without_improvement(HISTORY, "val_loss", "max") == 1
 
 
 def test_a_run_stops_after_so_many_epochs_without_improvement():
