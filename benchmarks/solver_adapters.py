@@ -178,7 +178,7 @@ def lit(snap: Snapshot, case: Case) -> np.ndarray:
 
 def against_truth(snap: Snapshot, case: Case, valid: np.ndarray | None) -> dict[str, float | None]:
     """The metrics of `pinn evaluate` in the box of the positions less 16 pixels."""
-    from pinn.quality import evaluate
+    from pinn.quality.evaluate import evaluate
 
     result = evaluate(
         types.SimpleNamespace(object=snap.object, origin_px=snap.origin, valid_mask=valid),

@@ -248,7 +248,7 @@ def halves(files: list[Path], scan: str) -> dict[str, float]:
     little, because the curves dip at low frequencies, where solvers are slow, and rise again.
     """
     import pinn
-    from pinn.quality import evaluate
+    from pinn.quality.evaluate import evaluate
 
     if not all(file.exists() for file in files):
         return {}

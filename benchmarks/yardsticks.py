@@ -15,7 +15,7 @@ import sys
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from pinn.quality import evaluate
+from pinn.quality.evaluate import evaluate
 
 COLUMNS = {"nrmse": 0.001, "amplitude_psnr_db": 0.1, "phase_mae_rad": 0.001, "frc50": 0.001}
 KNOWN = {

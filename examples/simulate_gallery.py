@@ -77,12 +77,12 @@ def scan_of(**options: Any) -> SimulatedScan:
 
 
 def show_object(pair: np.ndarray, name: str, scan: SimulatedScan) -> None:
-    """Amplitude above phase, over what the probe lights."""
+    """Amplitude above phase, over what the probe illuminates."""
     margin = int(scan.positions_true_px.min() - scan.diameter_px / 2)
-    lit = scan.truth[margin:-margin, margin:-margin]
-    pair[0].imshow(np.abs(lit), cmap="gray")
+    inner = scan.truth[margin:-margin, margin:-margin]
+    pair[0].imshow(np.abs(inner), cmap="gray")
     pair[0].set_title(name, fontsize=8)
-    phase = np.angle(lit)
+    phase = np.angle(inner)
     pair[1].imshow(phase, cmap="twilight_shifted", vmin=-np.pi, vmax=np.pi)
     pair[1].set_xlabel(f"{phase.min():.1f} to {phase.max():.1f} rad", fontsize=8)
 

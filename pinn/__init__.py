@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pinn.io.product import Reconstruction, load_reconstruction
     from pinn.networks.trained import Model, load_model
     from pinn.progress import Progress, StopRequested
-    from pinn.quality import evaluate
+    from pinn.quality.evaluate import evaluate
     from pinn.reconstruction.inference import reconstruct
     from pinn.reconstruction.streaming import Reconstructor
     from pinn.refinement.run import refine
@@ -43,7 +43,7 @@ _HOMES = {
     "StopRequested": "pinn.progress",
     "TrainConfig": "pinn.config",
     "convert": "pinn.io.convert",
-    "evaluate": "pinn.quality",
+    "evaluate": "pinn.quality.evaluate",
     "load": "pinn.io.load",
     "load_model": "pinn.networks.trained",
     "load_reconstruction": "pinn.io.product",

@@ -40,6 +40,16 @@ MODULES = {
     "pinn.io.ptychovit": "pinn.io.formats.ptychovit",
     "pinn.io.ptyd": "pinn.io.formats.ptyd",
     "pinn.refinement.picture": "pinn.reconstruction.network_start",
+    "pinn.simulate.error_options": "pinn.simulate.options",
+    "pinn.simulate.images": "pinn.simulate.object_file",
+    "pinn.simulate.misplaced": "pinn.simulate.position_errors",
+    "pinn.simulate.noise": "pinn.simulate.random_fields",
+    "pinn.simulate.probe_options": "pinn.simulate.options",
+    "pinn.simulate.procedural": "pinn.simulate.layers",
+    "pinn.simulate.sample_options": "pinn.simulate.options",
+    "pinn.simulate.scan_options": "pinn.simulate.options",
+    "pinn.simulate.solids": "pinn.simulate.polyhedra",
+    "pinn.simulate.variation": "pinn.simulate.illumination",
     "pinn.studies.figures": "pinn.plots.study",
 }
 

@@ -151,22 +151,25 @@ def compile_inference(model: Any) -> Callable[[Any], Any]:
     return predict
 
 
-def compile_function(function: Callable[..., Any]) -> Callable[..., Any]:
+def compile_function(
+    function: Callable[..., Any], *, reuse_first: bool = True
+) -> Callable[..., Any]:
     """Compile a pure function of tensors, or nested structures of them.
 
     Its results stay on the device and are given to the next call as they are; NumPy arrays and
-    numbers are taken too. The first argument is used up: its memory may serve the result, so it
-    must not be used again. No gradients are recorded.
+    numbers are taken too. No gradients are recorded.
 
     Args:
         function: on `keras.ops`; every argument is data, nothing is static.
+        reuse_first: the first argument is used up: its memory may serve the result, so it must not
+            be used again.
     """
     keras = loaded_keras()
     match keras.config.backend():
         case "jax":
             import jax
 
-            return jax.jit(function, donate_argnums=0)
+            return jax.jit(function, donate_argnums=0 if reuse_first else ())
         case "torch":
             import torch
 

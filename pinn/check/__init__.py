@@ -1,4 +1,8 @@
-"""Is this scan what it seems to be? Facts, findings and what to change: `check` and `quick`."""
+"""Is this scan what it seems to be? Facts, findings and what to change: `check` and `quick`.
+
+All of it is NumPy but the orientation test, which is on the forward model: it alone loads Keras,
+when it is run.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,8 @@ from typing import Any
 from pinn.check.cost import costs
 from pinn.check.exposures import frame_findings, repeated
 from pinn.check.facts import facts, truth_findings
-from pinn.check.geometry import orientation_findings
-from pinn.check.light import probe_findings
+from pinn.check.geometry import orientation_findings, untested
+from pinn.check.illumination import probe_findings
 from pinn.check.look import QUICK_FRAMES, Look, look
 from pinn.check.numbers import dose_findings, unit_findings
 from pinn.check.orientation import Orientation, rank_orientations
@@ -20,6 +24,7 @@ from pinn.check.places import Layout, layout, position_findings
 from pinn.check.report import Fact, Finding, Report, options_text, ranked, said
 from pinn.config import ScanConfig
 from pinn.data.scan import Scan
+from pinn.errors import BackendError
 
 __all__ = [
     "Fact",
@@ -51,7 +56,8 @@ def check(
     Args:
         scan: as loaded, or the file.
         config: how it was, or is to be, read; proposals are made on top of it.
-        orientation: also test how positions lie against frames, which takes seconds to a minute.
+        orientation: also test how positions lie against frames, which takes seconds to a minute
+            and a backend; where none is installed, a remark says so instead.
         thorough: look at every frame, and give the orientation test twice the data.
         backend: whose rates to estimate costs from.
         progress: told in a word what is being done.
@@ -88,8 +94,11 @@ def check(
     turned = None
     if orientation:
         tell("trying orientations")
-        turned = rank_orientations(scan, bad_pixels=bad.any, thorough=thorough)
-        findings += orientation_findings(turned, scan, config)
+        try:
+            turned = rank_orientations(scan, bad_pixels=bad.any, thorough=thorough)
+            findings += orientation_findings(turned, scan, config)
+        except BackendError as error:
+            findings.append(untested(error))
     tell("estimating costs")
     estimates, memory = costs(scan, found, backend)
     return Report(

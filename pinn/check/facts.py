@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from pinn.check.light import border_share
+from pinn.check.illumination import border_share
 from pinn.check.look import Look
 from pinn.check.places import Layout, known_pixel_m
 from pinn.check.report import Fact, Finding
@@ -16,7 +16,7 @@ from pinn.data.scan import Scan
 
 def facts(scan: Scan, config: ScanConfig, seen: Look, found: Layout) -> list[Fact]:
     """The lines of the table, in order; what is not known says so."""
-    return [*_of_frames(scan, config, seen), *_of_places(scan, found), *_of_light(scan, found)]
+    return [*_of_frames(scan, config, seen), *_of_places(scan, found), *_of_probe(scan, found)]
 
 
 def _of_frames(scan: Scan, config: ScanConfig, seen: Look) -> list[Fact]:
@@ -135,7 +135,7 @@ def _of_places(scan: Scan, found: Layout) -> list[Fact]:
     return lines
 
 
-def _of_light(scan: Scan, found: Layout) -> list[Fact]:
+def _of_probe(scan: Scan, found: Layout) -> list[Fact]:
     if scan.probe is None:
         return [Fact("probe", "none")]
     assert found.diameter is not None

@@ -1,147 +1,177 @@
 """A short reconstruction of a few neighbouring frames under several hypotheses at once.
 
 ePIE (Maiden and Rodenburg, Ultramicroscopy 109, 1256 (2009)) with incoherent modes, frame by frame,
-vectorised over the hypotheses: they share the positions and differ in how the frames lie and in
-the probe they start from. Frames that are held out are predicted and not fitted: what tells a
-right geometry from a wrong one is the prediction, for a wrong one can be fitted too.
+with the hypotheses as a batch: they differ in how the frames lie, in the probe they start from, and
+in the region or the scale of its positions. Frames that are held out are predicted and not fitted:
+what tells a right geometry from a wrong one is the prediction, for a wrong one can be fitted too.
+
+The object stays on whole pixels and the probe is shifted by the fraction of a position, by a ramp
+on its spectrum: the same wave, elsewhere, and no interpolation that favours smooth objects.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
-from scipy import fft
+from keras import ops
 
-from pinn.check.symmetry import CLASS_MATRICES, act
+from pinn import backend
+from pinn.check.regions import Region
+from pinn.data import fourier as numpy_fourier
+from pinn.data.masks import encode
+from pinn.ops import forward, fourier, masks, pairs, windows
+from pinn.ops.pairs import Pair, Tensor
 
 FIRST_STEP, LAST_STEP = 1.0, 0.3
 
 
-@dataclass(frozen=True, eq=False)
-class Region:
-    """Neighbouring frames, their zero frequency moved to index [0, 0].
-
-    Attributes:
-        amplitude: float32 `(4, F, n, n)`, square root of counts, as each class would have them.
-        valid: bool, same shape.
-        corners: int64 `(F, 2)`, pixel of the canvas where the patch of a frame begins.
-        fractions: float64 `(F, 2)`, what is missing to the position, within half a pixel.
-        held: bool `(F,)`, frames that are predicted only.
-        rows: int64 `(F,)`, their numbers in the scan.
-    """
-
-    amplitude: np.ndarray
-    valid: np.ndarray
-    corners: np.ndarray
-    fractions: np.ndarray
-    held: np.ndarray
-    rows: np.ndarray
-
-    @property
-    def side(self) -> int:
-        """Side n of a frame in pixels."""
-        return int(self.amplitude.shape[-1])
-
-    @property
-    def energy(self) -> np.ndarray:
-        """Counts of each frame `(F,)`."""
-        return np.asarray(np.sum(self.amplitude[0].astype(np.float64) ** 2, (-1, -2)))
-
-
-def make_region(
-    amplitude: np.ndarray,
-    valid: np.ndarray,
-    positions: np.ndarray,
-    held: np.ndarray,
-    rows: np.ndarray,
-) -> Region:
-    """Prepare frames `(F, n, n)` (centred) at positions `(F, 2)` in pixels of their own size."""
-    axes = (-2, -1)
-    data, use = fft.ifftshift(amplitude, axes), fft.ifftshift(valid, axes)
-    places = positions - positions.min(0)
-    corners = np.rint(places).astype(np.int64)
-    return Region(
-        np.stack([act(m, data) for m in CLASS_MATRICES]).astype(np.float32),
-        np.stack([act(m, use) for m in CLASS_MATRICES]),
-        corners,
-        places - corners,
-        held,
-        rows,
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """What came of it.
-
-    Attributes:
-        errors: float64 `(H, F)`, sum over valid pixels of the squared difference of amplitudes,
-            about a quarter of the Poisson deviance; of held-out frames after the last sweep.
-        probes: complex64 `(H, P, n, n)`, centre at index [0, 0].
-        objects: complex64 `(H, A, B)`.
-    """
-
-    errors: np.ndarray
-    probes: np.ndarray
-    objects: np.ndarray
-
-
 def fit(
-    region: Region,
+    regions: Sequence[Region],
     classes: np.ndarray,
     probes: np.ndarray,
     sweeps: int,
+    through: forward.Instrument,
     *,
+    seeds: Sequence[int],
     fixed: bool = False,
-    seed: int = 0,
-) -> Fit:
-    """Fit object and probe of each hypothesis.
+) -> np.ndarray:
+    """Fit object and probe of each hypothesis in each region.
 
     Args:
-        region: the frames.
+        regions: the frames; all regions have as many, and hold out as many.
         classes: `(H,)`, number of the class of each hypothesis.
         probes: complex `(H, P, n, n)`, centre at index [0, 0], in square root of counts.
         sweeps: how often each frame is visited.
-        fixed: keep the probe; otherwise it moves after the first sweep.
-        seed: of the order of the frames.
+        through: what lies between the exit wave and the detector.
+        seeds: of the order of the frames of each region.
+        fixed: keep the probe; otherwise it is updated from the second sweep on.
+
+    Returns:
+        float64 `(G, H, F)`, for G regions the sum over valid pixels of the squared difference of
+        amplitudes, about a quarter of the Poisson deviance; of held-out frames after the last
+        sweep.
     """
-    n, corners = region.side, region.corners
-    fields = fft.fft2(fft.fftshift(probes.astype(np.complex64), (-2, -1)))  # as patches lie
-    objects = np.ones((len(classes), *(corners.max(0) + n)), np.complex64)
-    errors = np.zeros((len(classes), len(corners)))
-    seen = np.flatnonzero(~region.held)
-    rng = np.random.default_rng(seed)
-    tiny = 1e-5 * float(np.sqrt(np.mean(region.amplitude[0] ** 2))) + 1e-30
+    backend.full_precision()
+    frames, first, tiny = _frames(regions, classes)
+    planes, rows, spectra = _start(regions, len(classes), probes)
+    numbers, steps = _visits(regions, sweeps, seeds, fixed)
+    every = np.arange(len(regions))
+    corners = np.stack([region.corners for region in regions])[every, numbers]
+    fractions = np.stack([region.fractions for region in regions])[every, numbers]
+    here = {
+        "corners": (rows + corners[:, None, :, None]).reshape(len(numbers), -1, 2).astype(np.int32),
+        "fractions": fractions.astype(np.float32),
+        "frames": first + numbers[:, :, None].astype(np.int32),
+        "steps": steps.astype(np.float32),
+    }
+    run = backend.compile_function(partial(_run, through), reuse_first=False)
+    found = run((planes, spectra), frames, tiny, here)
+    errors = np.zeros((len(regions), len(classes), len(regions[0].rows)))
+    for visited, each in zip(numbers, ops.convert_to_numpy(found), strict=True):
+        errors[every, :, visited] = each
+    return errors
+
+
+def _visits(
+    regions: Sequence[Region], sweeps: int, seeds: Sequence[int], fixed: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the frames that are visited at once, `(S, G)`, and the steps of object and probe,
+    `(S, 2)`: all fitted frames in every sweep, those that are held out at the end."""
+    held = np.stack([np.flatnonzero(region.held) for region in regions], axis=1)
+    order = [
+        np.concatenate([rng.permutation(np.flatnonzero(~region.held)) for _ in range(sweeps)])
+        for region, rng in zip(regions, map(np.random.default_rng, seeds), strict=True)
+    ]
     # Steps grow shorter: the last sweeps average over the noise of single frames.
-    steps = np.geomspace(FIRST_STEP, LAST_STEP, sweeps).astype(np.float32)
-    # Instead of the object by -r the probe is shifted by +r: the same wave, elsewhere.
-    cycles = np.exp(-2j * np.pi * region.fractions[..., None] * fft.fftfreq(n))
-    ramps = cycles.astype(np.complex64)
+    steps = np.zeros((sweeps, 2)) + np.geomspace(FIRST_STEP, LAST_STEP, sweeps)[:, None]
+    steps[0 if not fixed else slice(None), 1] = 0.0
+    steps = np.repeat(steps, len(order[0]) // sweeps, axis=0)
+    return np.concatenate([np.stack(order, 1), held]), np.pad(steps, [(0, len(held)), (0, 0)])
 
-    def model(j: int) -> tuple[np.ndarray, ...]:
-        y, x = corners[j]
-        patch = objects[:, None, y : y + n, x : x + n]
-        light = fft.ifft2(fields * (ramps[j, 0][:, None] * ramps[j, 1]))
-        far = fft.fft2(light * patch, norm="ortho")
-        modulus = np.sqrt(np.sum(far.real**2 + far.imag**2, 1))
-        missing = region.amplitude[classes, j] - modulus
-        missing[~region.valid[classes, j]] = 0
-        errors[:, j] = np.sum(missing**2, (-1, -2))
-        return patch, light, far, missing / (modulus + tiny)
 
-    for sweep, step in enumerate(steps):
-        for j in rng.permutation(seen):
-            patch, light, far, lacking = model(j)
-            change = fft.ifft2(far * lacking[:, None], norm="ortho")
-            brightest = np.sum(light.real**2 + light.imag**2, 1).max((-1, -2))
-            move = np.sum(light.conj() * change, 1) * (step / brightest)[:, None, None]
-            if not fixed and sweep:
-                densest = (patch.real**2 + patch.imag**2).max((-1, -2))
-                moved = fft.fft2(patch.conj() * change * (step / densest)[..., None, None])
-                fields += moved * (ramps[j, 0][:, None] * ramps[j, 1]).conj()
-            y, x = corners[j]
-            objects[:, y : y + n, x : x + n] += move
-    for j in np.flatnonzero(region.held):
-        model(int(j))
-    return Fit(errors, fft.ifftshift(fft.ifft2(fields), (-2, -1)), objects)
+def _frames(regions: Sequence[Region], classes: np.ndarray) -> tuple[Tensor, np.ndarray, Tensor]:
+    """Encoded frames `(K, n, n)` with their zero frequency in the middle; the number of the first
+    frame of each region and hypothesis, int32 `(G, H)`; and amplitudes `(G, 1, 1, 1)` that are as
+    good as none."""
+    used, which = np.unique(classes, return_inverse=True)
+    stack, tiny = [], []
+    for region in regions:
+        shown = encode(region.amplitude[used], region.valid[used], 1.0)
+        stack.append(numpy_fourier.centre(shown).reshape(-1, *shown.shape[2:]))
+        tiny.append(1e-5 * float(np.sqrt(np.mean(region.amplitude[0] ** 2))) + 1e-30)
+    F = len(regions[0].rows)
+    first = F * (len(used) * np.arange(len(regions))[:, None] + which)
+    small = np.array(tiny, np.float32)[:, None, None, None]
+    return _tensor(np.concatenate(stack)), first.astype(np.int32), _tensor(small)
+
+
+def _start(
+    regions: Sequence[Region], H: int, probes: np.ndarray
+) -> tuple[Tensor, np.ndarray, Pair]:
+    """Flat objects, and the spectra of the probes, pair `(G, H, P, n, n)`.
+
+    The real and imaginary parts of all objects, `(2, G, H)` of one size, lie under each other on
+    one plane, so that one gather takes all windows; with it comes where each of them begins, int64
+    `(2, G, H, 2)`.
+    """
+    n, G = regions[0].side, len(regions)
+    height, width = np.max([region.corners.max(0) for region in regions], axis=0) + n
+    planes = np.zeros((2, G, H, height, width), np.float32)
+    planes[0] = 1.0
+    rows = np.zeros((2, G, H, 2), np.int64)
+    rows[..., 0] = height * np.arange(2 * G * H).reshape(2, G, H)
+    spectra = numpy_fourier.fft2c(numpy_fourier.centre(probes))
+    spectra = np.broadcast_to(spectra, (G, *spectra.shape))
+    pair = _tensor(spectra.real), _tensor(spectra.imag)
+    return _tensor(planes.reshape(-1, width)), rows, pair
+
+
+def _run(
+    through: forward.Instrument, state: tuple, frames: Tensor, tiny: Tensor, here: dict
+) -> Tensor:
+    """Errors `(S, G, H)` of all visits, one after the other."""
+    return ops.scan(partial(_step, through, frames, tiny), state, here)[1]
+
+
+def _step(
+    through: forward.Instrument, frames: Tensor, tiny: Tensor, state: tuple, here: dict
+) -> tuple[tuple, Tensor]:
+    """One frame of each region: the state after it, and the errors `(G, H)` before."""
+    planes, spectra = state
+    G, H, _, n, _ = spectra[0].shape
+    ramp = _shift_ramp(here["fractions"], n)
+    probe = fourier.ifft2c(pairs.multiply(spectra, ramp))
+    seen = ops.reshape(windows.take(planes, here["corners"], n), (2, G, H, n, n))
+    patches = seen[0], seen[1]
+    arrived, rate = forward.predict(through, forward.exit_waves(patches, probe))
+    amplitude, valid = masks.decode(ops.take(frames, here["frames"], axis=0))
+    modulus = ops.sqrt(rate)
+    missing = (amplitude - modulus) * valid
+    chi = forward.missing_waves(through, arrived, missing / (modulus + tiny))
+
+    brightest = ops.max(ops.sum(pairs.abs2(probe), axis=2), axis=(-2, -1), keepdims=True)
+    change = ops.stack([ops.sum(part, axis=2) for part in pairs.multiply(pairs.conj(probe), chi)])
+    change = ops.reshape(change * (here["steps"][0] / brightest), (-1, n, n))
+    planes = planes + windows.add(change, here["corners"], planes.shape)
+
+    densest = ops.max(pairs.abs2(patches), axis=(-2, -1), keepdims=True)
+    conjugate = seen[0][:, :, None], -seen[1][:, :, None]
+    size = (here["steps"][1] / densest)[:, :, None]
+    moved = fourier.fft2c(pairs.scale(pairs.multiply(conjugate, chi), size))
+    spectra = pairs.add(spectra, pairs.multiply(moved, pairs.conj(ramp)))
+    return (planes, spectra), ops.sum(missing * missing, axis=(-2, -1))
+
+
+def _shift_ramp(fractions: Tensor, n: int) -> Pair:
+    """What a spectrum is multiplied with to shift its field by `fractions` `(G, 2)` pixels, pair
+    `(G, 1, 1, n, n)`."""
+    cycles = (ops.arange(n, dtype="float32") - n // 2) / n
+    angle = -2.0 * np.pi * fractions[:, :, None] * cycles
+    phase = angle[:, 0, :, None] + angle[:, 1, None, :]
+    return pairs.polar(1.0, phase[:, None, None])
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    return ops.convert_to_tensor(np.ascontiguousarray(array, np.float32))

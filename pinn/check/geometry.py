@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pinn.check.orientation import Orientation
+from pinn.check.orientation import Orientation, Scale
 from pinn.check.report import Finding
-from pinn.check.scale import Scale
 from pinn.check.symmetry import Choice, composed
 from pinn.config import ScanConfig
 from pinn.data.scan import Scan
+from pinn.errors import BackendError
 
 DECIDE = (
     "what would tell: a probe known from another scan, complex and asymmetric (--probe FILE); a "
@@ -41,6 +41,15 @@ def orientation_findings(
             )
         )
     return findings
+
+
+def untested(error: BackendError) -> Finding:
+    """That the test was left out, for it needs a backend."""
+    return Finding(
+        "remark",
+        "orientation-untested",
+        f"how positions lie against frames was not tested, which needs a backend: {error}",
+    )
 
 
 def _of_class(found: Orientation, config: ScanConfig) -> Finding:

@@ -153,6 +153,6 @@ def dose_findings(scan: Scan) -> list[Finding]:
             "dose-low",
             f"{stats.mean_counts:.3g} photons per frame are few: the noise of a frame is "
             f"{1 / root:.1%} of its power; "
-            + ("expect little but noise" if severe else "expect a coarser picture"),
+            + ("expect little but noise" if severe else "expect a coarser reconstruction"),
         )
     ]

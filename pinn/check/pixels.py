@@ -193,12 +193,12 @@ def centre_of_mass(seen: Look) -> tuple[float, float]:
         here = np.roll(seen.mean * seen.valid, -whole, (0, 1))
         fine = np.roll(seen.valid, -whole, (0, 1))
         both = fine & np.roll(fine[::-1, ::-1], 1, (0, 1))
-        light = here * both
-        light = np.maximum(light - np.median(light[both]), 0.0) if both.any() else light
-        total = light.sum()
+        counts = here * both
+        counts = np.maximum(counts - np.median(counts[both]), 0.0) if both.any() else counts
+        total = counts.sum()
         if total <= 0:
             return 0.0, 0.0
-        found = whole + np.array([light.sum(1) @ index, light.sum(0) @ index]) / total
+        found = whole + np.array([counts.sum(1) @ index, counts.sum(0) @ index]) / total
         if np.all(np.rint(found) == whole):
             centre = found
             break

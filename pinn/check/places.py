@@ -229,7 +229,7 @@ def _units(scan: Scan, config: ScanConfig, found: Layout) -> list[Finding]:
 def _hint(guess: dict[str, Any]) -> str:
     """Words and no option: an unusual overlap is no proof, for scans may be meant so.
 
-    A wrong unit would scale the whole object, which nobody sees in the picture.
+    A wrong unit would scale the whole object, which nobody sees in the reconstruction.
     """
     if not guess:
         return ""

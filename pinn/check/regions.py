@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import fft
 from scipy.spatial import cKDTree
 
-from pinn.check.fit import Region, make_region
+from pinn.check.symmetry import CLASS_MATRICES, act
+from pinn.data.fourier import corner, fft2c, ifft2c
 from pinn.data.scan import Scan
 
 SMALLEST_SIDE, LARGEST_SIDE = 32, 192
@@ -15,6 +18,58 @@ _CANDIDATES = 6
 _PROBED = 16  # frames that tell how much structure a candidate has
 _HELD = 0.25
 _COMPACT = 0.7  # held-out frames lie within this share of the region, nearest to its middle
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """Neighbouring frames, their zero frequency moved to index [0, 0].
+
+    Attributes:
+        amplitude: float32 `(4, F, n, n)`, square root of counts, as each class would have them.
+        valid: bool, same shape.
+        corners: int64 `(F, 2)`, pixel of the canvas where the patch of a frame begins.
+        fractions: float64 `(F, 2)`, what is missing to the position, within half a pixel.
+        held: bool `(F,)`, frames that are predicted only.
+        rows: int64 `(F,)`, their numbers in the scan.
+    """
+
+    amplitude: np.ndarray
+    valid: np.ndarray
+    corners: np.ndarray
+    fractions: np.ndarray
+    held: np.ndarray
+    rows: np.ndarray
+
+    @property
+    def side(self) -> int:
+        """Side n of a frame in pixels."""
+        return int(self.amplitude.shape[-1])
+
+    @property
+    def energy(self) -> np.ndarray:
+        """Counts of each frame `(F,)`."""
+        return np.asarray(np.sum(self.amplitude[0].astype(np.float64) ** 2, (-1, -2)))
+
+
+def make_region(
+    amplitude: np.ndarray,
+    valid: np.ndarray,
+    positions: np.ndarray,
+    held: np.ndarray,
+    rows: np.ndarray,
+) -> Region:
+    """Prepare frames `(F, n, n)` (centred) at positions `(F, 2)` in pixels of their own size."""
+    data, use = corner(amplitude), corner(valid)
+    places = positions - positions.min(0)
+    corners = np.rint(places).astype(np.int64)
+    return Region(
+        np.stack([act(m, data) for m in CLASS_MATRICES]).astype(np.float32),
+        np.stack([act(m, use) for m in CLASS_MATRICES]),
+        corners,
+        places - corners,
+        held,
+        rows,
+    )
 
 
 def central_side(mean: np.ndarray, smallest: int = SMALLEST_SIDE) -> int:
@@ -40,12 +95,9 @@ def central(images: np.ndarray, side: int) -> np.ndarray:
 
 def coarser(probe: np.ndarray, side: int) -> np.ndarray:
     """A probe `(P, N, N)` on the larger pixels that belong to frames cropped to this side."""
-    axes = (-2, -1)
-    far = fft.fftshift(fft.fft2(fft.ifftshift(probe, axes), norm="ortho"), axes)
-    far = central(far, side).copy()
+    far = central(fft2c(probe), side).copy()
     far[..., 0, :] = far[..., :, 0] = 0.0  # has no partner at +side/2: a shift would break symmetry
-    near = fft.ifft2(fft.ifftshift(far, axes), norm="ortho")
-    return np.asarray(fft.fftshift(near, axes))
+    return ifft2c(far)
 
 
 def choose_frames(scan: Scan, usable: np.ndarray, count: int, regions: int) -> list[np.ndarray]:

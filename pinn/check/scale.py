@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from pinn.check.fit import Region, fit
+from pinn.check.fit import fit
+from pinn.check.orientation import Scale
+from pinn.check.regions import Region
 from pinn.check.spread import sigmas
+from pinn.ops.forward import Instrument
 
 FACTORS = (0.5, 0.71, 0.84, 1.0, 1.19, 1.41, 2.0)
 _CLOSER = ((0.84, 1.0, 1.19), (0.92, 1.0, 1.09))  # around the best so far
 _FRAMES, _SWEEPS = 50, 20
 _BETTER = 0.9  # of the error as given; a smaller gain may be the probe's curvature
 _SIGMAS = 4.0
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Outcome of the test.
-
-    Attributes:
-        factor: that the positions should be multiplied by; 1 unless another is clearly better.
-        r_factor, given_r_factor: with this factor, and as given; None if no other was in sight.
-        margin: between the two in standard errors.
-    """
-
-    factor: float
-    r_factor: float | None
-    given_r_factor: float | None
-    margin: float | None
 
 
 def scaled(region: Region, factor: float) -> Region:
@@ -56,7 +43,9 @@ def compact(region: Region, count: int) -> Region:
     )
 
 
-def rank_scales(regions: list[Region], number: int, probe: np.ndarray) -> Scale:
+def rank_scales(
+    regions: list[Region], number: int, probe: np.ndarray, through: Instrument
+) -> Scale:
     """Try positions that are larger and smaller.
 
     Fit and prediction count equally. Prediction alone favours small factors, for frames that
@@ -68,26 +57,29 @@ def rank_scales(regions: list[Region], number: int, probe: np.ndarray) -> Scale:
         regions: of the orientation test.
         number: class the frames belong to.
         probe: to start from, `(P, n, n)`.
+        through: what lies between the exit wave and the detector.
     """
-    classes = np.array([number])
     few = compact(regions[0], _FRAMES)
 
-    def errors(region: Region, factor: float, seed: int) -> np.ndarray:
-        found = fit(scaled(region, factor), classes, probe[None], _SWEEPS, seed=seed).errors[0]
-        share = float(region.held.mean())
-        return found * np.where(region.held, 0.5 / share, 0.5 / (1 - share))
+    def errors(tried: list[Region], seeds: list[int]) -> np.ndarray:
+        """Weighted errors `(len(tried), F)`."""
+        found = fit(tried, np.array([number]), probe[None], _SWEEPS, through, seeds=seeds)[:, 0]
+        held = np.stack([region.held for region in tried])
+        share = held.mean(1, keepdims=True)
+        return found * np.where(held, 0.5 / share, 0.5 / (1 - share))
 
     def best_of(factors: list[float]) -> float:
-        return factors[int(np.argmin([errors(few, f, 0).mean() for f in factors]))]
+        means = errors([scaled(few, factor) for factor in factors], [0] * len(factors)).mean(1)
+        return factors[int(np.argmin(means))]
 
     factor = best_of(list(FACTORS))
     if factor == 1.0:
         return Scale(1.0, None, None, None)
     for closer in _CLOSER:
         factor = best_of([factor * f for f in closer])
+    seeds = list(range(len(regions)))
     given, other = (
-        np.concatenate([errors(region, f, seed) for seed, region in enumerate(regions)])
-        for f in (1.0, factor)
+        errors([scaled(region, f) for region in regions], seeds).reshape(-1) for f in (1.0, factor)
     )
     energy = sum(float(region.energy.sum()) for region in regions)
     here, there = (float(np.sqrt(e.sum() / energy)) for e in (given, other))

@@ -149,7 +149,7 @@ def probe_of(choice: Choice, probe: np.ndarray) -> np.ndarray:
 
 
 def alike(first: np.ndarray, second: np.ndarray) -> float:
-    """How far two probes `(P, n, n)` are the same light, 0 to 1, wherever in the array they lie.
+    """How far two probes `(P, n, n)` are the same, 0 to 1, wherever in their arrays they lie.
 
     The overlap of their density matrices, at the best whole-pixel shift: incoherent modes may be
     mixed and phases are free.

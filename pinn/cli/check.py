@@ -105,7 +105,8 @@ def command(
 
 
 def _backend(common: Common, needed: bool) -> str:
-    """The backend whose rates are told; a check itself computes with none, so none is required."""
+    """The backend whose rates are told. Only the test of orientations computes with it, and is left
+    out without one, so that none is required."""
     try:
         if needed or common.backend is not None:
             common.select_backend()

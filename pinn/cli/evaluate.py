@@ -11,7 +11,7 @@ from pinn.cli.common import PATH, Common, quiet_option
 from pinn.cli.objects import comparison_options, read_object, read_positions
 from pinn.cli.outputs import table_text, write_evaluation
 from pinn.io.atomic import atomic_write_json, check_writable
-from pinn.quality import evaluate
+from pinn.quality.evaluate import evaluate
 
 
 @click.command("evaluate")

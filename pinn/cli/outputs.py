@@ -19,7 +19,7 @@ from pinn.io.product import Reconstruction
 from pinn.plots.comparison import write_comparison, write_frc
 from pinn.plots.pictures import write_amplitude, write_phase
 from pinn.plots.trust import write_trust
-from pinn.quality import Evaluation, evaluate
+from pinn.quality.evaluate import Evaluation, evaluate
 
 # What a result says of itself, by its name in the statistics.
 _TRUST = ("likelihood", "consistency", "resolution", "unlike_training")

@@ -6,6 +6,7 @@ import numpy as np
 
 from pinn.data.grouping import Groups
 from pinn.data.scan import Scan
+from pinn.data.shift import sample
 from pinn.errors import ScanError
 
 _LOOKED_AT = 64  # label patches read to see whether they hold a picture
@@ -83,7 +84,7 @@ def sample_patches(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Patches of an image at fractional positions: pixel (i, j) lies over `p - N/2 + (i, j)`.
 
-    Bilinear, the rule of `pinn.ops.patches`; a pixel is defined if all the neighbours that have a
+    Bilinear (`pinn.data.shift`); a pixel is defined if all the neighbours that have a
     weight lie in the image.
 
     Args:
@@ -100,9 +101,7 @@ def sample_patches(
     rows, row_inside = _clipped(whole[:, :1] - N // 2 + steps, image.shape[0])
     columns, column_inside = _clipped(whole[:, 1:] - N // 2 + steps, image.shape[1])
     block = image[rows[:, :, None], columns[:, None, :]].astype(np.complex64)
-    fy, fx = (f.astype(np.float32)[:, None, None] for f in fraction.T)
-    block = (1 - fy) * block[:, :-1] + fy * block[:, 1:]
-    block = (1 - fx) * block[:, :, :-1] + fx * block[:, :, 1:]
+    block = sample(block, fraction)
     row_used = row_inside[:, :-1] & (row_inside[:, 1:] | (fraction[:, :1] == 0))
     column_used = column_inside[:, :-1] & (column_inside[:, 1:] | (fraction[:, 1:] == 0))
     defined = row_used[:, :, None] & column_used[:, None, :]

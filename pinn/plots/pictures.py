@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.ticker import MaxNLocator
 
+from pinn.data.masks import decode
 from pinn.errors import InputError
 from pinn.plots.panels import (
     AMPLITUDE_MAP,
@@ -155,6 +156,7 @@ def write_samples(
         )
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(columns, len(frames))).astype(int))
     frames, patches = frames[chosen].astype(np.float64), patches[chosen]
+    frames, valid = decode(frames)
     lit = frames[frames > 0]
     top = float(lit.max()) if lit.size else 1.0
     bottom = max(float(lit.min()) if lit.size else top / 10, top * 1e-4)
@@ -162,7 +164,7 @@ def write_samples(
     phases = np.angle(patches)
     phase_limits, cmap, words = phase_colours(phases, "all")
     rows = (
-        (np.where(frames < 0, np.nan, np.maximum(frames, bottom)), "amplitude at detector (log)"),
+        (np.where(valid, np.maximum(frames, bottom), np.nan), "amplitude at detector (log)"),
         (np.abs(patches), f"amplitude\n({RANGE_WORDS} of all)"),
         (phases, f"phase in rad, as predicted\n({words})"),
     )

@@ -1,21 +1,5 @@
-"""Comparison of objects: placing, alignment, image measures and Fourier ring correlation.
+"""How good an object is: against a truth or another one, and against the frames it explains.
 
-NumPy arrays in, plain numbers out; nothing here knows a network. See `pinn.quality.evaluate`.
+NumPy arrays in, plain numbers out. Nothing is imported here, so that the light modules stay light:
+`evaluate`, `register` and `image` load scikit-image, `likelihood` and `likeness` Keras.
 """
-
-from __future__ import annotations
-
-from pinn.quality.evaluate import Evaluation, evaluate
-from pinn.quality.frames import Placed, Region
-from pinn.quality.frc import FrcCurve, frc, half_bit, threshold_crossing
-
-__all__ = [
-    "Evaluation",
-    "FrcCurve",
-    "Placed",
-    "Region",
-    "evaluate",
-    "frc",
-    "half_bit",
-    "threshold_crossing",
-]

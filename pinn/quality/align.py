@@ -12,12 +12,12 @@ import numpy as np
 
 from pinn.errors import InputError
 from pinn.quality.frames import Placed, Region, common_region, cut, sample
+from pinn.quality.frc import has_variance
 from pinn.quality.register import (
     RegisterOn,
     find_factor,
     find_ramp,
     find_shift,
-    has_variance,
     remove_ramp,
     similarity,
 )
@@ -59,11 +59,11 @@ class _Fit:
     recon: np.ndarray
     truth: np.ndarray
     valid: np.ndarray
-    sloped: bool
+    ramped: bool
 
     @cached_property
     def ramp(self) -> tuple[float, float]:
-        return find_ramp(self.recon, self.truth, self.valid) if self.sloped else (0.0, 0.0)
+        return find_ramp(self.recon, self.truth, self.valid) if self.ramped else (0.0, 0.0)
 
     @cached_property
     def flat(self) -> np.ndarray:

@@ -12,8 +12,8 @@ from pinn.errors import InputError
 from pinn.quality import image
 from pinn.quality.align import TOO_FAR, Aligned, align
 from pinn.quality.frames import Placed, Region, as_placed, covered_area, scan_area
-from pinn.quality.frc import THRESHOLDS, FrcCurve, frc
-from pinn.quality.register import RegisterOn, has_variance
+from pinn.quality.frc import THRESHOLDS, FrcCurve, frc, has_variance
+from pinn.quality.register import RegisterOn
 
 BORDER = 16
 Kind = Literal["truth", "reconstruction"]

@@ -16,9 +16,9 @@ import numpy as np
 from scipy import fft
 
 from pinn.errors import InputError
-from pinn.quality.register import hann, has_variance
 
 THRESHOLDS = {"0.5": 0.5, "1/7": 1.0 / 7.0}
+FLAT = 1e-5  # standard deviation over norm below which an image has nothing to compare
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,20 @@ def threshold_crossing(curve: np.ndarray, threshold: float | np.ndarray) -> tupl
     if index == 0:
         return 0.0, True
     return index - 1 + float(above[index - 1] / (above[index - 1] - above[index])), True
+
+
+def has_variance(image: np.ndarray, valid: np.ndarray | None = None) -> bool:
+    """Whether an image varies by more than rounding (a part `FLAT` of its size)."""
+    values = image[valid] if valid is not None else np.ravel(image)
+    if not values.size:
+        return False
+    size = float(np.sqrt(np.mean(np.abs(values) ** 2)))
+    return bool(np.std(values) > FLAT * size) if size > 0 else False
+
+
+def hann(shape: tuple[int, ...]) -> np.ndarray:
+    """Separable symmetric Hann window `(h, w)`, zero at the outermost pixels."""
+    return np.hanning(shape[0])[:, None] * np.hanning(shape[1])[None, :]
 
 
 def _rings(first: np.ndarray, second: np.ndarray) -> FrcCurve:

@@ -1,4 +1,4 @@
-"""Two halves of a scan, each over all of its area, and how alike two pictures of it are."""
+"""Two halves of a scan, each over all of its area, and how alike two reconstructions of it are."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def interleaved(positions: np.ndarray) -> np.ndarray:
 
 
 def correlate(first: np.ndarray, second: np.ndarray, valid: np.ndarray) -> dict[str, Any] | None:
-    """Fourier ring correlation of two pictures on one grid, in numbers.
+    """Fourier ring correlation of two images on one grid, in numbers.
 
     Args:
         first, second: `(H, W)` complex.

@@ -14,19 +14,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+from keras import ops
 
-from pinn.quality.noise import deviance, expected_deviance
-from pinn.reconstruction.canvas import bilinear_shift
-from pinn.simulate.forward import diffract
+from pinn import backend
+from pinn.ops import forward
+from pinn.ops import patches as group_canvas
+from pinn.ops.likelihood import FAINT
+from pinn.ops.pairs import Pair, Tensor
+from pinn.quality.noise import deviance, expected_deviance, intensity_ratio
 
-# Measured, see docs/trust.md: scans of the same kind stay below, foreign ones lie above.
-UNLIKE = 3.0
 _GROUPS = 64
 _PIXELS = 1 << 21
-_FAINT = 1e-4  # counts per pixel: such numbers are in arbitrary units (`pinn.ops.likelihood`)
 _FITTED = 2.0  # training groups are explained better than held-out ones by about this
 _WHOLE = 1e-2  # of a count
 _NOISE_SHARE = 0.1  # of the noise: a difference of deviances cannot be known better
@@ -57,41 +59,53 @@ def chosen_groups(groups: np.ndarray, N: int) -> np.ndarray:
 def group_rates(
     patches: np.ndarray,
     weight: np.ndarray,
-    places: np.ndarray,
-    frames: np.ndarray,
+    patch_positions: np.ndarray,
+    positions: np.ndarray,
     probe: np.ndarray,
+    batch_size: int = 16,
+    through: forward.Instrument | None = None,
 ) -> np.ndarray:
-    """Rates `(C, N, N)` of the frames of a group from its own patches, as training predicts them.
+    """Rates `(G, C, N, N)` of the frames of groups from their own patches, as training has them.
 
     Args:
-        patches: `(K, N, N)` complex.
+        patches: `(G, K, N, N)` complex.
         weight: `(N, N)` with which they are merged.
-        places: `(K, 2)` positions of the patches.
-        frames: `(C, 2)` positions of the frames.
+        patch_positions: `(G, K, 2)`.
+        positions: `(G, C, 2)` of the frames.
         probe: `(P, N, N)`.
+        batch_size: groups at once.
+        through: what lies between the exit wave and the detector; default the far field.
     """
-    N = patches.shape[-1]
-    low = np.floor(np.concatenate([places, frames]).min(0))
-    high = np.floor(np.concatenate([places, frames]).max(0))
-    canvas = np.zeros((*(high - low).astype(int) + N + 1, 3))
-    whole = np.floor(places)
-    parts = bilinear_shift(patches * weight, places - whole)
-    parts[..., 2] = bilinear_shift(np.broadcast_to(weight + 0j, patches.shape), places - whole)[
-        ..., 0
-    ]
-    for (y, x), part in zip((whole - low).astype(int), parts, strict=True):
-        canvas[y : y + N + 1, x : x + N + 1] += part
-    seen = canvas[..., 2] > 1e-3 * canvas[..., 2].max()
-    merged = np.where(seen, canvas[..., 0] + 1j * canvas[..., 1], 0.0)
-    merged = merged / np.where(seen, canvas[..., 2], 1.0)
-    lit = []
-    for (y, x), (fy, fx) in zip(
-        (np.floor(frames) - low).astype(int), frames - np.floor(frames), strict=True
-    ):
-        window = merged[y : y + N + 1, x : x + N + 1]
-        rows = (1 - fy) * window[:-1] + fy * window[1:]
-        lit.append((1 - fx) * rows[:, :-1] + fx * rows[:, 1:])
-    return diffract(np.stack(lit), probe)
+    G, N = len(patches), patches.shape[-1]
+    centres = np.round(positions.mean(1, keepdims=True))  # whole pixels stay whole
+    offsets = [(places - centres).astype(np.float32) for places in (patch_positions, positions)]
+    side = group_canvas.canvas_size(max(float(np.abs(part).max()) for part in offsets), N)
+    size = min(batch_size, G)
+    backend.full_precision()
+    step = backend.compile_function(
+        partial(_rates, through or forward.instrument(), side), reuse_first=False
+    )
+    fixed = np.float32(weight), np.float32(probe.real), np.float32(probe.imag)
+    parts = np.float32(patches.real), np.float32(patches.imag), *offsets
+    found = []
+    for first in range(0, G, size):
+        filled = np.resize(np.arange(first, min(first + size, G)), size)
+        rate = ops.convert_to_numpy(step(tuple(part[filled] for part in parts), fixed))
+        found.append(rate[: G - first])
+    return np.concatenate(found)
+
+
+def _rates(
+    through: forward.Instrument, side: int, groups: tuple[Tensor, ...], fixed: tuple
+) -> Tensor:
+    re, im, patch_offsets, offsets = groups
+    weight, probe = fixed[0], (fixed[1], fixed[2])
+    N = re.shape[-1]
+    weights = ops.broadcast_to(weight, ops.shape(re))
+    matrices = group_canvas.group_matrices(patch_offsets, N, side)
+    merged, _ = group_canvas.merge((re, im), weights, *matrices)
+    seen: Pair = forward.group_patches(merged, offsets, N)
+    return forward.predict(through, forward.exit_waves(seen, probe)).rate
 
 
 def sample_rates(
@@ -102,6 +116,7 @@ def sample_rates(
     batch_size: int,
     weight: np.ndarray,
     probe: np.ndarray,
+    through: forward.Instrument | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Encoded frames of some groups, and what the network alone predicts for them.
 
@@ -113,21 +128,24 @@ def sample_rates(
         batch_size: most groups at once.
         weight: `(N, N)` with which patches are merged.
         probe: `(P, N, N)`.
+        through: see `group_rates`.
 
     Returns:
         `(n C, N, N)` twice.
     """
     N = probe.shape[-1]
-    frames, rates = [], []
-    for first in range(0, len(groups), batch_size):
-        chosen = groups[first : first + batch_size]
-        measured = read(chosen.reshape(-1)).reshape(*chosen.shape, N, N)
-        for rows, patches in zip(chosen, patches_of(measured), strict=True):
-            there = positions[rows]
-            places = there if len(patches) == len(rows) else there.mean(0, keepdims=True)
-            rates.append(group_rates(patches, weight, places, there, probe))
-        frames.append(measured.reshape(-1, N, N))
-    return np.concatenate(frames), np.concatenate(rates)
+    frames = read(groups.reshape(-1)).reshape(*groups.shape, N, N)
+    patches = np.concatenate(
+        [
+            patches_of(frames[first : first + batch_size])
+            for first in range(0, len(groups), batch_size)
+        ]
+    )
+    there = positions[groups]
+    alone = patches.shape[1] != groups.shape[1]  # one patch for the whole group
+    places = there.mean(1, keepdims=True) if alone else there
+    rates = group_rates(patches, weight, places, there, probe, batch_size, through)
+    return frames.reshape(-1, N, N), rates.reshape(-1, N, N)
 
 
 def compare(
@@ -145,21 +163,20 @@ def compare(
         exposure_factor: of the training scans.
 
     Returns:
-        None where the history knows no deviance, or the frames hold no light.
+        None where the history has no deviance, or no count was measured or predicted.
     """
     trained = _last(history)
-    totals = np.sum(counts * valid, (1, 2)), np.sum(rate * valid, (1, 2))
-    lit = (totals[0] > 0) & (totals[1] > 0)
+    lit = (np.sum(counts * valid, (1, 2)) > 0) & (np.sum(rate * valid, (1, 2)) > 0)
     if trained is None or not lit.any():
         return None
-    counts, valid = counts[lit], valid[lit]
-    rate = rate[lit] * float(np.median(totals[0][lit] / totals[1][lit]))
+    counts, rate, valid = counts[lit], rate[lit], valid[lit]
+    rate = rate * intensity_ratio(counts, rate, valid)
     k, r = counts[valid], rate[valid]
     mean = float(k.mean())
-    own = float(deviance(k, r).mean()) / mean
+    here = float(deviance(k, r).mean()) / mean
     noise = float(expected_deviance(r).mean()) / mean
     dose = (0.5 / exposure_factor) ** 2
-    if dose < _FAINT:  # training counted in units in which a pixel has one count
+    if dose < FAINT:  # training counted in units in which a pixel has one count
         dose, floor = 1.0, 0.0
     else:
         floor = float(expected_deviance(r * (dose / mean)).mean()) / dose
@@ -167,9 +184,9 @@ def compare(
     without_noise = usual < 0.5 * floor
     usual -= 0.0 if without_noise else min(floor, usual)
     whole = bool(np.all(np.abs(k - np.rint(k)) < _WHOLE + 1e-5 * k))
-    if own < 0.5 * noise or (without_noise and not whole):
+    if here < 0.5 * noise or (without_noise and not whole):
         noise = 0.0
-    excess = max(own - noise, 0.0)
+    excess = max(here - noise, 0.0)
     return Comparison(excess, usual, excess / max(usual, _NOISE_SHARE * noise, 1e-12))
 
 

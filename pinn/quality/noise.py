@@ -1,4 +1,8 @@
-"""What counting noise alone would do: expected deviance, and frames that are worse than others."""
+"""What counting noise alone would do: expected deviance, and frames that are worse than others.
+
+`deviance` is the NumPy twin of `pinn.ops.likelihood.poisson_deviance_per_pixel`, for what must not
+load Keras and for tables in float64; there is no third.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +34,31 @@ def expected_deviance(rate: np.ndarray) -> np.ndarray:
     few = np.interp(np.log(np.maximum(rate, _LOW)), _TABLE[0], _TABLE[1])
     few = few * np.minimum(rate / _LOW, 1.0)
     return np.where(rate > _HIGH, 1.0 + 1.0 / (6.0 * np.maximum(rate, _HIGH)), few)
+
+
+def mean_expected_deviance(rate: np.ndarray, valid: np.ndarray) -> float | None:
+    """Mean of `expected_deviance` over the valid pixels, or None where there is none.
+
+    Args:
+        rate: counts, any shape.
+        valid: bool, same shape.
+    """
+    return float(expected_deviance(rate[valid]).mean()) if valid.any() else None
+
+
+def intensity_ratio(counts: np.ndarray, rate: np.ndarray, valid: np.ndarray) -> float:
+    """Median over the frames of measured over predicted counts, of valid pixels.
+
+    Args:
+        counts, rate: `(n, N, N)`.
+        valid: bool `(n, N, N)`.
+
+    Returns:
+        1 where no frame has both.
+    """
+    measured, predicted = (np.sum(image * valid, (1, 2)) for image in (counts, rate))
+    lit = (measured > 0) & (predicted > 0)
+    return float(np.median(measured[lit] / predicted[lit])) if lit.any() else 1.0
 
 
 def outliers(values: np.ndarray) -> np.ndarray:

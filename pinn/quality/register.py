@@ -15,20 +15,11 @@ from typing import Literal
 
 import numpy as np
 from scipy import fft, optimize
-from skimage.registration import phase_cross_correlation
+
+from pinn.quality.frc import hann, has_variance
 
 RegisterOn = Literal["modulus", "complex"]
 UPSAMPLE = 100
-FLAT = 1e-5  # standard deviation over norm below which an image has nothing to register on
-
-
-def has_variance(image: np.ndarray, valid: np.ndarray | None = None) -> bool:
-    """Whether an image varies by more than rounding (a share `FLAT` of its size)."""
-    values = image[valid] if valid is not None else np.ravel(image)
-    if not values.size:
-        return False
-    size = float(np.sqrt(np.mean(np.abs(values) ** 2)))
-    return bool(np.std(values) > FLAT * size) if size > 0 else False
 
 
 def find_shift(
@@ -58,10 +49,44 @@ def find_shift(
     used = slice(None) if valid is None else valid
     first = (first - first[used].mean()) * window
     second = (second - second[used].mean()) * window
+    from skimage.registration import phase_cross_correlation  # heavy, and needed here only
+
     shift, _, _ = phase_cross_correlation(
         second, first, upsample_factor=UPSAMPLE, normalization=None
     )
     return float(shift[0]), float(shift[1])
+
+
+def phase_gradient(field: np.ndarray) -> tuple[float, float]:
+    """Mean phase gradient (y, x) in radians per pixel, bright pixels counting most.
+
+    The angle of the summed product of neighbours: no phase is unwrapped. `find_ramp` searches
+    instead, where structure may hide the ramp.
+
+    Args:
+        field: `(H, W)` complex.
+    """
+    wide = field.astype(np.complex128)
+    y = np.sum(np.conj(wide[:-1]) * wide[1:])
+    x = np.sum(np.conj(wide[:, :-1]) * wide[:, 1:])
+    return float(np.angle(y)), float(np.angle(x))
+
+
+def phase_ramp(
+    gradient: tuple[float, float], shape: tuple[int, ...], centre: tuple[float, float] | None = None
+) -> np.ndarray:
+    """`exp(i gradient . r)` `(H, W)` complex128.
+
+    Args:
+        gradient: (y, x) in radians per pixel.
+        shape: `(H, W)`.
+        centre: index (y, x) where the phase is 0; default `[H // 2, W // 2]`.
+    """
+    middle = (shape[0] // 2, shape[1] // 2) if centre is None else centre
+    y, x = (
+        np.exp(1j * g * (np.arange(n) - c)) for g, n, c in zip(gradient, shape, middle, strict=True)
+    )
+    return np.asarray(y[:, None] * x[None, :])
 
 
 def find_ramp(
@@ -92,8 +117,8 @@ def find_ramp(
         left, right = np.exp(1j * k[0] * rows), np.exp(1j * k[1] * cols)
         middle = product @ right
         total = left @ middle
-        slopes = np.array([(1j * rows * left) @ middle, left @ (product @ (1j * cols * right))])
-        gradient = (np.conj(total) * slopes).real / max(abs(total), 1e-300)
+        derivatives = [(1j * rows * left) @ middle, left @ (product @ (1j * cols * right))]
+        gradient = (np.conj(total) * np.array(derivatives)).real / max(abs(total), 1e-300)
         return -abs(total) / size, -gradient * scale / size
 
     found = optimize.minimize(
@@ -110,10 +135,9 @@ def find_ramp(
 
 def remove_ramp(recon: np.ndarray, ramp_rad_per_px: tuple[float, float]) -> np.ndarray:
     """`recon * exp(-i k.r)`, r in pixels from the centre of the image."""
-    rows, cols = (np.arange(n) - (n - 1) / 2 for n in recon.shape)
-    left = np.exp(-1j * ramp_rad_per_px[0] * rows)
-    right = np.exp(-1j * ramp_rad_per_px[1] * cols)
-    return recon * left[:, None] * right[None, :]
+    y, x = ramp_rad_per_px
+    middle = (recon.shape[0] - 1) / 2, (recon.shape[1] - 1) / 2
+    return recon * phase_ramp((-y, -x), recon.shape, middle)
 
 
 def find_factor(recon: np.ndarray, truth: np.ndarray, valid: np.ndarray | None = None) -> complex:
@@ -130,8 +154,3 @@ def similarity(recon: np.ndarray, truth: np.ndarray, valid: np.ndarray | None = 
         recon, truth = recon[valid], truth[valid]
     size = float(np.linalg.norm(recon) * np.linalg.norm(truth))
     return min(float(abs(np.vdot(recon, truth))) / size, 1.0) if size > 0 else 0.0
-
-
-def hann(shape: tuple[int, ...]) -> np.ndarray:
-    """Separable symmetric Hann window `(h, w)`, zero at the outermost pixels."""
-    return np.hanning(shape[0])[:, None] * np.hanning(shape[1])[None, :]

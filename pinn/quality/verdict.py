@@ -8,8 +8,9 @@ import numpy as np
 from scipy.spatial import Delaunay, QhullError
 
 from pinn.data.result import Result
-from pinn.quality.likeness import UNLIKE
 
+# Measured, see docs/trust.md: scans of the same kind stay below, foreign ones lie above.
+UNLIKE = 3.0
 _COVERED = 0.98  # share of the scan area
 _DIFFERING = 0.25  # spread of the patches, of the object's modulus
 _AT_ODDS = 0.5  # likewise: more than half of what is seen is not agreed on

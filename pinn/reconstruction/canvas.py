@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pinn.data.shift import spread
 from pinn.reconstruction.phases import TOLERANCE, phase_correction
 
 # What is summed for each pixel; the gradients are those of `w O` along y and x.
@@ -241,12 +242,6 @@ def legacy_reassemble(
 
 def bilinear_shift(patches: np.ndarray, fractions: np.ndarray) -> np.ndarray:
     """NumPy twin of the compiled placement: `(K, n, n)` complex to `(K, n+1, n+1, 3)`, weight 1."""
-    parts = np.stack([patches.real, patches.imag, np.ones(patches.shape)], -1)
-    out = np.zeros((len(patches), patches.shape[1] + 1, patches.shape[2] + 1, 3))
-    y = fractions[:, 0, None, None, None].astype(np.float64)
-    x = fractions[:, 1, None, None, None].astype(np.float64)
-    out[:, :-1, :-1] += (1 - y) * (1 - x) * parts
-    out[:, :-1, 1:] += (1 - y) * x * parts
-    out[:, 1:, :-1] += y * (1 - x) * parts
-    out[:, 1:, 1:] += y * x * parts
-    return out
+    re, im = patches.real.astype(np.float64), patches.imag.astype(np.float64)
+    parts = np.stack([re, im, np.ones(patches.shape)], axis=1)
+    return np.moveaxis(spread(parts, np.asarray(fractions)[:, None]), 1, -1)

@@ -1,15 +1,10 @@
 """Contrast of a stitched object, calibrated against the frames it was made from.
 
 A network that is not sure predicts the mean, and averaging overlapping patches smooths what is
-left: amplitude and phase come out too flat by a common factor. The frames know the factor. With
-the object split as `O = m (1 + r + i s)`, m its mean times its phase ramp (which a detector that is
-off centre by a fraction of a pixel puts there), r and s real, the intensities of
-`m (c0 + c1 r + i c2 s)` are quadratic in c, so the weighted squared distance to the measured ones
-is a polynomial of fourth degree in three numbers, whose coefficients are sums over pixels: one
-pass over a sample of frames, then a minimum in closed form for all practical purposes. This is
-variable projection with one more unknown than the two of Golub and Pereyra's rectangular
-calibration (Inverse Problems 19, R1, 2003); c0 carries the intensity scale, `c1/c0` and `c2/c0`
-are applied.
+left: amplitude and phase come out too flat by a common factor. The frames tell the factor. The
+object is split as `O = m (1 + r + i s)`, m its mean times its phase ramp (which a detector that is
+off centre by a fraction of a pixel puts there), and `m (c0 + c1 r + i c2 s)` is fitted to a sample
+of frames (`contrast_fit`): c0 carries the intensity scale, `c1/c0` and `c2/c0` are applied.
 """
 
 from __future__ import annotations
@@ -23,7 +18,10 @@ import numpy as np
 from keras import ops
 
 from pinn import backend
-from pinn.ops import diffraction, illumination, shift
+from pinn.data.masks import decode
+from pinn.ops import forward, windows
+from pinn.ops.pairs import Pair
+from pinn.quality.register import phase_gradient, phase_ramp
 from pinn.reconstruction import contrast_fit
 
 SAMPLE_PIXELS = 1 << 20  # frame pixels that are looked at: 256 frames of 64 x 64
@@ -55,6 +53,7 @@ def calibrate(
     probe: np.ndarray,
     positions: np.ndarray,
     read: Callable[[np.ndarray], np.ndarray],
+    instrument: forward.Instrument | None = None,
 ) -> tuple[np.ndarray, Contrast]:
     """Scale the deviations of an object from its mean so that it explains the frames best.
 
@@ -68,14 +67,15 @@ def calibrate(
         positions: `(M, 2)` [y, x] in the frame of `origin`.
         read: numbers `(n,)` of positions to encoded frames `(n, N, N)`: amplitude in any scale,
             -1 at masked pixels.
+        instrument: what lies between the exit wave and the detector; default the far field.
 
     Returns:
         complex64 `(H, W)`, and what was done.
     """
     N = probe.shape[-1]
     rows = _sample(positions - origin, obj.shape, N)
-    slope = _slope(obj)
-    ramp = _ramp(slope, obj.shape)
+    gradient = phase_gradient(obj)
+    ramp = phase_ramp(gradient, obj.shape)
     flat = obj * np.conj(ramp)
     total = float(coverage.sum())
     mean = complex(np.sum(coverage * flat) / total) if total else 0j
@@ -86,33 +86,21 @@ def calibrate(
             "lies wholly inside it"
         )
     deviation = np.where(coverage > 0, flat / mean - 1.0, 0.0)
-    lit = probe * _ramp(slope, (N, N))  # where a patch lies only turns its phase as a whole
-    gram, right, energy = _moments(deviation, positions[rows] - origin, lit, rows, read)
-    found = contrast_fit.fit(gram, right, energy)
-    if found is None or not found.plausible:
-        before = math.nan if found is None else found.before
+    tilted = probe * phase_ramp(gradient, (N, N))  # elsewhere: another phase as a whole
+    sums = _sums(deviation, positions[rows] - origin, tilted, rows, read, instrument)
+    best = contrast_fit.fit(sums)
+    if best is None or not best.plausible:
+        before = math.nan if best is None else best.before
         return obj, Contrast(
             residual_before=before,
             residual_after=before,
             note="contrast was not calibrated: no plausible factor explains the frames better; "
             "look at the reconstruction with care",
         )
-    real, imaginary = found.real, found.imaginary
+    real, imaginary = best.real, best.imaginary
     scaled = mean * ramp * (1.0 + real * deviation.real + 1j * imaginary * deviation.imag)
     scaled = np.where(coverage > 0, scaled, 0.0).astype(np.complex64)
-    return scaled, Contrast(real, imaginary, found.before, found.after)
-
-
-def _slope(obj: np.ndarray) -> np.ndarray:
-    """Mean phase gradient (y, x) in radians per pixel, bright pixels counting most."""
-    wide = obj.astype(np.complex128)
-    y, x = np.sum(np.conj(wide[:-1]) * wide[1:]), np.sum(np.conj(wide[:, :-1]) * wide[:, 1:])
-    return np.array([np.angle(y), np.angle(x)])
-
-
-def _ramp(slope: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    lines = [np.exp(1j * g * (np.arange(n) - n // 2)) for g, n in zip(slope, shape, strict=True)]
-    return lines[0][:, None] * lines[1]
+    return scaled, Contrast(real, imaginary, best.before, best.after)
 
 
 def _sample(places: np.ndarray, shape: tuple[int, ...], N: int) -> np.ndarray:
@@ -125,82 +113,61 @@ def _sample(places: np.ndarray, shape: tuple[int, ...], N: int) -> np.ndarray:
 
 
 class _Features(keras.Model):
-    """Intensities of the three parts of an object and of their products, summed over modes.
+    """Features `(B, 6, N, N)` of the frames at `corners` `(B, 2)` and `fractions` `(B, 2)`."""
 
-    `parts` `(B, 2, N+1, N+1)`: real and imaginary deviation around a position, `places` `(B, 2)`
-    its fraction; to `(B, 6, N, N)`: 00, 01, 02, 11, 12, 22.
-    """
-
-    def __init__(self, probe: np.ndarray) -> None:
+    def __init__(self, instrument: forward.Instrument, deviation: Pair, probe: Pair) -> None:
         super().__init__(name="contrast")
-        self.probe = probe.real.astype("float32"), probe.imag.astype("float32")
+        self.instrument, self.deviation, self.probe = instrument, deviation, probe
         self.built = True
 
     def call(self, inputs):
-        parts, places = inputs["parts"], inputs["places"]
-        side = parts.shape[-1] - 1
-        # T[i, j] = max(0, 1 - |j - i - f|): sampling at +f is moving by -f
-        T = shift.interpolation_matrix(0.5 - places, side + 1, side)
-        rows, columns = T[:, 0][:, None], ops.swapaxes(T[:, 1], -1, -2)[:, None]
-        moved = ops.matmul(ops.matmul(rows, parts), columns)
-        one, nothing = ops.ones_like(moved[:, :1]), ops.zeros_like(moved[:, :1])
-        waves = (
-            ops.concatenate([one, moved[:, :1], nothing], axis=1),
-            ops.concatenate([nothing, nothing, moved[:, 1:]], axis=1),
+        deviation, probe = (
+            tuple(ops.convert_to_tensor(part) for part in pair)
+            for pair in (self.deviation, self.probe)
         )
-        probe = ops.convert_to_tensor(self.probe[0]), ops.convert_to_tensor(self.probe[1])
-        re, im = diffraction.far_field(illumination.illuminate(waves, probe))
-        out = []
-        for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)):
-            product = re[:, i] * re[:, j] + im[:, i] * im[:, j]
-            out.append(ops.sum(product, axis=1) * (1.0 if i == j else 2.0))
-        return ops.stack(out, axis=1)
+        N = probe[0].shape[-1]
+        view = forward.canvas_view(deviation, inputs["corners"], inputs["fractions"], N)
+        real, imaginary = view.patches
+        nothing = ops.zeros_like(real)
+        parts = (ops.ones_like(real), nothing), (real, nothing), (nothing, imaginary)
+        return contrast_fit.features(self.instrument, parts, probe)
 
 
-def _moments(
+def _sums(
     deviation: np.ndarray,
     places: np.ndarray,
     probe: np.ndarray,
     rows: np.ndarray,
     read: Callable[[np.ndarray], np.ndarray],
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Weighted sums of feature products `(6, 6)`, of features times intensity `(6,)`, and of
-    squared intensity; weights are those of photon noise with a floor, from the frames alone."""
+    instrument: forward.Instrument | None,
+) -> contrast_fit.Sums:
+    """Sums of the frames `rows`, which lie at `places` `(n, 2)` of the deviation `(H, W)`."""
     N = probe.shape[-1]
     backend.full_precision()
-    features = backend.compile_inference(_Features(probe))
-    size = min(len(rows), max(1, _BATCH_PIXELS // N**2))
-    whole = np.floor(places).astype(np.int64)
-    corner = whole - N // 2
-    fraction = (places - whole).astype(np.float32)
     # one more row and column, which fraction zero never reaches
     padded = np.pad(deviation, [(0, 1), (0, 1)], mode="edge")
-    planes = np.stack([padded.real, padded.imag]).astype(np.float32)
-    gram, right, energy = np.zeros((6, 6)), np.zeros(6), 0.0
+    model = _Features(instrument or forward.instrument(), _pair(padded), _pair(probe))
+    features = backend.compile_inference(model)
+    size = min(len(rows), max(1, _BATCH_PIXELS // N**2))
+    corners, fractions = windows.split(places, N)
     floor = _mean_intensity(rows, size, read)
+    sums = contrast_fit.Sums()
     for first in range(0, len(rows), size):
-        chosen = slice(first, first + size)
-        count = len(rows[chosen])
-        parts = np.zeros((size, 2, N + 1, N + 1), np.float32)
-        fractions = np.zeros((size, 2), np.float32)
-        for k, (y, x) in enumerate(corner[chosen]):
-            parts[k] = planes[:, y : y + N + 1, x : x + N + 1]
-        fractions[:count] = fraction[chosen]
-        found = features({"parts": parts, "places": fractions})[:count].astype(np.float64)
-        frames = read(rows[chosen]).astype(np.float64)
-        valid = frames >= 0
-        intensity = np.where(valid, frames, 0.0) ** 2
-        weight = valid / (intensity + floor)
-        gram += np.einsum("bikl,bkl,bjkl->ij", found, weight, found, optimize=True)
-        right += np.einsum("bikl,bkl->i", found, weight * intensity)
-        energy += float(np.sum(weight * intensity**2))
-    return gram, right, energy
+        count = len(rows[first : first + size])
+        filled = np.resize(np.arange(first, first + count), size)
+        found = features({"corners": corners[filled], "fractions": fractions[filled]})[:count]
+        sums.add(np.moveaxis(found, 1, 0), read(rows[first : first + count]), floor)
+    return sums
 
 
 def _mean_intensity(rows: np.ndarray, size: int, read: Callable[[np.ndarray], np.ndarray]) -> float:
     total, pixels = 0.0, 0
     for first in range(0, len(rows), size):
-        frames = read(rows[first : first + size]).astype(np.float64)
-        valid = frames >= 0
-        total, pixels = total + float(np.sum(frames[valid] ** 2)), pixels + int(valid.sum())
+        amplitude, valid = decode(read(rows[first : first + size]))
+        total += float(np.sum(np.square(amplitude, dtype=np.float64)))
+        pixels += int(valid.sum())
     return max(total / max(pixels, 1), 1e-30)
+
+
+def _pair(array: np.ndarray) -> Pair:
+    return array.real.astype(np.float32), array.imag.astype(np.float32)

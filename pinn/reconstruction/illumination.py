@@ -1,4 +1,4 @@
-"""What lights the patches of a scan that a network is shown."""
+"""The illumination of a scan that a network is shown."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pinn.networks.trained import Model
 
 
 @dataclass(frozen=True, eq=False)
-class Light:
-    """What lights the patches of a scan.
+class Illumination:
+    """Probe of a scan, and the contrast of what it illuminates.
 
     Attributes:
         probe: `(P, N, N)` complex in the gauge.
@@ -29,14 +29,14 @@ class Light:
     trained: bool
 
 
-def light_of(scan: Scan, model: Model, factor: float) -> Light:
+def illumination_of(scan: Scan, model: Model, factor: float) -> Illumination:
     """Probe and contrast for a scan: as training left them, else the scan's own, else the model's.
 
     Args:
         factor: exposure factor that normalises the frames.
 
     Raises:
-        ScanError: frames of another size than the model's.
+        ScanError: frames of another size, or made by another instrument, than the model's.
     """
     N = model.config.N
     if scan.N != N:
@@ -44,10 +44,17 @@ def light_of(scan: Scan, model: Model, factor: float) -> Light:
             f"scan {scan.name} has frames of {scan.N} x {scan.N}, but the model was trained on "
             f"{N} x {N}; train a model of that size or crop the frames"
         )
+    for name in ("propagation", "detector_response"):
+        here, there = getattr(scan, name), getattr(model.config, name)
+        if here != there:
+            raise ScanError(
+                f"scan {scan.name} has {name} {here}, but the model was trained with {there}; "
+                "correct the option or train another model"
+            )
     number = model.scan_number(digest(scan))
     if number is not None:
         ratio = scan.statistics().exposure_factor / factor
-        probe = model.probe(number)
-        return Light(probe, model.probe_counts(number) * ratio, model.contrast(number), True)
+        probe, counts = model.probe(number), model.probe_counts(number) * ratio
+        return Illumination(probe, counts, model.contrast(number), True)
     probe = scan.probe_gauge() if scan.probe is not None else model.probe()
-    return Light(probe, probe / factor, None, False)
+    return Illumination(probe, probe / factor, None, False)

@@ -12,7 +12,7 @@ import numpy as np
 from pinn import backend
 from pinn.config import ReconstructConfig
 from pinn.data.grouping import groups_for_inference
-from pinn.data.masks import encode
+from pinn.data.masks import decode, encode
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
 from pinn.io.product import Reconstruction
@@ -22,7 +22,7 @@ from pinn.quality.halves import interleaved
 from pinn.quality.likeness import Comparison, chosen_groups, compare, sample_rates
 from pinn.reconstruction.canvas import Canvas
 from pinn.reconstruction.contrast import calibrate
-from pinn.reconstruction.illumination import light_of
+from pinn.reconstruction.illumination import illumination_of
 from pinn.reconstruction.stitching import ReadFrames, Stitcher
 from pinn.reconstruction.trust import with_consistency, with_likelihood, with_likeness, with_verdict
 
@@ -60,8 +60,8 @@ def reconstruct(
     statistics = scan.statistics()
     own = statistics.exposure_factor
     factor = own if config.exposure == "scan" else model.exposure_factor
-    light = light_of(scan, model, factor)
-    probe, contrast, in_counts = light.probe, light.contrast, light.probe_counts
+    lit = illumination_of(scan, model, factor)
+    probe, contrast, in_counts = lit.probe, lit.contrast, lit.probe_counts
     anchor = (0.0, 0.0)
     if config.anchor == "mean":
         mean = scan.positions_px.mean(0)
@@ -133,7 +133,9 @@ def reconstruct(
         shared = not stitcher.frame_by_frame
         recon = with_consistency(recon, stitcher.canvas, stitcher.half, config.synchronise, shared)
     if config.likelihood:
-        recon = with_likelihood(recon, read, factor**-2, config.batch_size)
+        recon = with_likelihood(
+            recon, read, factor**-2, config.batch_size, model.network.diffract.through
+        )
         clock = time.perf_counter()
         found = _likeness(stitcher, model, probe, scan, read, factor, config)
         recon = recon if found is None else with_likeness(recon, found, clock)
@@ -152,16 +154,24 @@ def _likeness(
     """How the network explains single groups, against its training."""
     if config.weighting == "crop":  # what is cropped is not known, but lit
         return None
-    light = np.sum(np.abs(probe) ** 2, axis=0)
+    intensity = np.sum(np.abs(probe) ** 2, axis=0)
     merged = model.config.merge == "probe"
-    weight = light / light.max() + 0.01 if merged else np.ones(light.shape)
+    weight = intensity / intensity.max() + 0.01 if merged else np.ones(intensity.shape)
     groups = groups_for_inference(scan.positions_px, model.config.gridsize, scan.scan_index)
     sample = chosen_groups(groups.indices, model.config.N)
     frames, rates = sample_rates(
-        sample, scan.positions_px, read, stitcher.patches_of, config.batch_size, weight, probe
+        sample,
+        scan.positions_px,
+        read,
+        stitcher.patches_of,
+        config.batch_size,
+        weight,
+        probe,
+        model.network.diffract.through,
     )
-    counts = np.maximum(frames.astype(np.float64), 0.0) ** 2 / factor**2
-    return compare(counts, rates, frames >= 0, model.history, model.exposure_factor)
+    amplitude, valid = decode(frames)
+    counts = np.square(amplitude, dtype=np.float64) / factor**2
+    return compare(counts, rates, valid, model.history, model.exposure_factor)
 
 
 def assemble(
@@ -190,7 +200,13 @@ def assemble(
     if config.calibrate and len(indices):
         clock = time.perf_counter()
         obj, contrast = calibrate(
-            obj, coverage, origin, probe, positions, lambda rows: read(indices[rows])
+            obj,
+            coverage,
+            origin,
+            probe,
+            positions,
+            lambda rows: read(indices[rows]),
+            model.network.diffract.through,
         )
         seconds = {**extra["statistics"].get("seconds", {})}
         seconds["calibrate"] = time.perf_counter() - clock

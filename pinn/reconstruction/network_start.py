@@ -19,7 +19,7 @@ from pinn.io.product import Reconstruction
 from pinn.networks.trained import Model
 from pinn.progress import Deadline, OutOfTime, Progress, StopRequested
 from pinn.reconstruction.cover import covering
-from pinn.reconstruction.illumination import light_of
+from pinn.reconstruction.illumination import illumination_of
 from pinn.reconstruction.stitching import Stitcher
 
 LIT = 0.05  # of its brightest pixel's light: what a frame covers
@@ -57,8 +57,8 @@ def network_start(
     began, positions = time.perf_counter(), scan.positions_px
     config = ReconstructConfig()
     factor = scan.statistics().exposure_factor
-    light = light_of(scan, model, factor)
-    stitcher = Stitcher(model, light.probe, config, contrast=light.contrast)
+    illumination = illumination_of(scan, model, factor)
+    stitcher = Stitcher(model, illumination.probe, config, contrast=illumination.contrast)
     if stitcher.frame_by_frame:
         groups = rows[:, None]
     else:
@@ -68,7 +68,7 @@ def network_start(
     places = positions[groups]
     if not model.config.object_big:  # one patch for the group
         places = places.mean(1, keepdims=True)
-    intensity = np.sum(np.abs(light.probe) ** 2, axis=0)
+    intensity = np.sum(np.abs(illumination.probe) ** 2, axis=0)
     check_canvas(np.ceil(np.ptp(positions[rows], axis=0)).astype(int) + scan.N, scan.name)
     chosen = groups[covering(places, intensity >= LIT * intensity.max(), cover)]
     stitcher.canvas.reserve(positions[chosen])
@@ -95,7 +95,7 @@ def network_start(
             "model or the frames are damaged"
         )
     frames = np.unique(chosen)
-    has_probe = scan.probe is not None and not light.trained
+    has_probe = scan.probe is not None and not illumination.trained
     facts: dict[str, Any] = {
         "groups": len(chosen),
         "frames": len(frames),
@@ -107,7 +107,7 @@ def network_start(
         origin_px=origin,
         coverage=coverage,
         valid_mask=coverage > 0,
-        probe=None if has_probe else light.probe_counts,
+        probe=None if has_probe else illumination.probe_counts,
         positions_px=positions[frames],
         frame_indices=frames,
         statistics={"network_start": facts},

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
+from pinn.data.masks import decode
 from pinn.io.product import Reconstruction
+from pinn.ops.forward import Instrument
 from pinn.quality.halves import correlate
-from pinn.quality.likelihood import ReadFrames, frame_deviance, frame_rates
-from pinn.quality.likeness import UNLIKE, Comparison
-from pinn.quality.noise import expected_deviance, outliers
-from pinn.quality.verdict import facts_of, verdict
+from pinn.quality.likelihood import Explanation, Judge, ReadFrames
+from pinn.quality.likeness import Comparison
+from pinn.quality.noise import intensity_ratio, mean_expected_deviance, outliers
+from pinn.quality.verdict import UNLIKE, facts_of, verdict
 from pinn.reconstruction.canvas import Canvas
 
 _SAMPLE_PIXELS = 1 << 19
@@ -23,44 +25,44 @@ _TOLERANCE = 1e-4  # of the phase of halves: what is left is far below their dif
 
 
 def with_likelihood(
-    recon: Reconstruction, read: ReadFrames, scale: float, batch_size: int
+    recon: Reconstruction,
+    read: ReadFrames,
+    scale: float,
+    batch_size: int,
+    through: Instrument,
 ) -> Reconstruction:
     """Add the likelihood of every frame under the final object.
 
-    Brought to the mean light of the frames by one factor for all of them, the median of measured
-    over predicted counts in a sample: the network does not know the absolute brightness of a scan.
-    Where the object is not covered it is continued by the nearest pixel that is.
+    Brought to the mean intensity of the frames by one factor for all of them, the median of
+    measured over predicted counts in a sample: the network does not know the absolute brightness
+    of a scan. Where the object is not covered it is continued by the nearest pixel that is.
 
     Args:
         recon: with its probe in square root of counts.
         read: numbers of its positions to frames: amplitude, -1 at masked pixels.
         scale: counts per squared unit of the frames.
         batch_size: frames per step.
+        through: what lies between the exit wave and the detector.
     """
     probe, positions = recon.probe, recon.positions_px
     assert probe is not None
     if not len(positions) or not recon.valid_mask.any():
         return recon
     clock = time.perf_counter()
-    obj, origin = _continued(recon), recon.origin_px
+    made = Explanation(_continued(recon), recon.origin_px, probe, positions, instrument=through)
+    judge = Judge(made, batch_size)
     count = min(len(positions), max(16, _SAMPLE_PIXELS // probe.shape[-1] ** 2))
     rows = np.unique(np.linspace(0, len(positions) - 1, count).astype(int))
-    rates = frame_rates(obj, origin, probe, positions, rows, batch_size).astype(np.float64)
-    frames = read(rows).astype(np.float64)
-    valid = frames >= 0
-    counts = np.sum(np.where(valid, frames, 0.0) ** 2, axis=(1, 2)) * scale
-    predicted = np.sum(rates * valid, axis=(1, 2))
-    lit = (counts > 0) & (predicted > 0)
-    ratio = float(np.median(counts[lit] / predicted[lit])) if lit.any() else 1.0
-    floor = float(expected_deviance(rates[valid] * ratio).mean()) if valid.any() else None
-    values = frame_deviance(
-        obj, origin, probe * np.sqrt(ratio), positions, read, batch_size, scale=scale
-    )
+    amplitude, valid = decode(read(rows))
+    counts = np.square(amplitude, dtype=np.float64) * scale
+    rates = judge.rates(rows).astype(np.float64)
+    ratio = intensity_ratio(counts, rates, valid)
+    values = judge.deviance(read, scale, ratio)
     bad = recon.frame_indices[outliers(values)]
-    finite = np.isfinite(values)
-    found = {
-        "median_deviance": float(np.median(values[finite])) if finite.any() else None,
-        "noise_floor": floor,
+    finite = values[np.isfinite(values)]
+    numbers = {
+        "median_deviance": float(np.median(finite)) if len(finite) else None,
+        "noise_floor": mean_expected_deviance(rates * ratio, valid),
         "intensity_ratio": ratio,
         "flagged": [int(number) for number in bad],
     }
@@ -76,14 +78,14 @@ def with_likelihood(
         recon,
         frame_likelihood=values,
         notes=notes,
-        statistics=_timed(recon, "likelihood", clock) | {"likelihood": found},
+        statistics=_timed(recon, "likelihood", clock) | {"likelihood": numbers},
     )
 
 
 def with_consistency(
     recon: Reconstruction, one: Canvas, other: Canvas, synchronise: bool, shared: bool
 ) -> Reconstruction:
-    """Add how alike the pictures from two halves of the scan are.
+    """Add how alike the objects from two halves of the scan are.
 
     Args:
         one, other: canvases of the patches of either half.
@@ -91,39 +93,40 @@ def with_consistency(
         shared: groups of either half hold frames of the other.
     """
     clock = time.perf_counter()
-    pictures = [
-        _on(canvas.result(synchronise=synchronise, tolerance=_TOLERANCE), recon)
+    halves = [
+        _on_grid_of(recon, *canvas.result(synchronise=synchronise, tolerance=_TOLERANCE))
         for canvas in (one, other)
         if not canvas.empty
     ]
-    found = None
-    if len(pictures) == 2:
-        (first, covered), (second, also) = pictures
-        found = correlate(first, second, covered & also & recon.valid_mask)
-    if found is not None:
-        found["halves"] = "every second frame along a space-filling curve" + (
+    numbers = None
+    if len(halves) == 2:
+        (first, covered), (second, also) = halves
+        numbers = correlate(first, second, covered & also & recon.valid_mask)
+    if numbers is not None:
+        numbers["halves"] = "every second frame along a space-filling curve" + (
             "; groups reach into the other half" if shared else ""
         )
     return dataclasses.replace(
-        recon, statistics=_timed(recon, "consistency", clock) | {"consistency": found}
+        recon, statistics=_timed(recon, "consistency", clock) | {"consistency": numbers}
     )
 
 
-def with_likeness(recon: Reconstruction, found: Comparison, since: float) -> Reconstruction:
+def with_likeness(recon: Reconstruction, comparison: Comparison, since: float) -> Reconstruction:
     """Add the comparison with training.
 
     Args:
         since: when it was begun, by `time.perf_counter`.
     """
     notes = recon.notes
-    if found.ratio > UNLIKE:
+    if comparison.ratio > UNLIKE:
         notes = (
             *notes,
             "the scan is unlike those the model was trained on: beyond counting noise, single "
-            f"groups are explained {found.ratio:.2g} times worse than at the end of training; "
+            f"groups are explained {comparison.ratio:.2g} times worse than at the end of training; "
             "train on scans like this one",
         )
-    numbers = _timed(recon, "likeness", since) | {"unlike_training": dataclasses.asdict(found)}
+    numbers = _timed(recon, "likeness", since)
+    numbers["unlike_training"] = dataclasses.asdict(comparison)
     return dataclasses.replace(recon, notes=notes, statistics=numbers)
 
 
@@ -148,11 +151,10 @@ def _continued(recon: Reconstruction) -> np.ndarray:
     return continued
 
 
-def _on(
-    picture: tuple[np.ndarray, np.ndarray, np.ndarray], recon: Reconstruction
+def _on_grid_of(
+    recon: Reconstruction, obj: np.ndarray, coverage: np.ndarray, origin: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A picture on the grid of the result, and where it is covered."""
-    obj, coverage, origin = picture
+    """An object on the grid of the result, and where it is covered."""
     placed = np.zeros(recon.object.shape, np.complex64)
     covered = np.zeros(recon.object.shape, bool)
     y, x = np.rint(origin - recon.origin_px).astype(int)

@@ -10,8 +10,9 @@ import numpy as np
 from pinn import backend
 from pinn.data.scan import Scan
 from pinn.io.product import Reconstruction
+from pinn.ops.forward import instrument
 from pinn.quality import noise
-from pinn.quality.likelihood import frame_rates
+from pinn.quality.likelihood import Explanation, Judge
 from pinn.quality.verdict import facts_of, verdict
 from pinn.refinement.state import State
 
@@ -166,7 +167,15 @@ def _noise(engine: Any, state: State, likelihood: np.ndarray) -> dict[str, Any]:
     rows = np.unique(np.linspace(0, len(likelihood) - 1, min(64, len(likelihood))).astype(int))
     probe = state.probe[0] / engine.frames.factor
     scale = engine.counts_per_unit * engine.frames.factor**2
-    rates = frame_rates(state.object, state.origin, probe, state.positions, rows, engine.size)
+    frames = engine.frames
+    made = Explanation(
+        state.object,
+        state.origin,
+        probe,
+        state.positions,
+        instrument=instrument(frames.propagation, frames.detector_response),
+    )
+    rates = Judge(made, engine.size).rates(rows)
     floor = float(np.mean(noise.expected_deviance(rates * scale)))
     flagged = noise.outliers(likelihood)
     return {"likelihood": {"noise_floor": floor, "flagged": flagged.tolist()}}

@@ -9,6 +9,7 @@ from typing import Any
 
 from pinn.data.zipped import load_member, read_members
 from pinn.errors import OutputError, ScanError
+from pinn.io.product import RESULT_NAME
 from pinn.simulate.config import SimulateConfig
 from pinn.simulate.position_files import read_positions
 
@@ -69,10 +70,10 @@ def made_by(path: Path) -> str | None:
     try:
         members = read_members(path)
         metadata = json.loads(str(load_member(path, members["metadata"])))
-        found = metadata["recipe_sha256"]
+        digest = metadata["recipe_sha256"]
     except (ScanError, OSError, KeyError, ValueError, TypeError):
         return None
-    return found if isinstance(found, str) else None
+    return digest if isinstance(digest, str) else None
 
 
 def check_reusable(config: SimulateConfig, path: str | Path) -> bool:
@@ -84,10 +85,10 @@ def check_reusable(config: SimulateConfig, path: str | Path) -> bool:
     path = Path(path)
     if not path.exists():
         return False
-    found = made_by(path)
-    if found == recipe_hash(config):
+    digest = made_by(path)
+    if digest == recipe_hash(config):
         return True
-    made = "no simulated scan" if found is None else f"made by another recipe ({found[:12]}...)"
+    made = "no simulated scan" if digest is None else f"made by another recipe ({digest[:12]}...)"
     raise OutputError(
         f"{path} exists and is {made}; name another file, or overwrite it with --force (force=True)"
     )
@@ -95,8 +96,6 @@ def check_reusable(config: SimulateConfig, path: str | Path) -> bool:
 
 def _file_hash(path: Path, what: str) -> str:
     if path.is_dir():
-        from pinn.io.product import RESULT_NAME
-
         path = path / RESULT_NAME
     try:
         with open(path, "rb") as file:

@@ -9,22 +9,23 @@ detector of finite size sees no sharper ones.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from pinn.simulate.config import SimulateConfig
-from pinn.simulate.images import Given
-from pinn.simulate.noise import gaussian_field
-from pinn.simulate.procedural import layered
-from pinn.simulate.sample_options import SPOKES
-from pinn.simulate.shapes import ball, box, glyphs, soft, star, triangle, window
-from pinn.simulate.solids import pile_of_solids
+from pinn.simulate.layers import dead_leaves, layered
+from pinn.simulate.object_file import ObjectFile
+from pinn.simulate.options import SPOKES
+from pinn.simulate.polyhedra import pile_of_solids
+from pinn.simulate.random_fields import gaussian_field
+from pinn.simulate.shapes import glyphs, soft, star
 
 Drawing = tuple[np.ndarray, np.ndarray]
 
 EXPONENT = 3.0  # of the spectrum of a Gaussian random field
-LAYERS, OCTAVES = 3, 5  # of a procedural object, and of its noise
+LAYERS = 3  # of a procedural object
 REFERENCE_LINES, REFERENCE_SIZE = 400, 392
 LINE_BLURS = ((1, 1.0), (2, 5.0), (5, 10.0))  # weight and sigma in pixels; 40 px = 4 sigma
 
@@ -34,7 +35,7 @@ def make_object(
     size: int,
     field: float,
     seed: np.random.SeedSequence,
-    given: Given | None = None,
+    given: ObjectFile | None = None,
     whole: bool = False,
 ) -> np.ndarray:
     """The object of a recipe.
@@ -42,8 +43,8 @@ def make_object(
     Args:
         config: the recipe.
         size: side of the object in pixels.
-        field: side in pixels of the central square that the scan lights; star, demo and resized
-            pictures fill it.
+        field: side in pixels of the central square that is illuminated; star, demo and resized
+            images fill it.
         seed: of the drawing.
         given: what the object file holds, for objects file and reconstruction.
         whole: take all of a file, whatever its shape.
@@ -57,15 +58,15 @@ def make_object(
     if given is not None:
         amplitude, phase = given.drawing(size, field, whole)
     else:
-        amplitude, phase = draw(config, size, field, first)
+        amplitude, phase = _KINDS[config.object](config, size, field, first)
     if config.phase == "flat":
         phase = np.zeros_like(phase)
     elif config.phase == "independent":
         if given is None and config.object not in ("star", "demo"):
-            phase = draw(config, size, field, second)[1]
+            phase = _KINDS[config.object](config, size, field, second)[1]
         else:
             rows, columns = phase.shape
-            phase = smooth_field(max(rows, columns), field, second)[:rows, :columns]
+            phase = smooth_field(max(phase.shape), field, second)[:rows, :columns]
     if given is not None and given.complex and config.amplitude_min is None:
         low, high = float(amplitude.min()), float(amplitude.max())
     else:
@@ -76,27 +77,6 @@ def make_object(
     middle = (low + high) / 2
     amplitude = middle + config.contrast * (amplitude - middle)
     return amplitude * np.exp(1j * config.contrast * phase)
-
-
-def draw(config: SimulateConfig, size: int, field: float, rng: np.random.Generator) -> Drawing:
-    """The drawing of `config.object`."""
-    spokes = config.spokes or SPOKES
-    if config.object == "lines":
-        count = config.lines or max(8, round(REFERENCE_LINES * size / REFERENCE_SIZE))
-        return blurred_lines(size, count, rng)
-    if config.object == "star":
-        return siemens_star(size, field, spokes)
-    if config.object == "leaves":
-        return dead_leaves(size, field, rng)
-    if config.object == "grf":
-        values = gaussian_field(size, config.feature_px or config.N / 16, EXPONENT, rng)
-        return values, 0.7 * values
-    if config.object == "procedural":
-        return layered(size, config.feature_px or config.N / 4, LAYERS, OCTAVES, rng)
-    if config.object == "polyhedra":
-        thick = pile_of_solids(size, config.feature_px or config.N / 4, None, rng)
-        return np.exp(-0.4 * thick), 0.45 * thick
-    return demo(size, field, spokes, rng)
 
 
 def blurred_lines(size: int, count: int, rng: np.random.Generator) -> Drawing:
@@ -143,33 +123,16 @@ def siemens_star(size: int, field: float, spokes: int) -> Drawing:
     return 1.0 - figure, 0.9 - 1.8 * figure
 
 
-def dead_leaves(size: int, field: float, rng: np.random.Generator) -> Drawing:
-    """Overlapping discs, rectangles and triangles, each with its own transmission and phase.
+def random_field(size: int, correlation: float, rng: np.random.Generator) -> Drawing:
+    """A Gaussian random field of this correlation length in pixels."""
+    values = gaussian_field(size, correlation, EXPONENT, rng)
+    return values, 0.7 * values
 
-    Radii follow a power law of exponent -3 between 0.03 and 0.2 of the field, which makes the
-    image look alike at all scales in between (Lee, Mumford and Huang, Int. J. Comput. Vis. 41,
-    35 (2001)).
-    """
-    amplitude, phase = np.full((size, size), 0.5), np.zeros((size, size))
-    small, large = 0.03 * field, 0.2 * field
-    for _ in range(math.ceil(700 * (size / field) ** 2)):
-        radius = 1.0 / math.sqrt(rng.uniform(large**-2, small**-2))
-        centre = rng.uniform(0, size, 2)
-        turn, shape, aspect, a, p = rng.uniform(0, 1, 5)
-        place, y, x = window(size, centre, 1.5 * radius + 2)
-        c, s = math.cos(math.tau * turn), math.sin(math.tau * turn)
-        y, x = c * y + s * x, c * x - s * y
-        if shape < 0.4:
-            distance = ball(y, x, radius)
-        elif shape < 0.7:
-            distance = box(y, x, radius * (0.3 + 0.7 * aspect), radius)
-        else:
-            distance = triangle(y, x, radius)
-        inside = soft(distance)
-        # linked: what absorbs more also shifts the phase more, on top of a draw of its own
-        amplitude[place] += inside * (a - amplitude[place])
-        phase[place] += inside * (1.2 * (p - 0.5) + 0.8 * (0.5 - a) - phase[place])
-    return amplitude, phase
+
+def polyhedra(size: int, radius: float, rng: np.random.Generator) -> Drawing:
+    """Convex solids of this mean radius in pixels: absorption and phase follow the thickness."""
+    thick = pile_of_solids(size, radius, None, rng)
+    return np.exp(-0.4 * thick), 0.45 * thick
 
 
 def demo(size: int, field: float, spokes: int, rng: np.random.Generator) -> Drawing:
@@ -193,6 +156,20 @@ def smooth_field(size: int, field: float, rng: np.random.Generator) -> np.ndarra
         cycles = rng.uniform(0.6, 1.8)
         total += np.cos(math.tau * cycles * (y * math.sin(angle) + x * math.cos(angle)) + start)
     return 0.4 * (total - total.mean())
+
+
+# What draws each kind, from the recipe, the size, the illuminated field and what is random.
+_KINDS: dict[str, Callable[[SimulateConfig, int, float, np.random.Generator], Drawing]] = {
+    "lines": lambda c, size, field, rng: blurred_lines(
+        size, c.lines or max(8, round(REFERENCE_LINES * size / REFERENCE_SIZE)), rng
+    ),
+    "star": lambda c, size, field, rng: siemens_star(size, field, c.spokes or SPOKES),
+    "leaves": lambda c, size, field, rng: dead_leaves(size, field, rng),
+    "demo": lambda c, size, field, rng: demo(size, field, c.spokes or SPOKES, rng),
+    "grf": lambda c, size, field, rng: random_field(size, c.feature_px or c.N / 16, rng),
+    "procedural": lambda c, size, field, rng: layered(size, c.feature_px or c.N / 4, LAYERS, rng),
+    "polyhedra": lambda c, size, field, rng: polyhedra(size, c.feature_px or c.N / 4, rng),
+}
 
 
 def _coordinates(size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Lengths in metres: the pixel size of a measurement, and the field behind a Fresnel zone plate."""
+"""Lengths in metres, apertures, and the field behind a Fresnel zone plate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from pinn.data.geometry import object_pixel_m, photon_wavelength_m
 from pinn.errors import ConfigError
 from pinn.simulate.config import SimulateConfig
-from pinn.simulate.probe_options import (
+from pinn.simulate.options import (
     DETECTOR_PIXEL_M,
     ENERGY_EV,
     OUTER_ZONE_M,
@@ -18,7 +18,7 @@ from pinn.simulate.probe_options import (
 )
 
 HALF_WIDTH = 0.25  # cycles per object pixel: rim of the pupil where nothing else is asked for
-LIT = 0.4  # of N: diameter of the default defocus
+ILLUMINATED = 0.4  # of N: diameter of the default defocus
 MAX_RIM, MIN_RIM_PX = 0.45, 1.5  # cycles per pixel; detector pixels
 MAX_WIDTH = 0.9  # of N: a wider geometric shadow wraps round
 
@@ -70,7 +70,7 @@ def zone_plate(config: SimulateConfig, wider: float = 1.0, further: float = 1.0)
     `exp(i pi x^2 / (wavelength (f + d)))` (Goodman, Introduction to Fourier Optics, ch. 5).
 
     Args:
-        config: the recipe; what it leaves open has the defaults of `probe_options`.
+        config: the recipe; what it leaves open has the defaults of `options`.
         wider: factor on the diameter.
         further: factor on the defocus.
 
@@ -87,7 +87,11 @@ def zone_plate(config: SimulateConfig, wider: float = 1.0, further: float = 1.0)
     focal = wider * (config.zone_plate_diameter_m or ZONE_PLATE_DIAMETER_M) * zone / wavelength
     stop = ZONE_PLATE_STOP if config.central_stop is None else config.central_stop
     # rays: the shadow of the plate at distance d from the focus is D d / f wide
-    defocus = LIT * N * pixel * zone / wavelength if config.defocus_m is None else config.defocus_m
+    defocus = (
+        ILLUMINATED * N * pixel * zone / wavelength
+        if config.defocus_m is None
+        else config.defocus_m
+    )
     defocus *= further
     if defocus <= -0.9 * focal:
         raise ConfigError(
@@ -105,17 +109,37 @@ def zone_plate(config: SimulateConfig, wider: float = 1.0, further: float = 1.0)
     shadow = wavelength * abs(defocus) / (zone * pixel)
     if shadow > MAX_WIDTH * N:
         raise ConfigError(
-            f"at defocus_m {defocus:g} the zone plate lights {shadow:.0f} pixels of "
+            f"at defocus_m {defocus:g} the zone plate illuminates {shadow:.0f} pixels of "
             f"{pixel:.3g} m, more than the {N} of a frame; lower defocus_m or enlarge N"
         )
-    index = (np.arange(N) - N // 2) / N
-    q = np.hypot(index[:, None], index)
-    soft = 1.0 / (N * rim)  # one detector pixel
-    pupil = np.clip((1.0 - q / rim) / soft + 0.5, 0.0, 1.0)
-    if stop > 0:
-        pupil *= np.clip((q / rim - stop) / soft + 0.5, 0.0, 1.0)
+    q = radial_frequency(N)
     bend = np.pi * wavelength * defocus * (focal + defocus) / focal / pixel**2
-    wave = pupil * np.exp(-1j * bend * q**2)
-    field = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(wave)))
-    radius = np.hypot(index[:, None], index) * N * pixel
+    field = focal_field(soft_aperture(q, rim, stop) * np.exp(-1j * bend * q**2))
+    radius = q * N * pixel
     return np.asarray(field * np.exp(1j * np.pi * radius**2 / (wavelength * (focal + defocus))))
+
+
+def radial_frequency(N: int) -> np.ndarray:
+    """Distance `(N, N)` float64 from the zero frequency [N/2, N/2], in cycles per pixel."""
+    index = (np.arange(N) - N // 2) / N
+    return np.hypot(index[:, None], index)
+
+
+def soft_aperture(q: np.ndarray, rim: float, stop: float) -> np.ndarray:
+    """Transmission of a round aperture `(N, N)`, its edges soft over one detector pixel.
+
+    Args:
+        q: `(N, N)`, see `radial_frequency`.
+        rim: radius in cycles per pixel.
+        stop: radius of a central stop relative to the rim.
+    """
+    u, soft = q / rim, 1.0 / (len(q) * rim)
+    transmission = np.clip((1.0 - u) / soft + 0.5, 0.0, 1.0)
+    if stop > 0:
+        transmission *= np.clip((u - stop) / soft + 0.5, 0.0, 1.0)
+    return transmission
+
+
+def focal_field(pupil: np.ndarray) -> np.ndarray:
+    """Field in the focal plane of a lens with this pupil: `(N, N)` complex128, centred."""
+    return np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(pupil)))

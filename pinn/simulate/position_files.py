@@ -10,13 +10,15 @@ from numpy.lib import format as npy
 
 from pinn.data.zipped import load_member, read_members
 from pinn.errors import ScanError
-from pinn.simulate.files import file_head, read_array
+from pinn.io.formats.registry import read_head
+from pinn.simulate.files import ZIP, read_array
 
 _PAIRS = ("positions_px", "positions")
 _NAMES = {
     "y": ("y", "y_px", "y_m", "ycoords", "row"),
     "x": ("x", "x_px", "x_m", "xcoords", "column"),
 }
+_SEPARATOR = re.compile(r"\s*[,;\t]\s*|\s+")  # a blank beside a comma is no further separator
 
 
 def read_positions(path: Path) -> np.ndarray:
@@ -30,26 +32,26 @@ def read_positions(path: Path) -> np.ndarray:
     Raises:
         ScanError: no such file or array, not two columns, or values that are not finite.
     """
-    what = f"positions file {path}"
-    head = file_head(path, what)
-    if head.startswith(b"PK"):
-        found = _from_npz(path, what)
+    what, head = f"positions file {path}", read_head(path, "positions file")
+    if head.startswith(ZIP):
+        positions = _from_npz(path, what)
     elif head.startswith(npy.MAGIC_PREFIX):
-        found = read_array(path, what, ())[1]
+        positions = read_array(path, "positions file", ())[1]
     else:
-        found = _from_text(path, what)
-    if found.ndim != 2 or found.shape[1] != 2 or not len(found) or found.dtype.kind not in "iuf":
+        positions = _from_text(path, what)
+    if positions.shape[1:] != (2,) or not len(positions) or positions.dtype.kind not in "iuf":
         raise ScanError(
-            f"{what} has {found.dtype} of shape {found.shape}, but numbers of shape (M, 2), "
-            "columns y and x, are required"
+            f"{what} has {positions.dtype} of shape {positions.shape}, but numbers of shape "
+            "(M, 2), columns y and x, are required"
         )
-    found = found.astype(np.float64)
-    wrong = np.flatnonzero(~np.isfinite(found).all(1))
+    positions = positions.astype(np.float64)
+    wrong = np.flatnonzero(~np.isfinite(positions).all(1))
     if len(wrong):
         raise ScanError(
-            f"{what} has {found[wrong[0]].tolist()} as position {wrong[0]}; correct or remove it"
+            f"{what} has {positions[wrong[0]].tolist()} as position {wrong[0]}; correct or remove "
+            "it"
         )
-    return found
+    return positions
 
 
 def _from_npz(path: Path, what: str) -> np.ndarray:
@@ -74,12 +76,11 @@ def _from_text(path: Path, what: str) -> np.ndarray:
     except (OSError, UnicodeDecodeError):
         raise ScanError(f"{what} is neither NPY, NPZ nor text with two columns") from None
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    # a blank beside a comma is no further separator
-    rows = [re.split(r"\s*[,;\t]\s*|\s+", line.strip()) for line in lines]
+    rows = [_SEPARATOR.split(line.strip()) for line in lines]
     if not rows:
         raise ScanError(f"{what} has no lines; give two columns y and x")
     columns = [0, 1]
-    if _numbers(rows[0], range(len(rows[0]))) is None:
+    if _numbers(rows[0]) is None:
         names = [cell.strip("\"'").lower() for cell in rows.pop(0)]
         columns = [next((names.index(n) for n in _NAMES[a] if n in names), -1) for a in "yx"]
         if -1 in columns:
@@ -91,19 +92,19 @@ def _from_text(path: Path, what: str) -> np.ndarray:
         raise ScanError(
             f"{what} has {len(rows[0])} columns; give two, y and x, or name them in the first line"
         )
-    found = []
+    positions = []
     for number, row in enumerate(rows):
-        pair = _numbers(row, columns)
-        if pair is None:
+        pair = _numbers([row[i] for i in columns if i < len(row)])
+        if pair is None or len(pair) != 2:
             raise ScanError(
                 f"{what} has {' '.join(row)!r} as position {number}, which is no y and x"
             )
-        found.append(pair)
-    return np.array(found).reshape(-1, 2)
+        positions.append(pair)
+    return np.array(positions).reshape(-1, 2)
 
 
-def _numbers(row: list[str], columns: list[int] | range) -> list[float] | None:
+def _numbers(cells: list[str]) -> list[float] | None:
     try:
-        return [float(row[i]) for i in columns]
-    except (ValueError, IndexError):
+        return [float(cell) for cell in cells]
+    except ValueError:
         return None

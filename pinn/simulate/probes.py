@@ -15,19 +15,29 @@ from pinn.data.geometry import probe_diameter_px
 from pinn.errors import ConfigError
 from pinn.simulate.config import SimulateConfig
 from pinn.simulate.files import read_probe
-from pinn.simulate.optics import zone_plate
-from pinn.simulate.probe_options import (
+from pinn.simulate.optics import (
+    HALF_WIDTH,
+    MAX_RIM,
+    MIN_RIM_PX,
+    focal_field,
+    radial_frequency,
+    soft_aperture,
+    zone_plate,
+)
+from pinn.simulate.options import (
     ABERRATION,
-    DIAMETER_DEFAULTS,
+    MODE_RATIO,
+    PROBE_DIAMETER,
     ZERNIKE_ORDER,
     ZERNIKE_RMS,
 )
 from pinn.simulate.zernike import parse_zernike, phase_of, random_zernike
 
+# Phase in radians of the radius relative to the rim and the angle.
+Wavefront = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
 # Threshold 1/2 on a Gaussian window of standard deviation N / (0.7 pi^2): the customary disc.
 DISC_FRACTION = 2.0 * np.sqrt(2.0 * np.log(2.0)) / (0.7 * np.pi**2)
-HALF_WIDTH = 0.25  # cycles per pixel: aperture radius of the default defocus
-MAX_APERTURE = 0.45  # cycles per pixel: the aperture's image must stay on the detector
 
 
 def make_probe(config: SimulateConfig, rng: np.random.Generator, error: float = 0.0) -> np.ndarray:
@@ -36,7 +46,7 @@ def make_probe(config: SimulateConfig, rng: np.random.Generator, error: float = 
     Args:
         config: the recipe.
         rng: of what is random in it.
-        error: relative error of the defocus: with the same aperture, aberrations and place.
+        error: relative error of the defocus: with the same aperture, aberrations and centre.
 
     Returns:
         `(P, N, N)` complex128, orthogonal, summed power 1.
@@ -47,20 +57,19 @@ def make_probe(config: SimulateConfig, rng: np.random.Generator, error: float = 
     """
     if config.probe == "file":
         assert config.probe_file is not None
-        base = read_probe(config.probe_file, config.N)
-        if len(base) > 1:
-            if config.probe_modes not in (1, len(base)):
+        modes = read_probe(config.probe_file, config.N)
+        if len(modes) > 1:
+            if config.probe_modes not in (1, len(modes)):
                 raise ConfigError(
-                    f"{config.probe_file} has {len(base)} probe modes, but probe_modes is "
+                    f"{config.probe_file} has {len(modes)} probe modes, but probe_modes is "
                     f"{config.probe_modes}; leave probe_modes out to take those of the file"
                 )
-            return base / np.sqrt(np.sum(np.abs(base) ** 2))
-        first = base[0]
+            return modes / np.sqrt(np.sum(np.abs(modes) ** 2))
+        first = modes[0]
     else:
         first = _first_mode(config, rng, error)
-    return with_modes(
-        first, config.probe_modes, 0.5 if config.mode_ratio is None else config.mode_ratio
-    )
+    ratio = MODE_RATIO if config.mode_ratio is None else config.mode_ratio
+    return with_modes(first, config.probe_modes, ratio)
 
 
 def _first_mode(config: SimulateConfig, rng: np.random.Generator, error: float) -> np.ndarray:
@@ -73,45 +82,42 @@ def _first_mode(config: SimulateConfig, rng: np.random.Generator, error: float) 
     fraction = config.probe_diameter
     if config.probe == "disc":
         return disc(config.N, wider * (DISC_FRACTION if fraction is None else fraction))
-    fraction = wider * (fraction or DIAMETER_DEFAULTS[config.probe])
+    fraction = wider * (fraction or PROBE_DIAMETER[config.probe])
     if config.probe == "gaussian":
         return gaussian(config.N, fraction)
     # unset: as much defocus as makes the image of the aperture half as wide as the detector
     defocus = np.pi * HALF_WIDTH * fraction * config.N / 2
     defocus = further * (defocus if config.defocus is None else config.defocus)
-    stop = config.central_stop or 0.0
-    if config.probe == "defocused":
-        strength = ABERRATION if config.aberration is None else config.aberration
-        angles = rng.uniform(0.0, 2.0 * np.pi, 2)
-        return defocused(
-            config.N,
-            fraction,
-            angles=angles,
-            defocus=defocus,
-            central_stop=stop,
-            aberration=strength,
-            error=error,
-        )
-    if config.zernike is not None:
-        coefficients = parse_zernike(config.zernike)
-    else:
-        coefficients = random_zernike(
-            config.zernike_order or ZERNIKE_ORDER, config.zernike_rms or ZERNIKE_RMS, rng
-        )
-    # aberrations widen the probe as well: where they leave no room for the defocus there is less
-    for share in (1.0, 0.5, 0.0) if config.defocus is None else (1.0,):
+    wavefront = _wavefront(config, rng)
+    fractions: tuple[float, ...] = (1.0,)
+    if config.probe == "zernike" and config.defocus is None:
+        # aberrations widen the probe too: where they leave no room for the defocus there is less
+        fractions = (1.0, 0.5, 0.0)
+    for reduced in fractions:
         try:
             return behind_aperture(
                 config.N,
                 fraction,
-                lambda u, theta: phase_of(coefficients, u, theta),
-                defocus=share * defocus,
-                central_stop=stop,
+                wavefront,
+                defocus=reduced * defocus,
+                central_stop=config.central_stop or 0.0,
                 error=error,
             )
         except ConfigError as narrow:
             failure = narrow
     raise failure
+
+
+def _wavefront(config: SimulateConfig, rng: np.random.Generator) -> Wavefront:
+    if config.probe == "defocused":
+        strength = ABERRATION if config.aberration is None else config.aberration
+        return astigmatism_and_coma(strength, rng.uniform(0.0, 2.0 * np.pi, 2))
+    if config.zernike is not None:
+        coefficients = parse_zernike(config.zernike)
+    else:
+        order, rms = config.zernike_order or ZERNIKE_ORDER, config.zernike_rms or ZERNIKE_RMS
+        coefficients = random_zernike(order, rms, rng)
+    return lambda u, theta: phase_of(coefficients, u, theta)
 
 
 def disc(N: int, fraction: float) -> np.ndarray:
@@ -132,52 +138,26 @@ def gaussian(N: int, fraction: float) -> np.ndarray:
     return np.exp(-(y**2 + x**2) / (4 * sigma**2)) + 0j
 
 
-def defocused(
-    N: int,
-    fraction: float,
-    *,
-    defocus: float,
-    central_stop: float = 0.0,
-    aberration: float = 0.0,
-    angles: np.ndarray | tuple[float, float] = (0.0, 0.0),
-    error: float = 0.0,
-) -> np.ndarray:
-    """The field some way out of focus behind a round aperture.
+def astigmatism_and_coma(
+    strength: float, angles: np.ndarray | tuple[float, float] = (0.0, 0.0)
+) -> Wavefront:
+    """`strength (u^2 cos 2(t - a) + u^3 cos(t - b))` radians at u of the rim and the angle t.
 
-    The pupil is a soft-edged disc with phase `defocus u^2 + aberration (u^2 cos 2(t - a) +
-    u^3 cos(t - b))`, u the radius relative to the rim (defocus, astigmatism, coma; Born and Wolf,
-    ch. 9). Its radius is found such that the probe has the diameter asked for.
-
-    Args:
-        N: side in pixels.
-        fraction: 4 sigma diameter over N.
-        defocus: phase at the rim in radians, pi times the Fresnel number.
-        central_stop: radius of a stop relative to the aperture's.
-        aberration: phase at the rim in radians.
-        angles: directions (a, b) of astigmatism and coma in radians.
-        error: see `behind_aperture`.
-
-    Returns:
-        `(N, N)` complex128, centred on pixel N/2 by its centre of intensity (to a pixel).
-
-    Raises:
-        ConfigError: the aperture needed is wider than the detector, or finer than its pixels.
+    Born and Wolf, Principles of Optics, ch. 9. The angles are (a, b) in radians.
     """
 
     def wavefront(u: np.ndarray, theta: np.ndarray) -> np.ndarray:
-        return aberration * (
+        return strength * (
             u**2 * np.cos(2 * (theta - angles[0])) + u**3 * np.cos(theta - angles[1])
         )
 
-    return behind_aperture(
-        N, fraction, wavefront, defocus=defocus, central_stop=central_stop, error=error
-    )
+    return wavefront
 
 
 def behind_aperture(
     N: int,
     fraction: float,
-    wavefront: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    wavefront: Wavefront,
     *,
     defocus: float,
     central_stop: float = 0.0,
@@ -189,9 +169,8 @@ def behind_aperture(
         N: side in pixels.
         fraction: 4 sigma diameter over N; the radius of the aperture is found such that the
             probe has it.
-        wavefront: phase in radians besides `defocus u^2`, of the radius u relative to the rim and
-            the angle.
-        defocus: phase at the rim in radians.
+        wavefront: aberrations besides the `defocus u^2` of the relative radius u.
+        defocus: phase at the rim in radians, pi times the Fresnel number.
         central_stop: radius of a stop relative to the aperture's.
         error: relative error of the defocus in what is returned, behind the aperture that the
             right one needs.
@@ -203,22 +182,15 @@ def behind_aperture(
     Raises:
         ConfigError: the aperture needed is wider than the detector, or finer than its pixels.
     """
-    qy, qx = (g / N for g in _grid(N))
-    q = np.hypot(qy, qx)
-    theta = np.arctan2(qy, qx)
+    y, x = _grid(N)
+    q, theta = radial_frequency(N), np.arctan2(y / N, x / N)
 
     def field(rim: float, defocus: float) -> np.ndarray:
         u = q / rim
-        soft = 1.0 / (N * rim)  # one detector pixel
-        pupil = np.clip((1.0 - u) / soft + 0.5, 0.0, 1.0)
-        if central_stop > 0:
-            pupil *= np.clip((u - central_stop) / soft + 0.5, 0.0, 1.0)
-        phase = defocus * u**2
-        phase = phase + wavefront(u, theta)
-        return np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(pupil * np.exp(1j * phase))))
+        phase = defocus * u**2 + wavefront(u, theta)
+        return focal_field(soft_aperture(q, rim, central_stop) * np.exp(1j * phase))
 
-    target = fraction * N
-    low, high = 1.5 / N, MAX_APERTURE
+    target, low, high = fraction * N, MIN_RIM_PX / N, MAX_RIM
     rim = max(defocus / np.pi, 1.2) / (target / 2)  # rays: radius = Fresnel number / rim
     for _ in range(40):
         rim = float(np.clip(rim, low, high))
@@ -227,23 +199,30 @@ def behind_aperture(
         if abs(ratio - 1) < 1e-3:
             break
         if (rim == high and ratio > 1) or (rim == low and ratio < 1):
-            raise ConfigError(_aperture_message(N, fraction, defocus, rim))
+            raise _unsampled(N, fraction, defocus, rim)
         rim *= ratio**0.7  # damped: the tails make the diameter no pure power of the rim
     else:
-        raise ConfigError(_aperture_message(N, fraction, defocus, rim))
+        raise _unsampled(N, fraction, defocus, rim)
     intensity = np.abs(probe) ** 2
-    y, x = _grid(N)
     centre = [int(np.rint(np.sum(g * intensity) / np.sum(intensity))) for g in (y, x)]
     if error:
         probe = field(rim, defocus * (1.0 + error))
     return np.roll(probe, (-centre[0], -centre[1]), (0, 1))
 
 
+def _unsampled(N: int, fraction: float, defocus: float, rim: float) -> ConfigError:
+    what, advice = "too narrow to be sampled", "lower probe_diameter or raise defocus"
+    if rim > 0.2:
+        what = "wider than the detector"
+        advice = "enlarge probe_diameter, or lower defocus or aberrations"
+    return ConfigError(
+        f"a probe of diameter {fraction:g} N with defocus {defocus:g} at N = {N} needs an aperture "
+        f"{what}; {advice}"
+    )
+
+
 def with_modes(first: np.ndarray, count: int, ratio: float) -> np.ndarray:
     """Add orthogonal modes to a probe: it times polynomials of rising degree, orthonormalised.
-
-    The polynomials are those of `tanh` of the coordinates over the probe's radius: bounded, so
-    that higher modes do not live in the faint tails of a diffracted probe.
 
     Args:
         first: `(N, N)` complex.
@@ -255,39 +234,29 @@ def with_modes(first: np.ndarray, count: int, ratio: float) -> np.ndarray:
     """
     matrix = polynomials(first, count).T
     q, r = np.linalg.qr(matrix / np.linalg.norm(matrix, axis=0))
-    q = q * (
-        np.diag(r) / np.abs(np.diag(r))
-    )  # QR may turn a column's phase; the first keeps its own
+    # QR may turn a column's phase; the first keeps its own
+    q = q * (np.diag(r) / np.abs(np.diag(r)))
     powers = ratio ** np.arange(count)
     q = q * np.sqrt(powers / powers.sum())
     return np.ascontiguousarray(q.T).reshape(count, *first.shape)
 
 
 def polynomials(first: np.ndarray, count: int) -> np.ndarray:
-    """A probe `(N, N)` times polynomials of rising degree, see `with_modes`: `(count, N * N)`."""
+    """A probe `(N, N)` times polynomials of rising degree: `(count, N * N)`.
+
+    They are polynomials of `tanh` of the coordinates over the probe's radius: bounded, so that
+    higher modes do not live in the faint tails of a diffracted probe.
+    """
     radius = probe_diameter_px(first[None]) / 2
     y, x = (np.tanh(g / radius) for g in _grid(len(first)))
-    columns = []
-    for degree in range(count):
+    columns: list[np.ndarray] = []
+    degree = 0
+    while len(columns) < count:
         columns += [first * y**k * x ** (degree - k) for k in range(degree + 1)]
-        if len(columns) >= count:
-            break
+        degree += 1
     return np.stack([c.ravel() for c in columns[:count]])
 
 
 def _grid(N: int) -> tuple[np.ndarray, np.ndarray]:
-    index = np.arange(N) - N // 2
-    return index[:, None].astype(np.float64), index[None, :].astype(np.float64)
-
-
-def _aperture_message(N: int, fraction: float, defocus: float, rim: float) -> str:
-    what = "wider than the detector" if rim > 0.2 else "too narrow to be sampled"
-    advice = (
-        "enlarge probe_diameter, or lower defocus or aberrations"
-        if rim > 0.2
-        else "lower probe_diameter or raise defocus"
-    )
-    return (
-        f"a probe of diameter {fraction:g} N with defocus {defocus:g} at N = {N} needs an aperture "
-        f"{what}; {advice}"
-    )
+    index = (np.arange(N) - N // 2).astype(np.float64)
+    return index[:, None], index[None, :]

@@ -20,26 +20,16 @@ from pinn.errors import ConfigError
 from pinn.io.formats.npz_writer import scan_arrays, write_npz
 from pinn.progress import Progress
 from pinn.simulate.config import SimulateConfig
-from pinn.simulate.detector import Detector, make_detector
+from pinn.simulate.detector import Detector, make_detector, uneven_background
 from pinn.simulate.forward import diffract, extract_patches, frame_photons, weighted
 from pinn.simulate.identity import VERSION, recipe_hash, recipe_of
-from pinn.simulate.images import Given, open_object
-from pinn.simulate.misplaced import stated_positions
+from pinn.simulate.illumination import drifting, intensity_factors, opr_weights
+from pinn.simulate.object_file import ObjectFile, open_object
 from pinn.simulate.objects import make_object
 from pinn.simulate.optics import Optics, optics_of
-from pinn.simulate.positions import (
-    Layout,
-    mean_nearest_distance,
-    plan,
-    plan_from_file,
-)
+from pinn.simulate.position_errors import stated_positions
+from pinn.simulate.positions import Layout, mean_nearest_distance, plan, plan_from_file
 from pinn.simulate.probes import make_probe
-from pinn.simulate.variation import (
-    drift_weights,
-    drifting,
-    intensity_factors,
-    uneven_background,
-)
 
 CHUNK_PIXELS = 1 << 20  # frame pixels computed at once: 16 MiB per complex temporary
 
@@ -55,8 +45,9 @@ class SimulatedScan:
     Attributes:
         config: the recipe.
         truth: `(H, W)` complex64, the object; its pixel `[0, 0]` has the coordinate (0, 0).
-        probe: `(P, N, N)` complex64, the probe that made the frames, in square root of counts;
-            where it drifts, without its variations.
+        probe_true: `(P, N, N)`, or where it drifts `(V, P, N, N)` complex64 with its mean first:
+            the probe that made the frames, in square root of counts.
+        probe_stated: as a file states it: the true one, or one with another defocus.
         positions_px: `(M, 2)` float64 (y, x), as a file states them.
         positions_true_px: `(M, 2)` float64 (y, x), where the probe was.
         detector: its bad pixels and number type.
@@ -64,15 +55,14 @@ class SimulatedScan:
         diameter_px: probe diameter, 4 sigma.
         overlap: linear overlap of the true positions; None for one frame.
         optics: lengths in metres, where the recipe states them.
-        probe_variations: `(V, P, N, N)` complex64, the probe that drifts, `probe` first; or None.
-        probe_weights: `(M, V)` float64, share of each variation in each frame; or None.
-        probe_wrong: of the shape of the right one, what the file states instead; or None.
+        probe_weights: `(M, V)` float64, OPR weights where the probe drifts; or None.
         intensity: `(M,)` float64 of mean 1, factor on each frame, part of `photons`; or None.
     """
 
     config: SimulateConfig
     truth: np.ndarray
-    probe: np.ndarray
+    probe_true: np.ndarray
+    probe_stated: np.ndarray
     positions_px: np.ndarray
     positions_true_px: np.ndarray
     detector: Detector
@@ -80,9 +70,7 @@ class SimulatedScan:
     diameter_px: float
     overlap: float | None
     optics: Optics | None = None
-    probe_variations: np.ndarray | None = None
     probe_weights: np.ndarray | None = None
-    probe_wrong: np.ndarray | None = None
     intensity: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -94,27 +82,22 @@ class SimulatedScan:
         return self.detector.valid_mask
 
     @property
-    def probe_right(self) -> np.ndarray:
-        """`(P, N, N)`, or with variations `(V, P, N, N)`: what made the frames."""
-        return self.probe if self.probe_variations is None else self.probe_variations
-
-    @property
-    def probe_stated(self) -> np.ndarray:
-        """The probe as the file states it, right or wrong."""
-        return self.probe_right if self.probe_wrong is None else self.probe_wrong
+    def probe(self) -> np.ndarray:
+        """`(P, N, N)` complex64, the probe that made the frames, without its variations."""
+        return self.probe_true if self.probe_weights is None else self.probe_true[0]
 
     @property
     def background_px(self) -> np.ndarray | None:
         """`(N, N)` float64 counts under every frame, where they are not even; else None."""
-        found = self.detector.background
-        return found if isinstance(found, np.ndarray) else None
+        background = self.detector.background
+        return background if isinstance(background, np.ndarray) else None
 
     def rates(self, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Expected counts of frames `start` to `stop`, without background: `(n, N, N)` float64."""
         where = self.positions_true_px[start:stop]
         patches = extract_patches(self.truth, where, self.config.N, self.config.interpolation)
-        shares = None if self.probe_weights is None else self.probe_weights[start:stop]
-        rates = diffract(patches, weighted(self.probe_right.astype(np.complex128), shares))
+        weights = None if self.probe_weights is None else self.probe_weights[start:stop]
+        rates = diffract(patches, weighted(self.probe_true.astype(np.complex128), weights))
         if self.intensity is not None:
             rates *= self.intensity[start:stop, None, None]
         return rates
@@ -124,8 +107,7 @@ class SimulatedScan:
         rates = self.rates(start, stop)
         out = np.empty(rates.shape, self.detector.dtype)
         for k, rate in enumerate(rates):
-            rng = np.random.default_rng(_stream(self.config.seed, _FRAME, start + k))
-            out[k] = self.detector.expose(rate, rng)
+            out[k] = self.detector.expose(rate, _rng(self.config, _FRAME, start + k))
         return out
 
     def chunks(self, size: int | None = None) -> Iterator[np.ndarray]:
@@ -170,66 +152,50 @@ def simulate(config: SimulateConfig) -> SimulatedScan:
         ConfigError: the recipe contradicts itself.
         ScanError: a file of the recipe cannot be used.
     """
-    seed = config.seed
     given = open_object(config)
     modes, layout = _arrange(config, given)
     diameter = probe_diameter_px(modes)
     true = layout.positions_px
-    weights = None
-    right = modes
-    if config.probe_drift > 0:
-        weights = drift_weights(config, len(true))
-        right = drifting(config, modes, _stream(seed, _DRIFT))
-    intensity = None
-    if config.intensity_fluctuation > 0:
-        rng = np.random.default_rng(_stream(seed, _INTENSITY))
-        intensity = intensity_factors(len(true), config.intensity_fluctuation, rng)
-    object_seed = seed if config.object_seed is None else config.object_seed
+    weights = opr_weights(config, len(true)) if config.probe_drift > 0 else None
+    varied = _varied(config, modes)
     # rounded before use: a file holds exactly the object and probe that made its frames
     truth = make_object(
         config,
         layout.size,
-        lit_field(config, layout, diameter),
-        _stream(object_seed, _OBJECT),
+        illuminated_field(config, layout, diameter),
+        _stream(config.seed if config.object_seed is None else config.object_seed, _OBJECT),
         given,
         layout.whole,
     ).astype(np.complex64)
-    photons = _photons(truth, true, right, weights, config)
-    if intensity is not None:
+    photons, intensity = _photons(truth, true, varied, weights, config), None
+    if config.intensity_fluctuation > 0:
+        rng = _rng(config, _INTENSITY)
+        intensity = intensity_factors(len(true), config.intensity_fluctuation, rng)
         photons = photons * intensity
     if not photons.mean() > 0:
         raise ConfigError("no light passes the object; raise amplitude_max or move the scan")
     factor = config.photons_per_frame / photons.mean()
-    probe = (np.sqrt(factor) * right).astype(np.complex64)
+    probe = stated = (np.sqrt(factor) * varied).astype(np.complex64)
     photons = photons * factor
-    uneven = None
+    uneven: float | np.ndarray = 0.0
     if config.background_uneven > 0:
-        rng = np.random.default_rng(_stream(seed, _BACKGROUND))
-        uneven = uneven_background(config.N, config.background_uneven, rng)
-    detector = make_detector(
-        config, float(photons.max()), np.random.default_rng(_stream(seed, _DETECTOR)), uneven
-    )
-    wrong = None
+        uneven = uneven_background(config.N, config.background_uneven, _rng(config, _BACKGROUND))
     if config.probe_error is not None:
-        found = _modes(config, config.probe_error)
-        if weights is not None:
-            found = drifting(config, found, _stream(seed, _DRIFT))
-        wrong = (np.sqrt(factor) * found).astype(np.complex64)
-    overlap = None if len(true) == 1 else 1.0 - mean_nearest_distance(true) / diameter
+        wrong = _varied(config, _modes(config, config.probe_error))
+        stated = (np.sqrt(factor) * wrong).astype(np.complex64)
     return SimulatedScan(
         config,
         truth,
-        probe if weights is None else probe[0],
-        stated_positions(config, true, _stream(seed, _ERROR), _stream(seed, _LIMIT)),
+        probe,
+        stated,
+        stated_positions(config, true, _stream(config.seed, _ERROR), _stream(config.seed, _LIMIT)),
         true,
-        detector,
+        make_detector(config, float(photons.max()), _rng(config, _DETECTOR), uneven),
         photons,
         diameter,
-        overlap,
+        None if len(true) == 1 else 1.0 - mean_nearest_distance(true) / diameter,
         optics_of(config),
-        probe_variations=None if weights is None else probe,
         probe_weights=weights,
-        probe_wrong=wrong,
         intensity=intensity,
     )
 
@@ -244,7 +210,7 @@ def arrange(config: SimulateConfig) -> tuple[Layout, float]:
     return layout, probe_diameter_px(modes)
 
 
-def lit_field(config: SimulateConfig, layout: Layout, diameter_px: float) -> float:
+def illuminated_field(config: SimulateConfig, layout: Layout, diameter_px: float) -> float:
     """Side in pixels of the central square that star, demo, leaves and resized files fill."""
     field = layout.extent_px + diameter_px if config.field_px is None else config.field_px
     return min(field, layout.size)
@@ -326,7 +292,7 @@ def simulate_arrays(config: SimulateConfig) -> dict[str, Any]:
         arrays["counts"] = frames
     if scan.probe_weights is not None:
         arrays["probe_weights"] = scan.probe_weights
-    return arrays | _hidden(scan)
+    return arrays | _unstated(scan)
 
 
 def file_arrays(scan: SimulatedScan) -> dict[str, np.ndarray]:
@@ -338,17 +304,17 @@ def file_arrays(scan: SimulatedScan) -> dict[str, np.ndarray]:
         valid_mask=scan.valid_mask,
         probe_weights=scan.probe_weights,
     )
-    return {**shared, "positions_true": scan.positions_true_px, **_hidden(scan)}
+    return {**shared, "positions_true": scan.positions_true_px, **_unstated(scan)}
 
 
-def _hidden(scan: SimulatedScan) -> dict[str, np.ndarray]:
+def _unstated(scan: SimulatedScan) -> dict[str, np.ndarray]:
     """What made the frames and a file would not state, where the recipe asks for it."""
-    parts = {
-        "probe_true": None if scan.probe_wrong is None else _squeezed(scan.probe_right),
+    arrays = {
+        "probe_true": None if scan.config.probe_error is None else _squeezed(scan.probe_true),
         "intensity_true": scan.intensity,
         "background_true": scan.background_px,
     }
-    return {name: array for name, array in parts.items() if array is not None}
+    return {name: array for name, array in arrays.items() if array is not None}
 
 
 def _modes(config: SimulateConfig, error: float = 0.0) -> np.ndarray:
@@ -356,7 +322,14 @@ def _modes(config: SimulateConfig, error: float = 0.0) -> np.ndarray:
     return make_probe(config, np.random.default_rng(_stream(probe_seed, _PROBE)), error)
 
 
-def _arrange(config: SimulateConfig, given: Given | None) -> tuple[np.ndarray, Layout]:
+def _varied(config: SimulateConfig, modes: np.ndarray) -> np.ndarray:
+    """The modes; with their variations where the probe drifts, `(V, P, N, N)`."""
+    if config.probe_drift == 0:
+        return modes
+    return drifting(config, modes, _stream(config.seed, _DRIFT))
+
+
+def _arrange(config: SimulateConfig, given: ObjectFile | None) -> tuple[np.ndarray, Layout]:
     modes = _modes(config)
     if config.pattern == "file":
         optics = optics_of(config)
@@ -378,13 +351,17 @@ def _photons(
     for start in range(0, len(positions), step):
         where = positions[start : start + step]
         patches = extract_patches(truth, where, config.N, config.interpolation)
-        shares = None if weights is None else weights[start : start + step]
-        photons[start : start + step] = frame_photons(patches, weighted(probe, shares))
+        some = None if weights is None else weights[start : start + step]
+        photons[start : start + step] = frame_photons(patches, weighted(probe, some))
     return photons
 
 
 def _chunk(N: int) -> int:
     return max(1, CHUNK_PIXELS // (N * N))
+
+
+def _rng(config: SimulateConfig, *key: int) -> np.random.Generator:
+    return np.random.default_rng(_stream(config.seed, *key))
 
 
 def _stream(seed: int, *key: int) -> np.random.SeedSequence:

@@ -13,14 +13,14 @@ ARC = 24
 
 
 def soft(distance: np.ndarray) -> np.ndarray:
-    """Share of a pixel inside a shape: 1 inside, 0 outside, an edge one pixel wide."""
+    """Fraction of a pixel inside a shape: 1 inside, 0 outside, an edge one pixel wide."""
     return np.clip(0.5 - distance, 0.0, 1.0)
 
 
 def window(
     size: int, centre: np.ndarray, reach: float
 ) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
-    """The part of a `(size, size)` picture within `reach` of a centre, cut at its sides.
+    """The pixels of a `(size, size)` image within `reach` of a centre, cut at its sides.
 
     Returns:
         Its slices, and its coordinates y `(h, 1)` and x `(1, w)` about the centre.
@@ -49,7 +49,7 @@ def triangle(y: np.ndarray, x: np.ndarray, radius: float) -> np.ndarray:
 
 
 def star(y: np.ndarray, x: np.ndarray, radius: float, spokes: int) -> np.ndarray:
-    """A Siemens star: share of each pixel that is covered.
+    """A Siemens star: fraction of each pixel that is covered.
 
     Args:
         y, x: coordinates about its centre in pixels, broadcastable.
@@ -58,8 +58,8 @@ def star(y: np.ndarray, x: np.ndarray, radius: float, spokes: int) -> np.ndarray
     """
     r = np.hypot(y, x)
     angle = np.arctan2(x, -y)
-    # arc length to the nearest edge of a sector; tends to 0 at the centre, where the pixel's
-    # share is one half, as it should be where spokes are finer than pixels
+    # arc length to the nearest edge of a sector; tends to 0 at the centre, where half of the
+    # pixel is covered, as it should be where spokes are finer than pixels
     sector = soft(-r * np.arcsin(np.cos(spokes * angle)) / spokes)
     figure = sector * soft(r - 0.84 * radius)
     for gap in (0.33, 0.6):
@@ -92,8 +92,8 @@ def glyphs(text: str, y: np.ndarray, x: np.ndarray, height: float, width: float)
 def _segment(y: np.ndarray, x: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     dx, dy = b - a
     length = dx * dx + dy * dy
-    share = 0.0 if length == 0 else np.clip(((x - a[0]) * dx + (y - a[1]) * dy) / length, 0, 1)
-    return np.hypot(x - a[0] - share * dx, y - a[1] - share * dy)
+    along = 0.0 if length == 0 else np.clip(((x - a[0]) * dx + (y - a[1]) * dy) / length, 0, 1)
+    return np.hypot(x - a[0] - along * dx, y - a[1] - along * dy)
 
 
 def _arc(

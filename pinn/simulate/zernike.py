@@ -20,8 +20,8 @@ def noll(index: int) -> tuple[int, int]:
     n = math.isqrt(2 * index - 1) - 1
     if (n + 1) * (n + 2) // 2 < index:
         n += 1
-    place = index - n * (n + 1) // 2  # 1 to n + 1 within the order
-    m = 2 * (place // 2) if n % 2 == 0 else 2 * ((place - 1) // 2) + 1
+    within = index - n * (n + 1) // 2  # 1 to n + 1 within the order
+    m = 2 * (within // 2) if n % 2 == 0 else 2 * ((within - 1) // 2) + 1
     return n, m if index % 2 == 0 else -m
 
 
@@ -81,18 +81,18 @@ def parse_zernike(text: str) -> dict[int, float]:
     """Coefficients from `index:radians,index:radians`.
 
     Raises:
-        ValueError: not of that form, piston or tilt, an index twice, or all zero.
+        ValueError: not of that form, piston or tilt, an or an index twice.
     """
-    found: dict[int, float] = {}
-    for part in text.split(","):
-        index, colon, value = part.partition(":")
+    coefficients: dict[int, float] = {}
+    for term in text.split(","):
+        index, _, value = term.partition(":")
         try:
             number, radians = int(index), float(value)
         except ValueError:
-            colon = ""
-        if not colon or not math.isfinite(radians):
+            number, radians = 0, math.nan
+        if not math.isfinite(radians):
             raise ValueError(
-                f"zernike has {part.strip()!r}, but Noll index:radians is required, as in "
+                f"zernike has {term.strip()!r}, but Noll index:radians is required, as in "
                 "5:0.8,8:-0.4"
             )
         if not FIRST <= number <= LAST:
@@ -100,7 +100,7 @@ def parse_zernike(text: str) -> dict[int, float]:
                 f"zernike has the Noll index {number}, but {FIRST} (defocus) to {LAST} are "
                 "aberrations; piston and tilt (1 to 3) change no frame"
             )
-        if number in found:
+        if number in coefficients:
             raise ValueError(f"zernike has the Noll index {number} twice; add the two up")
-        found[number] = radians
-    return found
+        coefficients[number] = radians
+    return coefficients

@@ -27,7 +27,7 @@ from pinn.io.atomic import atomic_write_json, atomic_write_text
 from pinn.io.load import load
 from pinn.plots.comparison import write_comparison
 from pinn.progress import Progress, StopRequested
-from pinn.quality import evaluate
+from pinn.quality.evaluate import evaluate
 from pinn.studies.records import (
     ARCHIVE,
     BROKEN,

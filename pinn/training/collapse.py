@@ -21,6 +21,7 @@ import numpy as np
 
 from pinn import backend
 from pinn.data.feed import Batches
+from pinn.data.masks import decode
 from pinn.networks.model import PtychoModel
 from pinn.ops.likelihood import brightness
 
@@ -142,13 +143,14 @@ class CollapseDetector:
         rows = np.flatnonzero((joined["scan"] == self._scan) & (joined["weight"] > 0))[:_GROUPS]
         frames = joined["frames"][rows]
         stack = np.moveaxis(frames, -1, 1).reshape(-1, *frames.shape[1:3]).astype(np.float64)
-        lit = np.any(stack > 0, axis=(1, 2))
-        counts = (np.maximum(stack, 0.0) / joined["scale"][rows][0]) ** 2
+        amplitude, valid = decode(stack)
+        lit = np.any(amplitude > 0, axis=(1, 2))
+        counts = (amplitude / joined["scale"][rows][0]) ** 2
         # in arbitrary units the noise is unknown; the unit that the likelihood takes is as good
         unit, _ = brightness(joined["scale"][rows][:1])
         counts *= float(keras.ops.convert_to_numpy(unit)[0])
         if np.count_nonzero(lit) > 1:
-            self._demanded = demanded_spread(counts[lit], stack[lit] >= 0)
+            self._demanded = demanded_spread(counts[lit], valid[lit])
         self._frames = frames
         self._predict = self._compile()
 

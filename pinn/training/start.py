@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,13 +19,14 @@ from pinn.errors import ConfigError, ScanError
 from pinn.networks.initialise import initialise
 from pinn.networks.model import PtychoModel
 from pinn.networks.trained import Model
-from pinn.ops import diffraction, illumination, pairs
+from pinn.ops import pairs
 from pinn.ops.contrast import levelled
 from pinn.reconstruction import contrast_fit
 from pinn.training.plan import Plan
 
 _STATISTICS_FRAMES = 4096
 _SAMPLE_PIXELS = 1 << 20  # frame pixels of a scan that the calibration looks at: 256 of 64 x 64
+_MEAN_INTENSITY = 0.25  # of a pixel of normalised frames: (N/2)^2 over N^2
 _log = logging.getLogger("pinn")
 
 
@@ -183,9 +185,9 @@ def calibrate_start(
 ) -> None:
     """Set count scale and contrast of every scan to what its frames say of the network as it is.
 
-    One pass over a sample of each scan's groups, then a fit in closed form (`contrast_fit`). Where
-    no plausible contrast explains the frames better, as for a network that has learned nothing
-    and predicts the mean, the contrast stays and the scale is the best one with it.
+    One pass over a sample of each scan's groups, then a fit of three numbers (`contrast_fit`).
+    Where no plausible contrast explains the frames better, as for a network that has learned
+    nothing and predicts the mean, the contrast stays and the scale is the best one with it.
 
     Args:
         network: with `contrast` weights.
@@ -193,36 +195,28 @@ def calibrate_start(
         names: of the scans, for messages.
         held: what is watched; looked at for scans that are not learned from.
     """
-    sums = _Sums(network, len(names))
-    most = max(1, _SAMPLE_PIXELS // (network.settings.N * network.settings.gridsize) ** 2)
-    for scan in range(len(names)):
-        sample = batches.sample(scan, most)
-        if sample is None and held is not None:
-            sample = held.sample(scan, most)
-        if sample is not None:
-            for index in range(len(sample)):
-                sums.add(sample.batch(index))
     assert network.contrast is not None
     scales = ops.convert_to_numpy(network.scale.log_scale).copy()
     factors = ops.convert_to_numpy(network.contrast).copy()
-    for scan, name in enumerate(names):
-        found = contrast_fit.fit(sums.gram[scan], sums.right[scan], sums.energy[scan])
-        if found is None:  # nothing of it is looked at
+    given = [batches] if held is None else [batches, held]
+    for scan, (sums, exposure) in enumerate(_sums_of(network, given, len(names))):
+        best = contrast_fit.fit(sums)
+        if best is None:  # nothing of it is looked at
             continue
-        if found.plausible:
-            base = found.base
-            factors[scan] = found.real, found.imaginary
-            _log.info("%s: start calibrated, contrast %.3g %.3g", name, *factors[scan])
+        if best.plausible:
+            base = best.base
+            factors[scan] = best.real, best.imaginary
+            _log.info("%s: start calibrated, contrast %.3g %.3g", names[scan], *factors[scan])
         else:
             kept = float(factors[scan, 0]), float(factors[scan, 1])
-            base = contrast_fit.best_scale(sums.gram[scan], sums.right[scan], kept)
-        scales[scan] = 2.0 * np.log(base) - 2.0 * np.log(sums.factor[scan])
+            base = contrast_fit.best_scale(sums, kept)
+        scales[scan] = 2.0 * np.log(base) - 2.0 * np.log(exposure)
     network.scale.log_scale.assign(scales)
     network.contrast.assign(factors)
 
 
 class _Features(keras.Model):
-    """A batch to the six features of `contrast_fit`, `(B, 6, C, N, N)`, in the gauge."""
+    """A batch to its features `(B, 6, C, N, N)`, in the gauge."""
 
     def __init__(self, model: PtychoModel) -> None:
         super().__init__(name="start")
@@ -235,37 +229,33 @@ class _Features(keras.Model):
         (re, im), _, mean = levelled(pairs.unstack(seen), self.model.light(inputs))
         nothing = ops.zeros_like(re)
         parts = (mean + nothing, nothing), (re - mean, nothing), (nothing, im)
-        probe = tuple(part[:, None] for part in self.model.probe(inputs["scan"]))
-        waves = [diffraction.far_field(illumination.illuminate(part, probe)) for part in parts]
-        out = []
-        for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)):
-            product = waves[i][0] * waves[j][0] + waves[i][1] * waves[j][1]
-            out.append(ops.sum(product, axis=2) * (1.0 if i == j else 2.0))
-        return ops.stack(out, axis=1)
+        re, im = self.model.probe(inputs["scan"])
+        probe = re[:, None], im[:, None]
+        return contrast_fit.features(self.model.diffract.through, parts, probe)
 
 
-class _Sums:
-    """Sums over the pixels of each scan, in float64; in units of the normalised amplitude."""
+def _sums_of(
+    network: PtychoModel, batches: Sequence[Batches], scans: int
+) -> list[tuple[contrast_fit.Sums, float]]:
+    """Sums of each scan in units of the normalised amplitude, and its exposure factor.
 
-    def __init__(self, network: PtychoModel, scans: int) -> None:
-        self._features = backend.compile_inference(_Features(network))
-        self.gram, self.right = np.zeros((scans, 6, 6)), np.zeros((scans, 6))
-        self.energy, self.factor = np.zeros(scans), np.ones(scans)
-        # the mean intensity of a pixel is that of the whole scan: (N/2)^2 over N^2
-        self._floor = 0.25
-
-    def add(self, batch: dict[str, np.ndarray]) -> None:
-        """Add the groups of a batch."""
-        features = self._features(batch).astype(np.float64)
-        frames = np.moveaxis(batch["frames"], -1, 1).astype(np.float64)
-        for row in np.flatnonzero(batch["weight"]):
-            scan = int(batch["scan"][row])
-            valid = frames[row] >= 0
-            intensity = np.where(valid, frames[row], 0.0) ** 2
-            weight = valid / (intensity + self._floor)  # of photon noise with a floor
-            found = features[row].reshape(6, -1)
-            weighted = found * weight.reshape(-1)
-            self.gram[scan] += weighted @ found.T
-            self.right[scan] += weighted @ intensity.reshape(-1)
-            self.energy[scan] += float(np.sum(weight * intensity**2))
-            self.factor[scan] = float(batch["scale"][row])
+    Args:
+        batches: what is looked at, for a scan the first of them that has groups of it.
+        scans: how many there are.
+    """
+    features = backend.compile_inference(_Features(network))
+    most = max(1, _SAMPLE_PIXELS // (network.settings.N * network.settings.gridsize) ** 2)
+    found = []
+    for scan in range(scans):
+        sums, factor = contrast_fit.Sums(), 1.0
+        samples = (given.sample(scan, most) for given in batches)
+        sample: Any = next((sample for sample in samples if sample is not None), None)
+        for index in range(0 if sample is None else len(sample)):
+            batch = sample.batch(index)
+            frames = np.moveaxis(batch["frames"], -1, 1)
+            rows = np.flatnonzero(batch["weight"])
+            values = np.moveaxis(features(batch)[rows], 1, 0)
+            sums.add(values, frames[rows], _MEAN_INTENSITY)
+            factor = float(batch["scale"][rows[-1]]) if len(rows) else factor
+        found.append((sums, factor))
+    return found

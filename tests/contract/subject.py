@@ -242,11 +242,13 @@ def frame_deviance(
     **more: Any,
 ) -> np.ndarray:
     """Deviance of each frame per valid pixel, `(M,)`; a probe `(V, P, N, N)` needs weights."""
-    from pinn.quality import likelihood
+    from pinn.quality.likelihood import Explanation, Judge
 
-    return likelihood.frame_deviance(
-        obj, origin, probe, positions, lambda rows: frames[rows], batch_size=4, **more
-    )
+    names = {"probe_weights": "opr_weights", "frame_factors": "factors"}
+    scale = more.pop("scale", 1.0)
+    more = {names.get(name, name): value for name, value in more.items()}
+    judge = Judge(Explanation(obj, origin, probe, positions, **more), batch_size=4)
+    return judge.deviance(lambda rows: frames[rows], scale)
 
 
 def _parts(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -332,14 +334,15 @@ def single_group_rates(
     """Rates of the frames of one group from its own patches, as the likeness looks at them."""
     from pinn.quality.likeness import group_rates
 
-    return group_rates(patches, weight, places, frames, probe)
+    return group_rates(patches[None], weight, places[None], frames[None], probe)[0]
 
 
 def likeness(
     counts: np.ndarray, rate: np.ndarray, valid: np.ndarray, deviance: float, exposure: float
 ) -> tuple[np.ndarray, bool]:
     """Excess deviance of a scan, that of the training, their ratio; and whether it is unlike."""
-    from pinn.quality.likeness import UNLIKE, compare
+    from pinn.quality.likeness import compare
+    from pinn.quality.verdict import UNLIKE
 
     found = compare(counts, rate, valid, [{"val_deviance": deviance}], exposure)
     assert found is not None

@@ -33,7 +33,9 @@ TOLERANCE = {
     "stitching": 1e-6,
     "ring_correlation": 1e-9,
     "likeness": 1e-5,  # may move from float64 to float32
-    "orientation": 1e-5,  # the same
+    # some hundred updates after another: the first version in complex128 differs by 1.3e-4 in R
+    # factors and by 2e-3 in margins from itself in complex64; what is decided has to be the same
+    "orientation": 5e-3,
     "refinement": 1e-4,
     "training_step": 1e-5,
 }

@@ -13,7 +13,10 @@ from refining import QUICK, arrays_of
 from small import small_model
 
 import pinn
+from pinn.check.orientation import rank_orientations
 from pinn.errors import ConfigError, ScanError
+from pinn.ops.forward import instrument
+from pinn.quality.likelihood import Explanation, Judge
 from pinn.simulate.forward import diffract, extract_patches
 
 STRENGTH, PART = 0.06, 0.3
@@ -72,6 +75,23 @@ def test_training_goes_through_it(arrays, scan, tmp_path):
     assert model.history[-1]["loss"] < without.history[-1]["loss"]
     archived = pinn.load_model(model.save(tmp_path / "wts.h5.zip")).config
     assert {name: getattr(archived, name) for name in CHOICES} == CHOICES
+
+
+def test_likelihood_and_check_go_through_it(arrays, scan, refined):
+    others = scan_with(arrays)
+    frames = np.sqrt(arrays["counts"]).astype(np.float32)
+    medians, given = [], []
+    for one in (scan, others):
+        through = instrument(one.propagation, one.detector_response)
+        made = Explanation(
+            refined.object, refined.origin_px, refined.probe, refined.positions_px,
+            instrument=through,
+        )  # fmt: skip
+        medians.append(np.median(Judge(made, 16).deviance(lambda rows: frames[rows])))
+        given.append(rank_orientations(one).probe_r_factor)
+    assert medians[0] == pytest.approx(np.median(refined.frame_likelihood), rel=0.3)
+    assert medians[1] > 5 * medians[0]
+    assert given[0] < 0.7 * given[1]  # the given probe held fixed
 
 
 def test_a_scan_of_another_kind_is_not_mixed_in(arrays, scan):

@@ -11,7 +11,7 @@ from skimage.io import imread
 
 from pinn.errors import InputError, OutputError
 from pinn.plots import comparison, panels, pictures
-from pinn.quality import evaluate
+from pinn.quality.evaluate import evaluate
 
 RNG = np.random.default_rng(2)
 Y, X = np.mgrid[:60, :80]

@@ -9,7 +9,7 @@ import sys
 import h5py
 import numpy as np
 
-from pinn.quality import evaluate
+from pinn.quality.evaluate import evaluate
 
 
 def drive(script, step, *paths, backend=None, **options):

@@ -15,7 +15,7 @@ import pytest
 from compare import correlation, with_object_elsewhere
 
 import pinn
-from pinn.quality import evaluate
+from pinn.quality.evaluate import evaluate
 
 HERE = Path(__file__).parent
 BACKENDS = ("jax", "torch", "tensorflow")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pinn.errors import InputError
-from pinn.quality import evaluate
 from pinn.quality.compare import compare
+from pinn.quality.evaluate import evaluate
 from pinn.quality.frames import Placed, sample
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from pinn.errors import InputError
-from pinn.quality import Placed, evaluate
+from pinn.quality.evaluate import evaluate
+from pinn.quality.frames import Placed
 
 RNG = np.random.default_rng(5)
 

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from pinn.quality.align import align
 from pinn.quality.frames import Placed
+from pinn.quality.frc import has_variance
 from pinn.quality.register import (
     find_factor,
     find_ramp,
     find_shift,
-    has_variance,
     remove_ramp,
     similarity,
 )

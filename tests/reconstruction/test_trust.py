@@ -11,10 +11,10 @@ from pinn.config import ReconstructConfig
 from pinn.data.masks import encode
 from pinn.plots.trust import write_trust
 from pinn.quality.halves import correlate, interleaved
-from pinn.quality.likelihood import frame_deviance, frame_rates
-from pinn.quality.likeness import UNLIKE, compare, group_rates
+from pinn.quality.likelihood import Explanation, Judge
+from pinn.quality.likeness import compare, group_rates
 from pinn.quality.noise import deviance, expected_deviance, outliers
-from pinn.quality.verdict import Facts, facts_of, verdict
+from pinn.quality.verdict import UNLIKE, Facts, facts_of, verdict
 from pinn.reconstruction.canvas import Canvas, bilinear_shift
 from pinn.reconstruction.stitching import Stitcher
 from pinn.simulate.forward import diffract, extract_patches
@@ -69,9 +69,8 @@ def test_frame_deviance_equals_numpy(batch_size):
     """1e-4: float32 rates; where nothing is predicted the logarithm of the floor is compared."""
     _, obj, positions, probe, frames = problem()
     origin = np.array([-3.5, 11.25])
-    found = frame_deviance(
-        obj, origin, probe[0], positions + origin, lambda rows: frames[rows], batch_size, scale=4.0
-    )
+    judge = Judge(Explanation(obj, origin, probe[0], positions + origin), batch_size)
+    found = judge.deviance(lambda rows: frames[rows], 4.0)
     wanted = oracle(obj, positions, [probe[0]] * M, frames, 4.0)
     np.testing.assert_allclose(found, wanted, rtol=1e-4)
 
@@ -81,18 +80,8 @@ def test_variations_background_and_factors_equal_numpy():
     weights = rng.normal(size=(M, 3))
     factors = rng.uniform(0.5, 1.5, M)
     background = rng.uniform(0.1, 2.0, (N, N))
-    found = frame_deviance(
-        obj,
-        np.zeros(2),
-        probe,
-        positions,
-        lambda rows: frames[rows],
-        4,
-        probe_weights=weights,
-        background=background,
-        frame_factors=factors,
-        scale=4.0,
-    )
+    given = Explanation(obj, np.zeros(2), probe, positions, weights, background, factors)
+    found = Judge(given, 4).deviance(lambda rows: frames[rows], 4.0)
     mixed = np.einsum("jv,vpyx->jpyx", weights, probe)
     wanted = oracle(obj, positions, mixed, frames, 4.0, background, factors)
     np.testing.assert_allclose(found, wanted, rtol=1e-4)
@@ -101,16 +90,17 @@ def test_variations_background_and_factors_equal_numpy():
 def test_a_frame_without_valid_pixels_is_not_known():
     _, obj, positions, probe, frames = problem()
     frames[4] = -1
-    found = frame_deviance(obj, np.zeros(2), probe[0], positions, lambda rows: frames[rows])
+    judge = Judge(Explanation(obj, np.zeros(2), probe[0], positions))
+    found = judge.deviance(lambda rows: frames[rows])
     assert np.isnan(found[4]) and np.isfinite(np.delete(found, 4)).all()
-    none = frame_deviance(obj, np.zeros(2), probe[0], positions[:0], lambda rows: frames[rows])
-    assert none.shape == (0,)
+    none = Judge(Explanation(obj, np.zeros(2), probe[0], positions[:0]))
+    assert none.deviance(lambda rows: frames[rows]).shape == (0,)
 
 
 def test_rates_equal_numpy():
     _, obj, positions, probe, _ = problem()
     rows = np.array([6, 0, 5])
-    found = frame_rates(obj, np.zeros(2), probe[0], positions, rows, 2)
+    found = Judge(Explanation(obj, np.zeros(2), probe[0], positions), 2).rates(rows)
     same(found, diffract(extract_patches(obj, positions[rows], N), probe[0]), 1e-5)
 
 
@@ -373,14 +363,10 @@ def test_rates_of_a_group_are_those_of_the_model(scan, model):
     light = np.sum(np.abs(probe) ** 2, 0)
     # the group's canvas lies about its mean, ours on whole pixels: the same where they coincide
     shift = np.floor(places.mean(0)) - places.mean(0)
-    rate = group_rates(
-        patches[..., 0] + 1j * patches[..., 1],
-        light / light.max() + 0.01,
-        places + shift,
-        places + shift,
-        probe,
-    )
-    same(rate, found, 2e-4)
+    there = (places + shift)[None]
+    patches = (patches[..., 0] + 1j * patches[..., 1])[None]
+    rate = group_rates(patches, light / light.max() + 0.01, there, there, probe)
+    same(rate[0], found, 2e-4)
 
 
 # -------------------------------------------------------------------------- the sentence

@@ -8,7 +8,7 @@ from pinn.simulate.detector import STUCK_FLOAT, beamstop_mask, make_detector
 
 
 def detector(brightest=1e4, **options):
-    return make_detector(SimulateConfig(N=16, **options), brightest, np.random.default_rng(0))
+    return make_detector(SimulateConfig(N=16, **options), brightest, np.random.default_rng(0), 0.0)
 
 
 def test_poisson_mean_and_variance():
@@ -108,14 +108,8 @@ def test_no_valid_pixel_saturates_under_auto():
     ],
 )
 def test_saturated_pixels_read_the_level_and_the_file_says_so(options, dtype, level):
-    scan = simulate(
-        SimulateConfig(
-            N=32, n_frames=6, photons_per_frame=1e5, saturation=60.5, bad_pixels=0.05, **options
-        )
-    )
-    free = simulate(
-        SimulateConfig(N=32, n_frames=6, photons_per_frame=1e5, bad_pixels=0.05, **options)
-    )
+    config = SimulateConfig(N=32, n_frames=6, photons_per_frame=1e5, bad_pixels=0.05, **options)
+    scan, free = simulate(config.replace(saturation=60.5)), simulate(config)
     frames, all_counts = scan.frames(), free.frames()
     assert frames.dtype == dtype
     stated = scan.metadata()["saturation"]

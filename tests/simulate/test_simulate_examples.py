@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import pinn.simulate
 from pinn import cli
-from pinn.simulate import made_by
+from pinn.simulate import made_by, simulate
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 RECIPES = sorted((EXAMPLES / "recipes").glob("*.toml"))
@@ -19,18 +20,16 @@ def test_there_are_recipes():
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_runs(recipe, tmp_path):
-    out = tmp_path / "out"
+    out = tmp_path / "out.npz"
     options = ["--n-frames", "16", "--quiet"]
-    if "n_objects" in recipe.read_text():
-        options += ["--n-objects", "2", "--n-probes", "1"]
     assert cli.run(["simulate", str(out), "--config", str(recipe), *options]) == 0
-    files = list(out.iterdir()) if out.is_dir() else [out]
-    assert files and all(made_by(file) for file in files)
+    assert made_by(out)
     # as its first lines say
     assert f"--config examples/recipes/{recipe.name}" in recipe.read_text()
 
 
 def test_the_gallery_is_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(pinn.simulate, "simulate", lambda config: simulate(config.replace(N=32)))
     target = tmp_path / "simulate.png"
     monkeypatch.setattr(sys, "argv", ["simulate_gallery.py", str(target)])
     runpy.run_path(str(EXAMPLES / "simulate_gallery.py"), run_name="__main__")

@@ -1,10 +1,11 @@
-"""Files that are there already."""
+"""Files that are there already, and what `pinn.load` makes of them."""
 
 import numpy as np
 import pytest
 
 from pinn import cli
 from pinn.errors import OutputError
+from pinn.io.load import load
 from pinn.simulate import SimulateConfig, check_reusable, made_by, recipe_hash, simulate_to_file
 
 SMALL = dict(N=32, n_frames=12, photons_per_frame=1e4)
@@ -44,3 +45,23 @@ def test_the_command_keeps_refuses_and_forces(tmp_path, capsys):
     assert out.stat().st_mtime_ns == stamp
     assert cli.run([*arguments, "--seed", "1", "--force"]) == 0
     assert made_by(out) == recipe_hash(SimulateConfig(N=16, n_frames=12, seed=1))
+
+
+@pytest.mark.parametrize("frames", ["counts", "amplitude"])
+def test_lengths_and_saturation_are_read_back(tmp_path, frames):
+    options = dict(N=32, n_frames=9, probe="zone_plate", photons_per_frame=1e5)
+    config = SimulateConfig(**options, saturation=60.5, frames=frames)
+    made = simulate_to_file(config, tmp_path / "s.npz")
+    scan = load(tmp_path / "s.npz")
+    amplitude, valid = scan.read(np.arange(9))
+    stored = made.frames()
+    np.testing.assert_array_equal(valid, stored < stored.max())  # saturated pixels do not count
+    assert 0.05 < np.mean(~valid) < 0.5
+    expected = stored if frames == "amplitude" else np.sqrt(stored)
+    np.testing.assert_allclose(amplitude[valid], expected[valid], rtol=1e-6)
+    assert scan.units == frames
+    assert scan.pixel_size_m == pytest.approx(25e-9)
+    np.testing.assert_array_equal(scan.positions_px, made.positions_px)
+    np.testing.assert_array_equal(scan.truth, made.truth)
+    np.testing.assert_array_equal(scan.probe, made.probe)
+    scan.close()

@@ -8,12 +8,17 @@ from pinn.errors import ConfigError, ScanError
 from pinn.simulate import SimulateConfig, simulate
 from pinn.simulate.probes import (
     DISC_FRACTION,
-    defocused,
+    astigmatism_and_coma,
+    behind_aperture,
     disc,
     gaussian,
     make_probe,
     with_modes,
 )
+
+
+def defocused(N, fraction, *, aberration=0.0, angles=(0.0, 0.0), **options):
+    return behind_aperture(N, fraction, astigmatism_and_coma(aberration, angles), **options)
 
 
 def modes_of(**options):

@@ -38,41 +38,37 @@ def test_the_spiral_has_the_overlap_asked():
     np.testing.assert_allclose((p.min(0) + p.max(0)) / 2, len(scan.truth) / 2)
 
 
-def write(path, form):
-    y, x = PLACES.T
-    rows = [f"{a},{b}" for a, b in PLACES]
-    if form == "npy":
-        np.save(path, PLACES)
-    elif form == "positions_px":
-        np.savez(path, positions_px=PLACES)
-    elif form == "positions":
-        np.savez(path, positions=PLACES.astype(np.float32), other=1)
-    elif form == "coords":
-        np.savez(path, xcoords=x, ycoords=y)
-    elif form == "plain":
-        path.write_text("\n".join(rows))
-    elif form == "named":
-        path.write_text(
-            "# from the stage\nframe, X ,y\n" + "\n".join(f"7, {b} , {a}" for a, b in PLACES)
-        )
-    elif form == "blanks":
-        path.write_text("\n".join(f"  {a}   {b}" for a, b in PLACES) + "\n\n")
-    elif form == "tabs":
-        path.write_text("ycoords\txcoords\n" + "\n".join(f"{a}\t{b}" for a, b in PLACES))
-    elif form == "semicolons":
-        path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(f"{a};{b}" for a, b in PLACES).encode())
+def lines(form, pairs=PLACES, end="\n"):
+    return end.join(form.format(y, x) for y, x in pairs)
 
 
-@pytest.mark.parametrize(
-    "form",
-    [
-        *("npy", "positions_px", "positions", "coords"),
-        *("plain", "named", "blanks", "tabs", "semicolons"),
-    ],
-)
+# Content of a file: an array, arrays by name, or text.
+FORMS = {
+    "npy": PLACES,
+    "positions_px": dict(positions_px=PLACES),
+    "positions": dict(positions=PLACES.astype(np.float32), other=1),
+    "coords": dict(xcoords=PLACES[:, 1], ycoords=PLACES[:, 0]),
+    "plain": lines("{},{}").encode(),
+    "named": ("# from the stage\nframe, X ,y\n" + lines("7, {1} , {0}")).encode(),
+    "blanks": (lines("  {}   {}") + "\n\n").encode(),
+    "tabs": ("ycoords\txcoords\n" + lines("{}\t{}")).encode(),
+    "semicolons": b"\xef\xbb\xbf" + lines("{};{}", end="\r\n").encode(),
+}
+
+
+def write(path, content):
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif isinstance(content, dict):
+        np.savez(path, **content)
+    elif content is not None:
+        np.save(path, content)
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_positions_are_read_from_any_of_these(tmp_path, form):
     path = tmp_path / {"npy": "p.npy", "plain": "p.csv"}.get(form, "p.npz")
-    write(path, form)
+    write(path, FORMS[form])
     np.testing.assert_array_equal(read_positions(path), PLACES)
 
 
@@ -137,7 +133,8 @@ def test_the_hash_is_of_the_positions_not_of_their_file(tmp_path):
     ("name", "content", "text"),
     [
         ("gone.csv", None, "does not exist"),
-        ("p.csv", b"", "has no lines"),
+        ("p.csv", b"", "is empty"),
+        ("p.csv", b"# y, x\n", "has no lines"),
         ("p.csv", b"\xff\xfe\x00binary", "neither NPY, NPZ nor text"),
         ("p.csv", b"1,2,3\n", "3 columns"),
         ("p.csv", b"a,b\n1,2\n", "must be named"),
@@ -157,12 +154,7 @@ def test_the_hash_is_of_the_positions_not_of_their_file(tmp_path):
 )
 def test_position_files_that_cannot_be_used(tmp_path, name, content, text):
     path = tmp_path / name
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    elif isinstance(content, dict):
-        np.savez(path, **content)
-    elif content is not None:
-        np.save(path, content)
+    write(path, content)
     with pytest.raises(ScanError, match=text) as caught:
         scan_of(path)
     assert name in str(caught.value) and "\n" not in str(caught.value)

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
+from simulated import obj_of
 
-from pinn.simulate import SimulateConfig
-from pinn.simulate.noise import gaussian_field, gradient_noise
-from pinn.simulate.objects import make_object
+from pinn.simulate.random_fields import gaussian_field, gradient_noise
 
 
 def rng(seed=0):
@@ -104,15 +103,10 @@ def test_strips_make_no_seam():
     assert steps[255] <= np.sort(steps)[-2]
 
 
-def test_options_of_the_noisy_objects():
-    def made(**options):
-        config = SimulateConfig(**options)
-        return make_object(config, 128, 90.0, np.random.SeedSequence(4))
-
-    def coarseness(obj):
-        a = np.abs(obj) - np.abs(obj).mean()
+def test_the_features_of_an_object_have_the_size_asked():
+    def coarseness(**options):
+        a = np.abs(obj_of(128, 90.0, seed=4, object="grf", **options))
+        a = a - a.mean()
         return np.mean(a[:, 3:] * a[:, :-3]) / a.var()
 
-    assert coarseness(made(object="grf", feature_px=12.0)) > coarseness(
-        made(object="grf", feature_px=2.0)
-    )
+    assert coarseness(feature_px=12.0) > coarseness(feature_px=2.0)

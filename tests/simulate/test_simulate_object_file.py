@@ -7,7 +7,8 @@ from PIL import Image
 from pinn.errors import ConfigError, ScanError
 from pinn.io.product import Reconstruction
 from pinn.simulate import SimulateConfig, recipe_hash, simulate
-from pinn.simulate.files import read_image, read_probe, read_reconstruction
+from pinn.simulate.files import read_probe
+from pinn.simulate.object_file import read_image, read_reconstruction
 
 SCAN = dict(N=16, n_frames=20, photons_per_frame=1e4)
 
@@ -211,9 +212,10 @@ def write(path, content):
     ("name", "content", "text"),
     [
         ("gone.png", None, "does not exist"),
-        ("cut.png", b"\x89PNG\r\n\x1a\n cut", "no picture that can be read"),
-        ("text.png", b"hello", "no picture that can be read"),
-        ("empty.tif", b"", "no picture that can be read"),
+        ("cut.png", b"\x89PNG\r\n\x1a\n cut", "no image that can be read"),
+        ("text.png", b"hello", "no image that can be read"),
+        ("empty.tif", b"", "is empty"),
+        ("cut.tif", b"II*\0 cut", "no image that can be read"),
         ("a.npy", np.ones((3, 8, 8)) * np.arange(8), "at least 4 each way"),
         ("a.npy", np.ones((8, 3)), "at least 4 each way"),
         ("a.npy", np.ones((8, 8)), "same value everywhere"),
@@ -258,5 +260,5 @@ def test_options_that_a_complex_file_does_not_go_with(tmp_path, options, text):
 def test_a_complex_phase_file_is_refused(tmp_path):
     np.save(tmp_path / "o.npy", complex_object())
     np.save(tmp_path / "a.npy", ramp())
-    with pytest.raises(ConfigError, match="is complex, but a picture"):
+    with pytest.raises(ConfigError, match="is complex, but an image"):
         scan_of(tmp_path / "a.npy", phase_file=tmp_path / "o.npy")

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from pinn.errors import ConfigError
 from pinn.simulate import SimulateConfig, simulate
-from pinn.simulate.misplaced import with_error
+from pinn.simulate.options import N_FRAMES, OVERLAP
+from pinn.simulate.position_errors import stated_positions
 from pinn.simulate.positions import mean_nearest_distance, unit_pattern
-from pinn.simulate.scan_options import DEFAULT_FRAMES, DEFAULT_OVERLAP
 
 PATTERNS = ["raster", "random", "fermat"]
 
@@ -47,8 +47,8 @@ def test_step_is_what_was_asked(pattern):
 
 def test_defaults():
     scan = simulate(SimulateConfig())
-    assert len(scan) == DEFAULT_FRAMES
-    assert scan.overlap == pytest.approx(DEFAULT_OVERLAP)
+    assert len(scan) == N_FRAMES
+    assert scan.overlap == pytest.approx(OVERLAP)
     assert np.ptp(scan.positions_px, axis=0).min() > 60
 
 
@@ -144,7 +144,8 @@ def test_position_error_is_in_the_file_only():
 
 
 def test_errors_are_cut_at_four_sigma():
-    out = with_error(np.zeros((200_000, 2)), 1.0, np.random.default_rng(0))
+    seeds = np.random.SeedSequence(0).spawn(2)
+    out = stated_positions(SimulateConfig(position_error=1.0), np.zeros((200_000, 2)), *seeds)
     assert np.abs(out).max() == 4.0
 
 

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 from scipy.spatial import ConvexHull, HalfspaceIntersection
+from simulated import obj_of
 
-from pinn.simulate import SimulateConfig
-from pinn.simulate.objects import make_object
-from pinn.simulate.solids import pile_of_solids, random_solid, thickness
+from pinn.simulate.polyhedra import pile_of_solids, random_solid, thickness
 
 CUBE = np.array(
     [[1, 0, 0, -5], [-1, 0, 0, -5], [0, 1, 0, -5], [0, -1, 0, -5], [0, 0, 1, -5], [0, 0, -1, -5.0]]
@@ -46,16 +45,13 @@ def test_thickness_adds_up_to_the_volume(seed):
 
 
 def test_thickness_is_what_marching_finds():
-    faces = random_solid(20.0, np.random.default_rng(9))
-    y, x = grid(30)
+    faces = random_solid(10.0, np.random.default_rng(9))
+    y, x = grid(15)
     step = 0.05
-    found = np.zeros(thickness(faces, y, x).shape)
-    for z in np.arange(-30, 30, step):
-        inside = np.ones_like(found, bool)
-        for ny, nx, nz, b in faces:
-            inside &= ny * y + nx * x + nz * z + b <= 0
-        found += step * inside
-    np.testing.assert_allclose(thickness(faces, y, x), found, atol=2 * step)
+    z = np.arange(-15, 15, step)[:, None, None]
+    inside = [ny * y + nx * x + nz * z + b <= 0 for ny, nx, nz, b in faces]
+    marched = step * np.all(inside, axis=0).sum(0)
+    np.testing.assert_allclose(thickness(faces, y, x), marched, atol=2 * step)
 
 
 def test_solids_differ_and_pile_up():
@@ -68,8 +64,7 @@ def test_solids_differ_and_pile_up():
 
 
 def test_phase_follows_thickness_and_amplitude_its_absorption():
-    config = SimulateConfig(object="polyhedra", feature_px=20.0)
-    obj = make_object(config, 160, 120.0, np.random.SeedSequence(2))
+    obj = obj_of(seed=2, object="polyhedra", feature_px=20.0)
     phase, amplitude = np.angle(obj), np.abs(obj)
     empty = phase < 1e-9
     assert 0.02 < empty.mean() < 0.9

@@ -1,4 +1,4 @@
-"""What changes from frame to frame, or lies under all of them: probe, intensity, background."""
+"""What changes in the illumination from frame to frame: OPR probe modes and intensity."""
 
 from __future__ import annotations
 
@@ -8,17 +8,14 @@ import numpy as np
 
 from pinn.errors import ConfigError
 from pinn.simulate.config import SimulateConfig
-from pinn.simulate.error_options import DRIFT_MODES
-from pinn.simulate.noise import gaussian_field
+from pinn.simulate.options import DRIFT_MODES
 from pinn.simulate.probes import polynomials
 
 _RATIO = 0.5  # power of each variation over that of the one before
-_BACKGROUND_WIDTH = 0.25  # correlation length of the uneven background over N
-_BACKGROUND_SPREAD = 0.7  # standard deviation of its logarithm
 
 
 def drifting(config: SimulateConfig, modes: np.ndarray, seed: np.random.SeedSequence) -> np.ndarray:
-    """The probe and its coherent variations.
+    """The probe and its coherent variations, the OPR probe modes.
 
     A variation is a polynomial times the strongest mode, orthogonal to all modes and to the other
     variations, with a phase of its own: tilts, shifts and changes of size are such. The weaker
@@ -35,12 +32,11 @@ def drifting(config: SimulateConfig, modes: np.ndarray, seed: np.random.SeedSequ
     """
     P, N = len(modes), modes.shape[-1]
     count = config.probe_drift_modes or DRIFT_MODES
-    given = modes.reshape(P, -1).T
     columns = polynomials(modes[0], P + count)[1:]  # the first is the mode itself
-    matrix = np.concatenate([given, columns.T], 1)
+    matrix = np.concatenate([modes.reshape(P, -1).T, columns.T], 1)
     q = np.linalg.qr(matrix / np.linalg.norm(matrix, axis=0))[0][:, P : P + count]
-    shares = _RATIO ** np.arange(count)
-    strength = np.sqrt(config.probe_drift * np.sum(np.abs(modes) ** 2) * shares / shares.sum())
+    powers = _RATIO ** np.arange(count)
+    strength = np.sqrt(config.probe_drift * np.sum(np.abs(modes) ** 2) * powers / powers.sum())
     out = np.zeros((1 + count, P, N, N), np.complex128)
     out[0] = modes
     phases = np.exp(1j * np.random.default_rng(seed).uniform(0, math.tau, count))
@@ -48,7 +44,7 @@ def drifting(config: SimulateConfig, modes: np.ndarray, seed: np.random.SeedSequ
     return out
 
 
-def drift_weights(config: SimulateConfig, M: int) -> np.ndarray:
+def opr_weights(config: SimulateConfig, M: int) -> np.ndarray:
     """Weight of probe and variations in each frame: a slow drift from first to last.
 
     That of the probe is 1; those of the variations are half waves, one, two and so on over the
@@ -78,10 +74,3 @@ def intensity_factors(M: int, rms: float, rng: np.random.Generator) -> np.ndarra
     """
     factors = np.exp(math.sqrt(math.log1p(rms**2)) * rng.standard_normal(M))
     return np.asarray(factors / factors.mean())
-
-
-def uneven_background(N: int, mean: float, rng: np.random.Generator) -> np.ndarray:
-    """A smooth positive background `(N, N)` float64 of this mean, log-normal."""
-    field = gaussian_field(N, _BACKGROUND_WIDTH * N, 6.0, rng)
-    field = np.exp(_BACKGROUND_SPREAD * (field - field.mean()) / field.std())
-    return np.asarray(field * (mean / field.mean()))

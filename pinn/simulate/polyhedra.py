@@ -61,7 +61,7 @@ def pile_of_solids(
     """Total thickness of many solids at random places, in units of `radius`.
 
     Args:
-        size: side of the picture in pixels.
+        size: side of the image in pixels.
         radius: mean of the solids' in pixels; they are uniform from half to one and a half of it.
         count: number of solids; None: as many as cover every pixel `COVER` times on average.
         rng: source of randomness.
@@ -75,6 +75,6 @@ def pile_of_solids(
     total = np.zeros((size, size))
     for _ in range(count):
         faces = random_solid(radius * rng.uniform(0.5, 1.5), rng)
-        place, y, x = window(size, rng.uniform(0, size, 2), reach)
-        total[place] += thickness(faces, y, x) / radius
+        where, y, x = window(size, rng.uniform(0, size, 2), reach)
+        total[where] += thickness(faces, y, x) / radius
     return total

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy import fft
 
-_ROWS = 256  # of a picture computed at once
+_ROWS = 256  # of an image computed at once
 
 
 def gaussian_field(
@@ -73,17 +73,17 @@ def _lattice_noise(size: int, spacing: float, rng: np.random.Generator) -> np.nd
     count = math.ceil(size / spacing) + 2
     angle = rng.uniform(0.0, math.tau, (count, count))
     gradient = np.stack([np.sin(angle), np.cos(angle)])
-    place = np.arange(size) / spacing + rng.uniform(0.0, 1.0)
-    cell = place.astype(np.int64)
-    part = place - cell
-    fade = part**3 * (part * (6.0 * part - 15.0) + 10.0)
+    along = np.arange(size) / spacing + rng.uniform(0.0, 1.0)
+    cell = along.astype(np.int64)
+    fraction = along - cell
+    fade = fraction**3 * (fraction * (6.0 * fraction - 15.0) + 10.0)
     total = np.zeros((size, size))
     for first in range(0, size, _ROWS):  # in strips: the four corners of all pixels are large
         rows = slice(first, first + _ROWS)
         for dy in (0, 1):
             for dx in (0, 1):
                 gy, gx = gradient[:, (cell[rows] + dy)[:, None], cell + dx]
-                dot = gy * (part[rows] - dy)[:, None] + gx * (part - dx)
+                dot = gy * (fraction[rows] - dy)[:, None] + gx * (fraction - dx)
                 weight = np.abs(1 - dy - fade[rows])[:, None] * np.abs(1 - dx - fade)
                 total[rows] += weight * dot
     return total
