@@ -10,6 +10,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+import click
+
+from pinn.cli.app import pinn
+from pinn.errors import PinnError
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave the process with its exit code."""
@@ -18,11 +23,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code; errors become one sentence on stderr."""
-    import click
-
-    from pinn.cli.app import pinn
-    from pinn.errors import PinnError
-
     try:
         result = pinn.main(list(arguments), prog_name="pinn", standalone_mode=False)
         return result if isinstance(result, int) else 0
