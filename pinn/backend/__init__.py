@@ -14,7 +14,6 @@ from pinn.backend.framework import (
     ordered_updates,
     seed_everything,
     select_device,
-    synchronise,
 )
 from pinn.backend.gradients import value_and_grad
 from pinn.backend.machine import hardware, peak_memory_mb, versions
@@ -34,7 +33,6 @@ __all__ = [
     "seed_everything",
     "select",
     "select_device",
-    "synchronise",
     "value_and_grad",
     "versions",
 ]
