@@ -12,6 +12,7 @@ from pinn.cli.objects import comparison_options, read_object
 from pinn.cli.outputs import table
 from pinn.errors import InputError
 from pinn.io.atomic import atomic_write_json, atomic_write_text, check_writable
+from pinn.io.text import aligned, markdown_table
 from pinn.plots.comparison import write_side_by_side
 from pinn.quality.compare import compare
 
@@ -56,19 +57,19 @@ def command(
     placed = {name: read_object(path) for name, path in zip(names, recons, strict=True)}
     found = compare(placed, read_object(truth), border=border, register=register, ramp=ramp)
     columns = [table(item.metrics) for item in found.values()]
-    rows = [[words, *(c[i][1] for c in columns)] for i, (words, _) in enumerate(columns[0])]
+    rows = [["", *names]]
+    rows += [[words, *(c[i][1] for c in columns)] for i, (words, _) in enumerate(columns[0])]
     y0, y1, x0, x1 = next(iter(found.values())).region.bounds_px
     where = f"against {truth.name}, y {y0:g} to {y1:g}, x {x0:g} to {x1:g} px"
     if not common.quiet:
         click.echo(where)
-        click.echo(_aligned([["", *names], *rows]))
+        click.echo(aligned(rows))
     notes = [f"{name}: {note}" for name, item in found.items() for note in item.notes]
     for note in notes:
         common.say(note)
     if output is None:
         return
-    lines = [f"Compared {where}.", "", _line(["", *names]), _line(["---"] * (len(names) + 1))]
-    lines += [*map(_line, rows), "", *(f"- {note}" for note in notes)]
+    lines = [f"Compared {where}.", "", markdown_table(rows), "", *(f"- {note}" for note in notes)]
     atomic_write_text(output / "comparison.md", "\n".join(lines).rstrip() + "\n")
     content = {
         "truth": str(truth),
@@ -99,15 +100,3 @@ def _labels(recons: Sequence[Path], given: Sequence[str]) -> list[str]:
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"two reconstructions are both called {twice}; give --label")
     return names
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -16,6 +16,7 @@ from pinn.data.scan import Scan
 from pinn.errors import InputError
 from pinn.io.atomic import atomic_write_json
 from pinn.io.product import Reconstruction
+from pinn.io.text import aligned
 from pinn.plots.comparison import write_comparison, write_frc
 from pinn.plots.pictures import write_amplitude, write_phase
 from pinn.plots.trust import write_trust
@@ -151,9 +152,7 @@ def table(metrics: dict[str, float | None]) -> list[tuple[str, str]]:
 
 def table_text(metrics: dict[str, float | None]) -> str:
     """`table` as aligned lines."""
-    rows = table(metrics)
-    wide = max(len(words) for words, _ in rows)
-    return "\n".join(f"{words:<{wide}}  {value}" for words, value in rows)
+    return aligned(table(metrics))
 
 
 def _coverage(recon: Reconstruction) -> dict[str, float]:

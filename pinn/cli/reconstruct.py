@@ -11,9 +11,8 @@ from pinn.cli.common import PATH, Common, backend_options
 from pinn.cli.options import ConfigCommand, Resolved
 from pinn.cli.outputs import say_quality, write_config, write_results
 from pinn.cli.progress import Reporter
-from pinn.cli.scans import check_option, load_scans, stop_at_errors
+from pinn.cli.scans import begin, check_option
 from pinn.config import ReconstructConfig, ScanConfig
-from pinn.io.atomic import check_writable
 
 
 @click.command(
@@ -42,12 +41,8 @@ def command(
     common: Common, scan: Path, model: Path, output: Path, check: bool, resolved: Resolved
 ) -> None:
     """Reconstruct a whole scan: network inference and stitching."""
-    common.select_backend()
-    check_writable(output)
     reading = resolved.build(ScanConfig)
-    (loaded,) = load_scans(common, (scan,), reading)
-    if check:
-        stop_at_errors(common, (loaded,), reading)
+    (loaded,) = begin(common, output, (scan,), reading, check)
     common.start_device()
     trained = pinn.load_model(model)
     config = resolved.build(ReconstructConfig)

@@ -12,11 +12,11 @@ from pinn.cli.common import PATH, Common, backend_options
 from pinn.cli.options import ConfigCommand, Resolved
 from pinn.cli.outputs import say_quality, write_config, write_results
 from pinn.cli.progress import Reporter
-from pinn.cli.scans import check_option, load_scans, stop_at_errors
+from pinn.cli.scans import begin, check_option
 from pinn.cli.stop import StopOnSignal
 from pinn.config import RefineConfig, ScanConfig
 from pinn.errors import ConfigError
-from pinn.io.atomic import atomic_write_csv, check_writable
+from pinn.io.atomic import atomic_write_csv
 from pinn.io.product import Reconstruction, load_reconstruction
 from pinn.plots.pictures import write_loss, write_probe
 
@@ -69,19 +69,14 @@ def command(
     """
     if start is not None and model is not None:
         raise ConfigError("give --start or --model, not both: each says where to begin")
-    common.select_backend()
-    check_writable(output)
-    reading = resolved.build(ScanConfig)
-    (loaded,) = load_scans(common, (scan,), reading)
-    if check:
-        stop_at_errors(common, (loaded,), reading)
-    config = resolved.build(RefineConfig)
-    begin: Any = None if start is None else load_reconstruction(start)
+    reading, config = resolved.build(ScanConfig), resolved.build(RefineConfig)
+    (loaded,) = begin(common, output, (scan,), reading, check)
+    first: Any = None if start is None else load_reconstruction(start)
     common.start_device()
     with Reporter(common.quiet) as report, StopOnSignal(report) as stop:
         if model is not None:
-            begin = pinn.load_model(model)
-        recon = pinn.refine(loaded, begin, config, output=output, resume=resume, progress=stop)
+            first = pinn.load_model(model)
+        recon = pinn.refine(loaded, first, config, output=output, resume=resume, progress=stop)
     _write_history(output, recon)
     done = recon.statistics["refinement"]
     metrics = write_results(output, recon, loaded, refinement=done)
@@ -104,10 +99,7 @@ def _write_history(output: Path, recon: Reconstruction) -> None:
     history = recon.statistics["history"]
     if not history:
         return
-    names = list(dict.fromkeys(name for row in history for name in row))
-    atomic_write_csv(
-        output / "history.csv", [{name: row.get(name) for name in names} for row in history]
-    )
+    atomic_write_csv(output / "history.csv", history)
     renamed = {"deviance": "loss", "held_deviance": "val_loss"}
     curves = [
         {

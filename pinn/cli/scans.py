@@ -13,6 +13,7 @@ from pinn.cli.common import Common
 from pinn.config import ScanConfig
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
+from pinn.io.atomic import check_writable
 
 check_option = click.option(
     "--check/--no-check",
@@ -20,6 +21,26 @@ check_option = click.option(
     show_default=True,
     help="Examine the scan first (a second) and stop where `pinn check` would find an error.",
 )
+
+
+def begin(
+    common: Common, output: Path, paths: Sequence[Path], config: ScanConfig, check: bool
+) -> list[Scan]:
+    """Refuse a wrong backend, output or scan before any work, and load the scans.
+
+    Args:
+        common: backend and silence.
+        output: folder that will be written to.
+        paths: files of the scans.
+        config: how to read them.
+        check: examine them.
+    """
+    common.select_backend()
+    check_writable(output)
+    scans = load_scans(common, paths, config)
+    if check:
+        stop_at_errors(common, scans, config)
+    return scans
 
 
 def load_scans(common: Common, paths: Sequence[Path], config: ScanConfig) -> list[Scan]:

@@ -12,11 +12,10 @@ import pinn
 from pinn.cli.common import PATH, Common, backend_options
 from pinn.cli.options import DEFAULT, ConfigCommand, Resolved
 from pinn.cli.progress import Reporter
-from pinn.cli.scans import check_option, load_scans, stop_at_errors
+from pinn.cli.scans import begin, check_option, load_scans
 from pinn.cli.stop import StopOnSignal
 from pinn.config import Config, ModelConfig, ScanConfig, TrainConfig
 from pinn.errors import ConfigError
-from pinn.io.atomic import check_writable
 
 _ARCHIVE = "archive"
 _CLASSES: dict[str, type[Config]] = {"scan": ScanConfig, "model": ModelConfig, "train": TrainConfig}
@@ -82,13 +81,9 @@ def command(
     The archive is rewritten after every epoch, so that an interrupted run can be resumed; Ctrl-C
     and SIGTERM finish the step and save.
     """
-    common.select_backend()
-    check_writable(output)
     reading = resolved.build(ScanConfig)
-    loaded = load_scans(common, scans, reading)
+    loaded = begin(common, output, scans, reading, check)
     watched = load_scans(common, validation_scans, reading)
-    if check:
-        stop_at_errors(common, loaded, reading)
     common.start_device()
     try:
         with Reporter(common.quiet) as report, StopOnSignal(report) as stop:

@@ -60,7 +60,7 @@ def recorded(monkeypatch):
         return Trained()
 
     monkeypatch.setattr(Common, "start_device", lambda self: None)
-    monkeypatch.setattr("pinn.cli.train.stop_at_errors", lambda *args: None)  # there is no scan
+    monkeypatch.setattr("pinn.cli.scans.stop_at_errors", lambda *args: None)  # there is no scan
     monkeypatch.setitem(pinn.__dict__, "load", load)
     monkeypatch.setitem(pinn.__dict__, "train", train)
     return calls

@@ -115,8 +115,8 @@ def test_last_state_missing_or_of_another_run_is_one_sentence(scan, tmp_path):
 
 
 def test_early_stop_ends_the_run_and_a_resumed_one_says_so(scan, tmp_path):
-    # a column that never improves
-    stopping = dict(early_stop=2, monitor="learning_rate", schedule="constant", epochs=9)
+    # the loss falls, so that it never is larger than in the first epoch
+    stopping = dict(early_stop=2, monitor="loss", monitor_mode="max", epochs=9)
     model = small_model(scan, output=tmp_path, **stopping)
     assert len(model.history) == 3
     assert model.provenance["events"][0]["kind"] == "early_stop"
