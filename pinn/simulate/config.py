@@ -12,7 +12,6 @@ from pinn.simulate.options import AMPLITUDE, SimulateOptions
 from pinn.simulate.zernike import parse_zernike
 
 OPTICS = ("energy_ev", "distance_m", "detector_pixel_m")
-DRAWN_WITH_FIELD = ("star", "demo", "leaves")
 _FROM_FILE = ("file", "reconstruction")
 _APERTURE = ("defocused", "zernike")
 _LARGEST = {"uint16": 2**16 - 1, "uint32": 2**32 - 1}
@@ -26,7 +25,7 @@ _ONLY_WITH: dict[str, dict[str, tuple[str, ...]]] = {
         "object_file": _FROM_FILE,
         "phase_file": ("file",),
         "object_fit": _FROM_FILE,
-        "field_px": (*DRAWN_WITH_FIELD, *_FROM_FILE),
+        "field_px": ("star", "demo", "leaves", *_FROM_FILE),
     },
     "probe": {
         "probe_file": ("file",),
@@ -72,15 +71,6 @@ class SimulateConfig(SimulateOptions):
         """Amplitudes of an object that is drawn."""
         low, high = self.amplitude_min, self.amplitude_max
         return AMPLITUDE[0] if low is None else low, AMPLITUDE[1] if high is None else high
-
-    @property
-    def probe_is_random(self) -> bool:
-        """Another seed gives another probe."""
-        return (
-            (self.probe == "defocused" and self.aberration != 0)
-            or (self.probe == "zernike" and self.zernike is None)
-            or self.probe_variation > 0
-        )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -138,7 +128,10 @@ def _kinds(c: SimulateConfig) -> Iterator[str]:
         yield "mode_ratio has no meaning with probe_modes 1; leave it out"
     if c.probe_variation > 0 and c.probe == "file":
         yield "probe_variation has no meaning with probe file; leave it out"
-    if c.probe_seed is not None and not c.probe_is_random:
+    drawn = (c.probe == "defocused" and c.aberration != 0) or (
+        c.probe == "zernike" and c.zernike is None
+    )
+    if c.probe_seed is not None and not drawn and c.probe_variation == 0:
         yield (
             f"probe_seed has no meaning with a probe {c.probe} that has nothing random; "
             "leave it out or give probe_variation"

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from pinn.data.zipped import load_member, read_members
+from pinn.data.zipped import load_member
 from pinn.errors import ArchiveError, ScanError
+from pinn.io.data_file import NpzFile
 from pinn.io.formats.registry import read_head
 from pinn.io.hdf5_files import is_hdf5
 from pinn.io.product import Reconstruction, load_reconstruction
@@ -70,15 +71,10 @@ def read_array(
     """
     head = read_head(path, what)
     if head.startswith(ZIP):
-        members = read_members(path)
-        only = list(members) if lone and len(members) == 1 else []
-        key = next((k for k in (*keys, *only) if k in members), None)
-        if key is None:
-            raise ScanError(
-                f"{what} {path} has no array {' or '.join(keys)}, but: "
-                f"{', '.join(members) or 'no arrays at all'}"
-            )
-        return key, load_member(path, members[key])
+        file = NpzFile(path)
+        only = list(file.members) if lone and len(file.members) == 1 else []
+        key = file.need(what.removesuffix(" file"), *keys, *only)
+        return key, load_member(path, file.members[key])
     if not head.startswith(npy.MAGIC_PREFIX):
         raise ScanError(f"{what} {path} is neither NPZ nor NPY: it begins with {head[:8]!r}")
     try:

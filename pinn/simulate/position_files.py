@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from pinn.data.zipped import load_member, read_members
+from pinn.data.zipped import load_member
 from pinn.errors import ScanError
+from pinn.io.data_file import NpzFile
 from pinn.io.formats.registry import read_head
 from pinn.simulate.files import ZIP, read_array
 
-_PAIRS = ("positions_px", "positions")
 _NAMES = {
     "y": ("y", "y_px", "y_m", "ycoords", "row"),
     "x": ("x", "x_px", "x_m", "xcoords", "column"),
@@ -34,7 +34,7 @@ def read_positions(path: Path) -> np.ndarray:
     """
     what, head = f"positions file {path}", read_head(path, "positions file")
     if head.startswith(ZIP):
-        positions = _from_npz(path, what)
+        positions = _from_npz(path)
     elif head.startswith(npy.MAGIC_PREFIX):
         positions = read_array(path, "positions file", ())[1]
     else:
@@ -54,19 +54,15 @@ def read_positions(path: Path) -> np.ndarray:
     return positions
 
 
-def _from_npz(path: Path, what: str) -> np.ndarray:
-    members = read_members(path)
-    for key in _PAIRS:
-        if key in members:
-            return load_member(path, members[key])
-    if not {"ycoords", "xcoords"} <= set(members):
-        raise ScanError(
-            f"{what} has neither {' nor '.join(_PAIRS)} nor ycoords and xcoords; it has: "
-            f"{', '.join(members) or 'no arrays'}"
-        )
-    y, x = (load_member(path, members[key]).reshape(-1) for key in ("ycoords", "xcoords"))
+def _from_npz(path: Path) -> np.ndarray:
+    file = NpzFile(path)
+    if key := file.first("positions_px", "positions"):
+        return load_member(path, file.members[key])
+    y, x = (file.array(file.need("positions", name)).reshape(-1) for name in ("ycoords", "xcoords"))
     if len(y) != len(x):
-        raise ScanError(f"{what} has {len(y)} ycoords and {len(x)} xcoords; each needs the other")
+        raise ScanError(
+            f"positions file {path} has {len(y)} ycoords and {len(x)} xcoords; each needs the other"
+        )
     return np.stack([y, x], 1)
 
 

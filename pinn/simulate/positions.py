@@ -35,14 +35,12 @@ class Layout:
         positions_px: `(M, 2)` float64 (y, x), true positions in the object frame (origin 0).
         size: side of the object in pixels.
         extent_px: larger side of the positions' bounding box.
-        step_px: mean distance to the nearest position; None for a single frame.
         whole: the object is all of its file, of whatever shape, and `size` its longer side.
     """
 
     positions_px: np.ndarray
     size: int
     extent_px: float
-    step_px: float | None
     whole: bool = False
 
 
@@ -170,7 +168,7 @@ def plan(
             "frames or a larger overlap"
         )
     middle = (unit.min(0) + unit.max(0)) / 2
-    return Layout((unit - middle) * factor + size / 2, size, extent, step)
+    return Layout((unit - middle) * factor + size / 2, size, extent)
 
 
 def _stated_size(config: SimulateConfig, side: int | None) -> int | None:
@@ -247,7 +245,6 @@ def plan_from_file(
     extent = float((high - low).max())
     # distorted positions need more room than the true ones
     border = config.N + 2 * margin_px(config) + math.ceil(extent * (growth(config) - 1.0))
-    step = mean_nearest_distance(positions) if len(positions) > 1 else None
     if not extent + border <= MAX_SIZE:
         raise ScanError(
             f"{name} cover {extent:.4g} px, more than the {MAX_SIZE - border} an object can have; "
@@ -262,7 +259,7 @@ def plan_from_file(
                 f"{name} cover {extent:.0f} px and need an object of {math.ceil(extent) + border} "
                 f"px, but it has {available}; enlarge it, or take other positions"
             )
-        return Layout(positions - (low + high) / 2 + size / 2, size, extent, step)
+        return Layout(positions - (low + high) / 2 + size / 2, size, extent)
     if crop is not None:
         if config.size is not None:
             raise ConfigError(
@@ -280,4 +277,4 @@ def plan_from_file(
             f"object of {shape.tolist()} px, but {reach:g} px are needed on every side; leave out "
             "positions_place to put them over its middle"
         )
-    return Layout(positions, int(shape.max()), extent, step, whole=crop is not None)
+    return Layout(positions, int(shape.max()), extent, whole=crop is not None)

@@ -177,6 +177,7 @@ def simulate(config: SimulateConfig) -> SimulatedScan:
     factor = config.photons_per_frame / photons.mean()
     probe = stated = (np.sqrt(factor) * varied).astype(np.complex64)
     photons = photons * factor
+    seeds = _stream(config.seed, _ERROR), _stream(config.seed, _LIMIT)
     uneven: float | np.ndarray = 0.0
     if config.background_uneven > 0:
         uneven = uneven_background(config.N, config.background_uneven, _rng(config, _BACKGROUND))
@@ -184,30 +185,29 @@ def simulate(config: SimulateConfig) -> SimulatedScan:
         wrong = _varied(config, _modes(config, config.probe_error))
         stated = (np.sqrt(factor) * wrong).astype(np.complex64)
     return SimulatedScan(
-        config,
-        truth,
-        probe,
-        stated,
-        stated_positions(config, true, _stream(config.seed, _ERROR), _stream(config.seed, _LIMIT)),
-        true,
-        make_detector(config, float(photons.max()), _rng(config, _DETECTOR), uneven),
-        photons,
-        diameter,
-        None if len(true) == 1 else 1.0 - mean_nearest_distance(true) / diameter,
-        optics_of(config),
+        config=config,
+        truth=truth,
+        probe_true=probe,
+        probe_stated=stated,
+        positions_px=stated_positions(config, true, *seeds),
+        positions_true_px=true,
+        detector=make_detector(config, float(photons.max()), _rng(config, _DETECTOR), uneven),
+        photons=photons,
+        diameter_px=diameter,
+        overlap=None if len(true) == 1 else 1.0 - mean_nearest_distance(true) / diameter,
+        optics=optics_of(config),
         probe_weights=weights,
         intensity=intensity,
     )
 
 
-def arrange(config: SimulateConfig) -> tuple[Layout, float]:
-    """Where the probe of a recipe goes, and its diameter in pixels, without object or frames.
+def arrange(config: SimulateConfig) -> Layout:
+    """Where the probe of a recipe goes, without drawing the object or any frame.
 
     Raises:
         ConfigError, ScanError: as `simulate`.
     """
-    modes, layout = _arrange(config, open_object(config))
-    return layout, probe_diameter_px(modes)
+    return _arrange(config, open_object(config))[1]
 
 
 def illuminated_field(config: SimulateConfig, layout: Layout, diameter_px: float) -> float:

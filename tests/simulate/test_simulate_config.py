@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pinn.errors import ConfigError
-from pinn.simulate import SimulateConfig
+from pinn.simulate import SimulateConfig, options
 
 BAD = [
     (dict(N=33), "N must be even, but is 33"),
@@ -79,10 +79,10 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("options", "text"), BAD)
-def test_bad_options_are_one_clear_error(options, text):
+@pytest.mark.parametrize(("given", "text"), BAD)
+def test_bad_options_are_one_clear_error(given, text):
     with pytest.raises(ConfigError) as caught:
-        SimulateConfig(**options)
+        SimulateConfig(**given)
     message = str(caught.value)
     assert text in message
     assert "\n" not in message
@@ -92,6 +92,33 @@ def test_bad_options_are_one_clear_error(options, text):
 def test_every_option_is_described():
     for name, field in SimulateConfig.model_fields.items():
         assert field.description and field.description.endswith("."), name
+
+
+DEFAULTS = {
+    "amplitude_min": options.AMPLITUDE[0],
+    "amplitude_max": options.AMPLITUDE[1],
+    "spokes": options.SPOKES,
+    "probe_diameter": options.PROBE_DIAMETER["gaussian"],
+    "aberration": options.ABERRATION,
+    "mode_ratio": options.MODE_RATIO,
+    "zernike_order": options.ZERNIKE_ORDER,
+    "zernike_rms": options.ZERNIKE_RMS,
+    "zone_plate_diameter_m": options.ZONE_PLATE_DIAMETER_M,
+    "outer_zone_m": options.OUTER_ZONE_M,
+    "n_frames": options.N_FRAMES,
+    "overlap": options.OVERLAP,
+    "jitter": options.JITTER,
+    "probe_drift_modes": options.DRIFT_MODES,
+    "central_stop": options.ZONE_PLATE_STOP,
+    "energy_ev": options.ENERGY_EV,
+    "detector_pixel_m": options.DETECTOR_PIXEL_M,
+}
+
+
+@pytest.mark.parametrize(("name", "default"), DEFAULTS.items())
+def test_the_help_states_the_default(name, default):
+    words = SimulateConfig.model_fields[name].description.split()
+    assert f"{default:g}" in [word.strip(".,;)") for word in words]
 
 
 def test_options_survive_json():

@@ -84,16 +84,8 @@ def test_auto_takes_a_type_that_cannot_saturate(brightest, dtype):
 
 def test_no_valid_pixel_saturates_under_auto():
     # the worst case: all photons of a frame in a few pixels
-    scan = simulate(
-        SimulateConfig(
-            N=16,
-            n_frames=9,
-            object="star",
-            contrast=0.01,
-            probe_diameter=0.9,
-            photons_per_frame=6e4,
-        )
-    )
+    flat = dict(object="star", contrast=0.01, probe_diameter=0.9)
+    scan = simulate(SimulateConfig(N=16, n_frames=9, photons_per_frame=6e4, **flat))
     frames = scan.frames()
     assert frames[:, scan.valid_mask].max() < np.iinfo(frames.dtype).max
 

@@ -36,14 +36,8 @@ def test_uniform_position_errors_reach_their_limit_and_no_further():
 
 def test_systematic_errors_are_an_affine_map_about_the_middle():
     scale, degrees, shear = 0.02, 3.0, 0.01
-    scan = simulate(
-        SimulateConfig(
-            **SMALL,
-            position_scale_error=scale,
-            position_rotation_deg=degrees,
-            position_shear=shear,
-        )
-    )
+    errors = dict(position_scale_error=scale, position_rotation_deg=degrees, position_shear=shear)
+    scan = simulate(SimulateConfig(**SMALL, **errors))
     y, x = (scan.positions_true_px - scan.positions_true_px.mean(0)).T
     x = x + shear * y
     a = np.deg2rad(degrees)
@@ -111,11 +105,8 @@ def test_the_defocus_error_is_the_fraction_it_states():
 
 
 def test_gaps_are_dead_and_masked():
-    scan = simulate(
-        SimulateConfig(
-            **SMALL, gap_width=3, gap_row=5, gap_column=20, bad_pixels=0.05, background=9
-        )
-    )
+    gaps = dict(gap_width=3, gap_row=5, gap_column=20)
+    scan = simulate(SimulateConfig(**SMALL, **gaps, bad_pixels=0.05, background=9))
     gap = np.zeros((32, 32), bool)
     gap[5:8], gap[:, 20:23] = True, True
     frames = scan.frames()
@@ -152,13 +143,8 @@ def test_a_drifting_probe_has_the_power_and_makes_the_frames(tmp_path, modes):
     vectors = np.concatenate([probe[0], probe[1:, 0]]).reshape(modes + 2, -1)
     gram = np.abs(vectors.conj() @ vectors.T)
     assert (gram - np.diag(np.diag(gram))).max() < 1e-5 * gram.max()
-    expected = written_out(
-        made.truth.astype(complex),
-        scan.made_with.positions_px,
-        probe,
-        weights,
-        scan.made_with.intensity,
-    )
+    where, intensity = scan.made_with.positions_px, scan.made_with.intensity
+    expected = written_out(made.truth.astype(complex), where, probe, weights, intensity)
     assert expected.sum((1, 2)).mean() == pytest.approx(1e5, rel=1e-5)
     frames = scan.read(np.arange(60))[0].astype(float) ** 2
     np.testing.assert_allclose(frames, expected, rtol=1e-4, atol=1e-6 * expected.max())
@@ -173,12 +159,8 @@ def test_a_drifting_probe_may_be_wrong_as_well(tmp_path):
     assert scan.made_with.probe.shape == scan.probe_variations.shape == (2, 1, 32, 32)
     np.testing.assert_array_equal(scan.made_with.probe, made.probe_true)
     assert not np.allclose(scan.made_with.probe[0], scan.probe_variations[0], rtol=0.1)
-    expected = written_out(
-        made.truth.astype(complex),
-        made.positions_true_px,
-        scan.made_with.probe.astype(complex),
-        scan.probe_weights,
-    )
+    truth, probe = made.truth.astype(complex), scan.made_with.probe.astype(complex)
+    expected = written_out(truth, made.positions_true_px, probe, scan.probe_weights)
     np.testing.assert_allclose(made.rates(), expected, rtol=1e-6, atol=1e-7 * expected.max())
 
 
@@ -223,13 +205,8 @@ def test_an_uneven_background_is_smooth_positive_and_stored(tmp_path):
 
 def test_the_truth_follows_the_frames(tmp_path):
     """Chosen frames, turned positions, a file written again: the truth goes with them."""
-    config = SimulateConfig(
-        **SMALL,
-        position_error_limit=2.0,
-        intensity_fluctuation=0.1,
-        background_uneven=1.0,
-        probe_error=0.2,
-    )
+    errors = dict(position_error_limit=2.0, intensity_fluctuation=0.1, background_uneven=1.0)
+    config = SimulateConfig(**SMALL, **errors, probe_error=0.2)
     made = simulate_to_file(config, tmp_path / "s.npz")
     plain = load(tmp_path / "s.npz")
     np.testing.assert_array_equal(plain.made_with.positions_px, made.positions_true_px)

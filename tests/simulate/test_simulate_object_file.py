@@ -179,16 +179,9 @@ def test_a_measured_scan_is_simulated_again_where_it_was(tmp_path):
     reconstruction().save(tmp_path / "r.h5")
     places = reconstruction().positions_px
     np.save(tmp_path / "p.npy", places)
-    scan = simulate(
-        SimulateConfig(
-            N=16,
-            object="reconstruction",
-            object_file=tmp_path / "r.h5",
-            pattern="file",
-            positions_file=tmp_path / "p.npy",
-            positions_place="absolute",
-        )
-    )
+    files = dict(object_file=tmp_path / "r.h5", positions_file=tmp_path / "p.npy")
+    kinds = dict(object="reconstruction", pattern="file", positions_place="absolute")
+    scan = simulate(SimulateConfig(N=16, **kinds, **files))
     # the truth of a file has its pixel [0, 0] at (0, 0)
     np.testing.assert_allclose(scan.positions_px, places - [100.25, -20.5])
     assert scan.truth.shape == (70, 80)  # all of it, not the middle square
@@ -202,10 +195,6 @@ def test_a_reconstruction_without_probe_or_light_is_refused(tmp_path):
     reconstruction(valid_mask=np.zeros((70, 80), bool)).save(tmp_path / "dark.h5")
     with pytest.raises(ScanError, match="no valid pixel"):
         read_reconstruction(tmp_path / "dark.h5")
-
-
-def write(path, content):
-    path.write_bytes(content) if isinstance(content, bytes) else np.save(path, content)
 
 
 @pytest.mark.parametrize(
@@ -228,8 +217,10 @@ def write(path, content):
 )
 def test_object_files_that_cannot_be_used(tmp_path, name, content, text):
     path = tmp_path / name
-    if content is not None:
-        write(path, content)
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        np.save(path, content)
     with pytest.raises(ScanError, match=text) as caught:
         scan_of(path)
     assert name in str(caught.value) and "\n" not in str(caught.value)

@@ -120,28 +120,15 @@ def test_the_pupil_of_a_zernike_probe_has_the_wavefront_stated():
     inside = u < 0.9
     # the rim is known to half a pixel in thirty: 2 x 15 rad x 1/60 at most
     assert np.abs(difference[inside]).max() < 0.5
-    wrong = np.angle(
-        pupil[lit] * np.exp(-1j * (expected - TABLE[11](u, 0 * u)))
-    )  # the other sign does not fit
+    # the other sign does not fit
+    wrong = np.angle(pupil[lit] * np.exp(-1j * (expected - TABLE[11](u, 0 * u))))
     wrong = np.angle(np.exp(1j * (wrong - wrong[np.argmin(r)])))
     assert np.abs(wrong[inside]).max() > 0.6
 
 
-def test_options_of_the_zernike_probe_change_it():
-    base = dict(N=64, probe="zernike")
-    first = probe_of(**base)
-    for change in (
-        dict(zernike_order=6),
-        dict(zernike_rms=2.0),
-        dict(zernike="6:1.0"),
-        dict(defocus=5.0),
-        dict(central_stop=0.4),
-        dict(probe_diameter=0.3),
-    ):
-        assert not np.allclose(np.abs(probe_of(**base, **change)), np.abs(first), rtol=1e-2)
-    # odd aberrations break the mirror symmetry, even ones do not
+def test_odd_aberrations_break_the_mirror_symmetry():
     for text, symmetric in (("6:1.0", True), ("8:1.0", False)):
-        probe = np.abs(probe_of(**base, zernike=text))
+        probe = np.abs(probe_of(N=64, probe="zernike", zernike=text))
         mirrored = np.roll(probe[::-1, ::-1], (1, 1), (0, 1))
         assert bool(np.abs(probe - mirrored).max() < 0.02 * probe.max()) is symmetric
 
@@ -247,9 +234,6 @@ def test_variation_changes_diameter_and_defocus_within_the_share_stated():
         probe = make_probe(config, np.random.default_rng(seed))
         widths.append(probe_diameter_px(probe) / (0.34 * 64))
     assert 0.8 <= min(widths) < 0.95 and 1.05 < max(widths) <= 1.2
-    lit = {
-        round(probe_diameter_px(make_probe(config, np.random.default_rng(seed))), 3)
-        for config in [SimulateConfig(probe="zone_plate", probe_variation=0.2)]
-        for seed in range(4)
-    }
-    assert len(lit) == 4
+    config = SimulateConfig(probe="zone_plate", probe_variation=0.2)
+    probes = [make_probe(config, np.random.default_rng(seed)) for seed in range(4)]
+    assert len({round(probe_diameter_px(probe), 3) for probe in probes}) == 4

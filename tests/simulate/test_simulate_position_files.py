@@ -1,4 +1,4 @@
-"""The Archimedean spiral, and positions from files."""
+"""Positions from files: what is read, where it lies, and what cannot be used."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ import pytest
 from pinn.errors import ConfigError, ScanError
 from pinn.simulate import SimulateConfig, recipe_hash, simulate, simulate_to_file
 from pinn.simulate.position_files import read_positions
-from pinn.simulate.positions import unit_pattern
 
 PLACES = np.array([[30.5, 21.0], [33.0, 40.25], [41.75, 28.0], [52.0, 35.5]])
 SCAN = dict(N=16, photons_per_frame=1e4, pattern="file")
@@ -14,28 +13,6 @@ SCAN = dict(N=16, photons_per_frame=1e4, pattern="file")
 
 def scan_of(path, **options):
     return simulate(SimulateConfig(**{**SCAN, "positions_file": path, **options}))
-
-
-def test_the_spiral_is_archimedean_with_equal_steps():
-    positions = unit_pattern("spiral", 3000, 0.0, np.random.SeedSequence(0))
-    radius = np.hypot(*positions.T)
-    turn = np.unwrap(np.arctan2(positions[1:, 0], positions[1:, 1]))
-    turn = np.append(0.0, turn + 2 * np.pi * np.round(radius[1] - turn[0] / (2 * np.pi)))
-    # a turn moves it outwards by one
-    np.testing.assert_allclose(radius[1:], turn[1:] / (2 * np.pi), atol=1e-9)
-    # arc length by fine quadrature: one from each position to the next
-    t = np.linspace(0, turn[-1], 400_001)
-    arc = np.concatenate(
-        [[0], np.cumsum(np.hypot(*np.diff((t / (2 * np.pi)) * [np.sin(t), np.cos(t)])))]
-    )
-    np.testing.assert_allclose(np.interp(turn, t, arc), np.arange(3000), atol=1e-3)
-
-
-def test_the_spiral_has_the_overlap_asked():
-    scan = simulate(SimulateConfig(N=32, pattern="spiral", overlap=0.7, n_frames=120))
-    assert scan.overlap == pytest.approx(0.7)
-    p = scan.positions_true_px
-    np.testing.assert_allclose((p.min(0) + p.max(0)) / 2, len(scan.truth) / 2)
 
 
 def lines(form, pairs=PLACES, end="\n"):

@@ -11,7 +11,7 @@ from pinn.simulate.options import N_FRAMES, OVERLAP
 from pinn.simulate.position_errors import stated_positions
 from pinn.simulate.positions import mean_nearest_distance, unit_pattern
 
-PATTERNS = ["raster", "random", "fermat"]
+PATTERNS = ["raster", "random", "fermat", "spiral"]
 
 
 def brute_nearest(positions):
@@ -124,6 +124,21 @@ def test_fermat_covers_its_disc_evenly():
     assert np.diff(turn)[0] % 360 == pytest.approx(137.50776, abs=1e-4)
     d = brute_nearest(positions[:400])
     assert d > 0.85 * np.sqrt(np.pi)  # a random pattern of this density has half of that
+
+
+def test_the_spiral_is_archimedean_with_equal_steps():
+    positions = unit_pattern("spiral", 3000, 0.0, np.random.SeedSequence(0))
+    radius = np.hypot(*positions.T)
+    turn = np.unwrap(np.arctan2(positions[1:, 0], positions[1:, 1]))
+    turn = np.append(0.0, turn + 2 * np.pi * np.round(radius[1] - turn[0] / (2 * np.pi)))
+    # a turn moves it outwards by one
+    np.testing.assert_allclose(radius[1:], turn[1:] / (2 * np.pi), atol=1e-9)
+    # arc length by fine quadrature: one from each position to the next
+    t = np.linspace(0, turn[-1], 400_001)
+    arc = np.concatenate(
+        [[0], np.cumsum(np.hypot(*np.diff((t / (2 * np.pi)) * [np.sin(t), np.cos(t)])))]
+    )
+    np.testing.assert_allclose(np.interp(turn, t, arc), np.arange(3000), atol=1e-3)
 
 
 def test_nearest_distance_of_a_known_pattern():
