@@ -56,13 +56,6 @@ class Common:
         self.say(f"backend {backend.select_device(self.device)} (backend: {self.reason})")
 
 
-def quiet_option(function: Function) -> Function:
-    """Decorator: `--quiet`, kept in the context's `Common`."""
-    return click.option("--quiet", is_flag=True, help="No progress and no remarks.", **_kept)(
-        function
-    )
-
-
 def backend_options(function: Function) -> Function:
     """Decorator: `--backend`, `--device` and `--quiet`, kept in the context's `Common`."""
     device = click.option(
@@ -93,6 +86,7 @@ def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
 
 
 _kept: dict[str, Any] = {"expose_value": False, "callback": _keep}
+quiet_option = click.option("--quiet", is_flag=True, help="No progress and no remarks.", **_kept)
 
 
 def need(ctx: click.Context, names: Iterable[str]) -> None:
