@@ -87,7 +87,6 @@ ALLOWED = {
 }
 EVERYWHERE = {"errors", "progress"}
 WITHOUT_KERAS = ("config", "data", "io", "plots", "simulate", "studies", "cli")
-ON_KERAS = ("ops", "layers", "networks", "reconstruction", "refinement", "training")
 # Imports that the table does not allow and that are still to go.
 DEBTS: set[tuple[str, str]] = set()
 # Rooms that still import each other.
