@@ -119,18 +119,13 @@ def quick(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def group(options: argparse.Namespace) -> dict[str, Any]:
-    import numpy as np
-
     from pinn.data.grouping import make_groups
     from pinn.io.load import load
 
     places = load(options.scan).positions_px
-    beside = places[make_groups(places, 2).indices[:, 1]]
-    step = float(np.median(np.hypot(*(beside - places).T)))
     rules: dict[str, dict[str, Any]] = {
         "nearest": {},
         "nearest, twice as many groups": dict(n_groups=2 * len(places)),
-        "distances": dict(min_distance=0.9 * step, max_distance=4 * step),
         "quadrants": dict(method="quadrants"),
         "quadrants, three times as many": dict(method="quadrants", n_groups=3 * len(places)),
         "half of the frames": dict(subsample=len(places) // 2),

@@ -318,7 +318,6 @@ def run_pinn(
         options: further ones of `pinn.refine`.
     """
     import pinn
-    from pinn.config import RefineConfig
     from pinn.data.scan import Scan
     from pinn.progress import Deadline
     from pinn.reconstruction.network_start import network_start
@@ -342,7 +341,7 @@ def run_pinn(
         times = []
         for _ in range(2):
             scan, before = fresh(), time.process_time()
-            cover = options.get("start_cover", RefineConfig.start_cover)
+            cover = options.get("start_cover", 1)
             start, _ = network_start(scan, network, np.arange(len(scan)), cover, Deadline())
             times.append(time.process_time() - before)
         facts = start.statistics["network_start"]

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+import pinn
+from pinn import backend
 from pinn.errors import ArchiveError, ConfigError
 from pinn.io.legacy import to_legacy
 from pinn.io.legacy.table import KEY_MAPPINGS, MODEL
@@ -146,11 +148,8 @@ def load_inference_bundle(
     if model_name not in MODEL_NAMES:
         raise ArchiveError(f"model {model_name!r} is not known; {', '.join(MODEL_NAMES)} are")
     path = _found(Path(bundle_dir))
-    from pinn import backend
-
     backend.select()
     from pinn.io.convert_archive import archive_kind, convert_archive
-    from pinn.networks.trained import load_model
 
     with _unwrapped(path) as (archive, folder):
         try:
@@ -162,7 +161,7 @@ def load_inference_bundle(
                 archive = done.path
             elif archive.is_dir():
                 archive = _packed(archive, folder / "packed.zip")
-            model = load_model(archive)
+            model = pinn.load_model(archive)
         except ArchiveError as error:  # of a copy that nobody knows the name of
             raise ArchiveError(str(error).replace(str(archive), str(path))) from None
     _log.info("loaded %s: network %s, N %s", path, model.config.architecture, model.config.N)

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pinn
+from pinn.backend import selection
 from pinn.errors import ConfigError
 from pinn.io.legacy import Translation
 from pinn.io.legacy.table import Unstated
@@ -106,14 +108,10 @@ def backend_of(asked: str) -> tuple[str, bool]:
     Raises:
         BackendError: unknown, or not installed.
     """
-    from pinn.backend import selection
-
     if isinstance(asked, Unstated):
         return selection.select().backend, False
-    from pinn.remote import needs_worker
-
     wanted = selection.available(asked)
-    worker = needs_worker(wanted)
+    worker = pinn.remote.needs_worker(wanted)
     if not worker:
         selection.select(wanted)
     return wanted, worker

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pinn.io.atomic import atomic_path, atomic_write_csv
 from ptycho._raw import RawData
 
 _log = logging.getLogger("ptycho")
@@ -72,8 +73,6 @@ def save_outputs(
     Raises:
         OutputError: the place cannot be written.
     """
-    from pinn.io.atomic import atomic_write_csv
-
     folder = Path(output_prefix)
     folder.mkdir(parents=True, exist_ok=True)
     rows = (results or {}).get("history_epochs")
@@ -96,8 +95,6 @@ def write_arrays(path: str | Path, arrays: dict[str, np.ndarray]) -> None:
     Raises:
         OutputError: the place cannot be written.
     """
-    from pinn.io.atomic import atomic_path
-
     path = Path(path)
     with atomic_path(path.with_suffix(".npz")) as temporary:
         np.savez(temporary, **arrays)  # type: ignore[arg-type]

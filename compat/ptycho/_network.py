@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import pinn
+from pinn import backend
 from pinn.data.masks import encode
 from pinn.errors import ScanError
 from ptycho._carried import Origin, origin_of
@@ -187,8 +189,6 @@ class DiffractionToObject:
         """`(b, K, N, N)` complex64."""
         if self.backend is not None:
             return self._worker().predict(frames, self.model, batch_size=size)
-        from pinn import backend
-
         if self._compiled is None:
             backend.full_precision()
             from pinn.remote.patches import ObjectPatches
@@ -207,8 +207,6 @@ class DiffractionToObject:
 
     def _worker(self) -> Any:
         if self._compiled is None:
-            from pinn.remote import Worker
-
             assert self.backend is not None
-            self._compiled = Worker(self.backend)
+            self._compiled = pinn.remote.Worker(self.backend)
         return self._compiled

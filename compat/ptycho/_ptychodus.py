@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pinn.data.zipped import read_members
+
 _log = logging.getLogger("ptycho")
 # A result that reaches from a far scan to the middle of the object would be mostly nothing.
 _FAR_PX = 4096
@@ -68,8 +70,6 @@ _PTYCHODUS = {
 
 def of_ptychodus(path: Path) -> bool:
     """Whether a file is training data that ptychodus wrote."""
-    from pinn.data.zipped import read_members
-
     with path.open("rb") as file:
         if file.read(2) != b"PK":
             return False

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import pinn
 from pinn.errors import ConfigError, ScanError
+from pinn.io.formats.npz_writer import write_scan_npz
 from ptycho._dictionary import LEGACY
 from ptycho._grouped import Grouped
 from ptycho._ptychodus import in_ptychodus, middle_for_ptychodus, of_ptychodus
@@ -151,10 +153,8 @@ class RawData:
             ScanError: the file is missing, foreign, damaged, or breaks its contract.
             ConfigError: another N.
         """
-        from pinn.io.load import load
-
         path = Path(train_data_file_path)
-        scan = load(path)
+        scan = pinn.load(path)
         made = cls._of_scan(scan)
         if of_ptychodus(path):
             made._extra["truth_origin_px"] = (-0.5, -0.5)
@@ -261,8 +261,6 @@ class RawData:
         Raises:
             ScanError: a part breaks the contract.
         """
-        from pinn.data.scan import Scan
-
         key = (photons, self.positions.tobytes())
         if key in self._scans:
             return self._scans[key]
@@ -273,7 +271,7 @@ class RawData:
             extra["photons_per_frame"] = photons
         nominal = np.stack([self.ycoords_start, self.xcoords_start], axis=1)
         labels = None if self.Y is None or len(self.Y.shape) != 3 else self.Y
-        scan = Scan(
+        scan = pinn.Scan(
             self._frames,
             self.positions,
             probe=self.probeGuess,
@@ -384,8 +382,6 @@ class RawData:
         Raises:
             OutputError: the place cannot be written.
         """
-        from pinn.io.formats.npz_writer import write_scan_npz
-
         write_scan_npz(path, self.scan())
 
     def select(self, rows: np.ndarray) -> RawData:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import pinn
+from pinn import backend
+from pinn.backend.selection import loaded_backend
 from pinn.errors import ConfigError, ScanError
 from pinn.progress import Progress
 from ptycho import _bundle
@@ -280,25 +283,14 @@ def _train(scan: Scan, watched: list[Scan], choice: Choice, recorded: bool) -> M
     if recorded and folder is None:
         say("there is no output_dir, so no checkpoints and no records are kept")
         options |= {"keep_best": 0, "logger": "none", "sample_every": 0, "preview_every": 0}
-    where = f" in a worker process, for {_loaded()} is loaded here" if choice.worker else ""
+    where = f" in a worker process, for {loaded_backend()} is loaded here" if choice.worker else ""
     _log.info("training on %s%s", choice.word, where)
     if choice.worker:
-        from pinn import remote
-
-        with remote.Worker(choice.backend, device=asked.device) as worker:
+        with pinn.remote.Worker(choice.backend, device=asked.device) as worker:
             _log.info("device: %s", worker.start())
             return worker.train(scan, asked.model, asked.train, **options).load()
-    import pinn
-    from pinn import backend
-
     _log.info("device: %s", backend.select_device(asked.device))
     return pinn.train(scan, asked.model, asked.train, **options)
-
-
-def _loaded() -> str | None:
-    from pinn.backend.selection import loaded_backend
-
-    return loaded_backend()
 
 
 def _tell(progress: Progress) -> None:

@@ -14,7 +14,6 @@ from pinn.backend.framework import (
     ordered_updates,
     seed_everything,
     select_device,
-    synchronise,
     trains_in_bfloat16,
 )
 from pinn.backend.gradients import value_and_grad
@@ -35,7 +34,6 @@ __all__ = [
     "seed_everything",
     "select",
     "select_device",
-    "synchronise",
     "trains_in_bfloat16",
     "value_and_grad",
     "versions",

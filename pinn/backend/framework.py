@@ -336,26 +336,6 @@ def ordered_updates() -> None:
         tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
 
 
-def synchronise() -> None:
-    """Wait until the device has finished what was asked of it; for honest timings."""
-    match loaded_keras().config.backend():
-        case "jax":
-            import jax
-
-            jax.block_until_ready(jax.live_arrays())
-        case "torch":
-            import torch
-
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            elif torch.backends.mps.is_available():
-                torch.mps.synchronize()
-        case _:
-            import tensorflow as tf
-
-            tf.test.experimental.sync_devices()
-
-
 def loaded_keras() -> Any:
     """Keras, on the backend that was selected."""
     select()

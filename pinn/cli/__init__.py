@@ -7,7 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+
+import click
+
+from pinn.cli.app import pinn
+from pinn.errors import PinnError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -17,11 +23,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code; errors become one sentence on stderr."""
-    import click
-
-    from pinn.cli.app import pinn
-    from pinn.errors import PinnError
-
     try:
         result = pinn.main(list(arguments), prog_name="pinn", standalone_mode=False)
         return result if isinstance(result, int) else 0
@@ -51,7 +52,5 @@ def _trace() -> bool:
     """Print the traceback of the present exception where PINN_TRACEBACK asks for it."""
     wanted = os.environ.get("PINN_TRACEBACK", "0") not in ("", "0")
     if wanted:
-        import traceback
-
         traceback.print_exc()
     return wanted

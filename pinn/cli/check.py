@@ -6,11 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
-from pinn.cli.common import Common, backend_options
+import pinn
+from pinn.backend.selection import select
+from pinn.check import Report, check, options_text
+from pinn.check.cost import MEASURED
+from pinn.check.mend import stored_bad_pixels, write_fixed
+from pinn.cli.check_report import show
+from pinn.cli.common import PATH, Common, backend_options
+from pinn.cli.measure import measure
 from pinn.cli.options import ConfigCommand, Resolved
 from pinn.cli.progress import Reporter
 from pinn.config import ScanConfig
+from pinn.data.scan import Scan
+from pinn.errors import BackendError
 from pinn.io.atomic import atomic_path, atomic_write_json
 
 
@@ -25,19 +35,17 @@ from pinn.io.atomic import atomic_path, atomic_write_json
         "bad_pixels",
     ),
 )
-@click.argument("scan", required=False, metavar="SCAN", type=click.Path(path_type=Path))
+@click.argument("scan", required=False, metavar="SCAN", type=PATH)
 @click.option(
     "--fix",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="OUT",
     help="Write the scan to OUT as the errors and warnings propose.",
 )
-@click.option(
-    "--json", "as_json", type=click.Path(path_type=Path), help="Write everything to this file."
-)
+@click.option("--json", "as_json", type=PATH, help="Write everything to this file.")
 @click.option(
     "--write-bad-pixels",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE.npy",
     help="Write dead and hot pixels that were found, with those given, for --bad-pixels.",
 )
@@ -69,10 +77,6 @@ def command(
 
     Exit code 2 if there are errors, also when --fix mends them.
     """
-    import pinn
-    from pinn.check import check
-    from pinn.cli.check_report import show
-
     backend = _backend(common, thorough)
     config = resolved.build(ScanConfig)
     loaded = pinn.load(scan, config)
@@ -86,8 +90,6 @@ def command(
     )
     measured: list[Any] = []
     if thorough:
-        from pinn.cli.measure import measure
-
         measured = measure(common, loaded)
     notes = loaded.notes
     if write_bad_pixels is not None:
@@ -105,10 +107,6 @@ def command(
 def _backend(common: Common, needed: bool) -> str:
     """The backend whose rates are told. Only the test of orientations computes with it, and is left
     out without one, so that none is required."""
-    from pinn.backend.selection import select
-    from pinn.check.cost import MEASURED
-    from pinn.errors import BackendError
-
     try:
         if needed or common.backend is not None:
             common.select_backend()
@@ -119,12 +117,7 @@ def _backend(common: Common, needed: bool) -> str:
         return next(iter(MEASURED))
 
 
-def _write_mask(common: Common, report: Any, scan: Any, config: ScanConfig, path: Path) -> None:
-    import numpy as np
-
-    from pinn.check import options_text
-    from pinn.check.mend import stored_bad_pixels
-
+def _write_mask(common: Common, report: Report, scan: Scan, config: ScanConfig, path: Path) -> None:
     bad = stored_bad_pixels(report, scan, config)
     # In the polarity of the options, which may also tell that of a mask in the scan's own file.
     polarity = config.bad_pixels_polarity
@@ -135,10 +128,7 @@ def _write_mask(common: Common, report: Any, scan: Any, config: ScanConfig, path
     common.say(f"wrote {path}: {int(bad.sum())} bad pixels{given}; read it with {options}")
 
 
-def _fix(common: Common, report: Any, scan: Path, config: ScanConfig, target: Path) -> None:
-    from pinn.check import options_text
-    from pinn.check.mend import write_fixed
-
+def _fix(common: Common, report: Report, scan: Path, config: ScanConfig, target: Path) -> None:
     if not report.options and report.bad_pixels is None:
         common.say(f"nothing to correct, so {target} was not written")
         return

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
-from pinn.backend.selection import BACKENDS, DEVICES
+from pinn import backend
+from pinn.backend import BACKENDS, DEVICES
 
 # Name: what `pinn --help` says. The command of that name lives in the module of that name.
 COMMANDS = {
@@ -27,6 +29,7 @@ COMMANDS = {
 }
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+PATH = click.Path(path_type=Path)
 
 
 @dataclass
@@ -46,23 +49,11 @@ class Common:
 
     def select_backend(self) -> None:
         """Decide the backend; quick, so that a wrong one is refused before any work."""
-        from pinn.backend import selection
-
-        choice = selection.select(self.backend)
-        self.reason = choice.reason
+        self.reason = backend.select(self.backend).reason
 
     def start_device(self) -> None:
         """Load the framework on the chosen device and say in one line what was taken."""
-        from pinn import backend
-
         self.say(f"backend {backend.select_device(self.device)} (backend: {self.reason})")
-
-
-def quiet_option(function: Function) -> Function:
-    """Decorator: `--quiet`, kept in the context's `Common`."""
-    return click.option("--quiet", is_flag=True, help="No progress and no remarks.", **_kept)(
-        function
-    )
 
 
 def backend_options(function: Function) -> Function:
@@ -74,14 +65,14 @@ def backend_options(function: Function) -> Function:
         "error.  [default: auto]",
         **_kept,
     )
-    backend = click.option(
+    framework = click.option(
         "--backend",
         type=click.Choice(BACKENDS),
         help="Framework that computes.  [default: KERAS_BACKEND, a Keras configuration file, "
         "or the first installed]",
         **_kept,
     )
-    return backend(device(quiet_option(function)))
+    return framework(device(quiet_option(function)))
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -95,6 +86,7 @@ def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
 
 
 _kept: dict[str, Any] = {"expose_value": False, "callback": _keep}
+quiet_option = click.option("--quiet", is_flag=True, help="No progress and no remarks.", **_kept)
 
 
 def need(ctx: click.Context, names: Iterable[str]) -> None:

@@ -7,37 +7,31 @@ from pathlib import Path
 
 import click
 
-from pinn.cli.common import Common, quiet_option
+from pinn.cli.common import PATH, Common, quiet_option
+from pinn.cli.objects import comparison_options, read_object
+from pinn.cli.outputs import table
 from pinn.errors import InputError
+from pinn.io.atomic import atomic_write_json, atomic_write_text, check_writable
+from pinn.io.text import aligned, markdown_table
+from pinn.plots.comparison import write_side_by_side
+from pinn.quality.compare import compare
 
 
 @click.command("compare")
-@click.argument(
-    "recons", nargs=-1, required=True, metavar="RECON...", type=click.Path(path_type=Path)
-)
+@click.argument("recons", nargs=-1, required=True, metavar="RECON...", type=PATH)
 @click.option(
     "--truth",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="NPZ with objectGuess or object, or NPY: what is right.",
 )
 @click.option(
     "--label", multiple=True, help="Name of each RECON, in order.  [default: by file or folder]"
 )
-@click.option(
-    "--border",
-    type=click.FloatRange(min=0),
-    help="Pixels left out on each side of the common region.  [default: 16, less for small ones]",
-)
-@click.option(
-    "--register/--no-register", default=True, show_default=True, help="Find a sub-pixel shift."
-)
-@click.option(
-    "--ramp/--no-ramp", default=True, show_default=True, help="Remove a linear phase ramp."
-)
+@comparison_options
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder for comparison.md, metrics.json and side_by_side.png; nothing is written without.",
 )
 @quiet_option
@@ -57,31 +51,25 @@ def command(
     A RECON is a reconstruction.h5 or its folder, a ptychodus product, or an NPZ or NPY with a
     complex object. Prints one table.
     """
-    from pinn.cli.objects import read_object
-    from pinn.cli.outputs import table
-    from pinn.io.atomic import atomic_write_json, atomic_write_text, check_writable
-    from pinn.plots.comparison import write_side_by_side
-    from pinn.quality.compare import compare
-
     if output is not None:
         check_writable(output)
     names = _labels(recons, label)
     placed = {name: read_object(path) for name, path in zip(names, recons, strict=True)}
     found = compare(placed, read_object(truth), border=border, register=register, ramp=ramp)
     columns = [table(item.metrics) for item in found.values()]
-    rows = [[words, *(c[i][1] for c in columns)] for i, (words, _) in enumerate(columns[0])]
+    rows = [["", *names]]
+    rows += [[words, *(c[i][1] for c in columns)] for i, (words, _) in enumerate(columns[0])]
     y0, y1, x0, x1 = next(iter(found.values())).region.bounds_px
     where = f"against {truth.name}, y {y0:g} to {y1:g}, x {x0:g} to {x1:g} px"
     if not common.quiet:
         click.echo(where)
-        click.echo(_aligned([["", *names], *rows]))
+        click.echo(aligned(rows))
     notes = [f"{name}: {note}" for name, item in found.items() for note in item.notes]
     for note in notes:
         common.say(note)
     if output is None:
         return
-    lines = [f"Compared {where}.", "", _line(["", *names]), _line(["---"] * (len(names) + 1))]
-    lines += [*map(_line, rows), "", *(f"- {note}" for note in notes)]
+    lines = [f"Compared {where}.", "", markdown_table(rows), "", *(f"- {note}" for note in notes)]
     atomic_write_text(output / "comparison.md", "\n".join(lines).rstrip() + "\n")
     content = {
         "truth": str(truth),
@@ -109,21 +97,6 @@ def _labels(recons: Sequence[Path], given: Sequence[str]) -> list[str]:
         if len(set(names)) < len(names):
             names = [str(path) for path in recons]
     if len(set(names)) < len(names):
-        raise InputError(f"two reconstructions are both called {_twice(names)}; give --label")
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"two reconstructions are both called {twice}; give --label")
     return names
-
-
-def _twice(names: Sequence[str]) -> str:
-    return next(name for name in names if names.count(name) > 1)
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

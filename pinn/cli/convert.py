@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
-from pinn.cli.common import Common, quiet_option
+from pinn.cli.common import PATH, Common, quiet_option
 from pinn.cli.options import ConfigCommand, Resolved
 from pinn.cli.progress import Reporter
+from pinn.cli.scans import load_scans
 from pinn.config import ScanConfig
 from pinn.errors import ConfigError
+from pinn.io.convert import check_target, write_scan
 from pinn.io.convert_archive import MERGES, ROLES, archive_kind, convert_archive
 from pinn.io.formats.registry import names
 
@@ -22,8 +24,8 @@ from pinn.io.formats.registry import names
     needed=("source", "target"),
     first=("to", "format", "frame_size", "bin_frames", "part", "bad_pixels", "merge", "quiet"),
 )
-@click.argument("source", required=False, metavar="IN", type=click.Path(path_type=Path))
-@click.argument("target", required=False, metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("source", required=False, metavar="IN", type=PATH)
+@click.argument("target", required=False, metavar="OUT", type=PATH)
 @click.option(
     "--to",
     type=click.Choice(names(writable=True)),
@@ -62,9 +64,6 @@ def command(
     PtychoPINN (wts.h5.zip or the folder it is in, or a Lightning checkpoint) becomes OUT/wts.h5.zip
     (or OUT itself if it ends in .zip); nothing in it is run. IN is left as it is.
     """
-    from pinn.cli.train import load_scans
-    from pinn.io.convert import check_target, write_scan
-
     options = {"merge": merge, "model_role": model_role, "input_gain": input_gain}
     if archive_kind(source) is not None:
         _archive(common, source, target, to, options, resolved)

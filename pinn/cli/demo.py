@@ -8,7 +8,10 @@ from typing import Any
 
 import click
 
-from pinn.cli.common import Common, backend_options
+import pinn
+from pinn.cli.common import PATH, Common, backend_options
+from pinn.cli.demo_report import write_report
+from pinn.cli.outputs import write_results
 from pinn.cli.progress import Reporter
 from pinn.io.atomic import check_writable
 from pinn.progress import Progress, StopRequested
@@ -32,7 +35,7 @@ TRAINING_SECONDS = 200
 @click.command("demo")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path("pinn-demo"),
     show_default=True,
     help="Folder for everything the demo writes.",
@@ -49,15 +52,9 @@ def command(common: Common, output: Path, seed: int, epochs: int, n_frames: int)
 
     Takes at most about five minutes on two processor cores and writes pictures and a report.
     """
-    from pinn.cli.outputs import write_results
-
     common.select_backend()
     check_writable(output)
     common.start_device()
-    import pinn
-    from pinn import backend
-    from pinn.cli.demo_report import write_report
-
     clock = _Clock()
     recipe = pinn.SimulateConfig(**{**SCAN, "seed": seed, "n_frames": n_frames})
     with Reporter(common.quiet) as report:
@@ -70,9 +67,7 @@ def command(common: Common, output: Path, seed: int, epochs: int, n_frames: int)
         clock.lap("train")
         recon = pinn.reconstruct(scan, model, progress=report)
         clock.lap("reconstruct")
-    metrics = write_results(
-        output, recon, scan, hardware=backend.hardware(), peak_memory_mb=backend.peak_memory_mb()
-    )
+    metrics = write_results(output, recon, scan)
     clock.lap("compare and draw")
     facts = {
         "simulation": simulated.metadata(),

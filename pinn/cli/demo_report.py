@@ -8,6 +8,7 @@ from typing import Any
 
 from pinn.cli.outputs import table
 from pinn.io.atomic import atomic_write_text
+from pinn.io.text import markdown_table
 
 _PICTURES = (
     ("comparison.png", "Truth, reconstruction and difference of the compared region."),
@@ -75,9 +76,7 @@ def _markdown(
     title: str, intro: list[str], tables: list[Table], pictures: list[tuple[str, str]]
 ) -> str:
     parts = [f"# {title}", *intro]
-    for name, rows in tables:
-        lines = [f"| {name} | |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows)]
-        parts.append("\n".join(lines))
+    parts += [markdown_table([(name, ""), *rows]) for name, rows in tables]
     parts += [f"![{text}]({name})\n\n{text}" for name, text in pictures]
     return "\n\n".join(parts) + "\n"
 

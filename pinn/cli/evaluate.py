@@ -7,41 +7,35 @@ from typing import Any
 
 import click
 
-from pinn.cli.common import Common, quiet_option
+from pinn.cli.common import PATH, Common, quiet_option
+from pinn.cli.objects import comparison_options, read_object, read_positions
+from pinn.cli.outputs import table_text, write_evaluation
+from pinn.io.atomic import atomic_write_json, check_writable
+from pinn.quality.evaluate import evaluate
 
 
 @click.command("evaluate")
-@click.argument("recon", metavar="RECON", type=click.Path(path_type=Path))
+@click.argument("recon", metavar="RECON", type=PATH)
 @click.option(
     "--truth",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="NPZ with objectGuess or object, or NPY: what is right.",
 )
 @click.option(
     "--against",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="A second reconstruction: agreement, which is not correctness.",
 )
 @click.option(
     "--positions",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Result or scan whose positions bound the compared region.  [default: those of RECON, or "
     "else of the other file]",
 )
-@click.option(
-    "--border",
-    type=click.FloatRange(min=0),
-    help="Pixels left out on each side of the scanned region.  [default: 16, less for small ones]",
-)
-@click.option(
-    "--register/--no-register", default=True, show_default=True, help="Find a sub-pixel shift."
-)
-@click.option(
-    "--ramp/--no-ramp", default=True, show_default=True, help="Remove a linear phase ramp."
-)
+@comparison_options
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder for metrics.json and pictures.  [default: evaluation, beside RECON]",
 )
 @quiet_option
@@ -64,11 +58,6 @@ def command(
     other = truth or against
     if other is None or (truth and against):
         raise click.UsageError("give either --truth or --against")
-    from pinn.cli.objects import read_object, read_positions
-    from pinn.cli.outputs import table_text, write_evaluation
-    from pinn.io.atomic import atomic_write_json, check_writable
-    from pinn.quality.evaluate import evaluate
-
     folder = output or (recon if recon.is_dir() else recon.parent) / "evaluation"
     check_writable(folder)
     first, second = read_object(recon), read_object(other)

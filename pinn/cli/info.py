@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import click
+
+from pinn.cli.common import PATH
+from pinn.io.archive import Archive, archive_path, read_archive
+from pinn.io.text import aligned, json_text
 
 # parts of the provenance that stand under another title
 _ELSEWHERE = ("scans", "train", "unfinished", "restored_epoch", "events")
 
 
 @click.command("info")
-@click.argument("archive", metavar="ARCHIVE", type=click.Path(path_type=Path))
+@click.argument("archive", metavar="ARCHIVE", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
 def command(archive: Path, as_json: bool) -> None:
     """Say what ARCHIVE (wts.h5.zip or its folder) is and what it was trained on."""
-    from pinn.io.archive import archive_path, read_archive
-    from pinn.io.text import json_text
-
     facts = describe(read_archive(archive))
     facts["file"] = str(archive_path(archive))
     if as_json:
@@ -26,12 +28,10 @@ def command(archive: Path, as_json: bool) -> None:
         return
     for title, rows in sections(facts):
         click.echo(title)
-        wide = max(len(name) for name, _ in rows)
-        for name, value in rows:
-            click.echo(f"  {name:<{wide}}  {value}")
+        click.echo(indent(aligned(rows), "  "))
 
 
-def describe(archive: Any) -> dict[str, Any]:
+def describe(archive: Archive) -> dict[str, Any]:
     """Facts about an `Archive`, JSON-ready; arrays by shape only."""
     weights = {name: list(array.shape) for name, array in archive.weights.items()}
     return {
@@ -48,67 +48,64 @@ def describe(archive: Any) -> dict[str, Any]:
 
 def sections(facts: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
     """The same for people: titles with (name, value) rows; what is unknown is left out."""
-    manifest, config = facts["manifest"], facts["config"]
-    provenance, history = facts["provenance"], facts["history"]
-    model = [(name, _text(value)) for name, value in config.get("model", {}).items()]
-    model.append(("parameters", f"{facts['parameters']:,}"))
-    run = [(name, _text(value)) for name, value in config.get("train", {}).items()]
-    scans = provenance.get("scans", [])
-    trained = [("scans", ", ".join(str(scan.get("name", "?")) for scan in scans) or "unknown")]
-    trained += [
-        (name, _text(value))
-        for name, value in provenance.items()
-        if name not in _ELSEWHERE and value is not None and not isinstance(value, dict)
+    manifest, config, provenance = facts["manifest"], facts["config"], facts["provenance"]
+    hardware = ", ".join(f"{k} {v}" for k, v in provenance.get("hardware", {}).items())
+    scans = ", ".join(str(scan.get("name", "?")) for scan in provenance.get("scans", []))
+    written = {
+        "file": facts["file"],
+        "created": manifest.get("created", "unknown"),
+        "backend": manifest.get("backend", "unknown"),
+        **{k: str(v) for k, v in manifest.get("versions", {}).items() if k != "backend"},
+        **({"hardware": hardware} if hardware else {}),
+    }
+    trained = [
+        ("scans", scans or "unknown"),
+        *(
+            (name, value)
+            for name, value in provenance.items()
+            if name not in _ELSEWHERE and value is not None and not isinstance(value, dict)
+        ),
+        *((k, v) for k, v in facts["statistics"].items() if isinstance(v, int | float | str)),
     ]
-    trained += [
-        (name, _text(value))
-        for name, value in facts["statistics"].items()
-        if isinstance(value, (int, float, str))
+    model = {**config.get("model", {}), "parameters": f"{facts['parameters']:,}"}
+    named = {
+        "Archive": written.items(),
+        "Model": model.items(),
+        "Trained on": trained,
+        "Run": config.get("train", {}).items(),
+        "History": _progress(facts),
+    }
+    return [
+        (title, [(name, _text(value)) for name, value in rows])
+        for title, rows in named.items()
+        if rows
     ]
-    progress = [("epochs", str(len(history)))]
-    cut = provenance.get("unfinished")
-    if cut:
-        progress.append(("unfinished", f"epoch {cut['epoch']}, {cut['batch']} batches done"))
+
+
+def _progress(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """How far the run came, its last and its best epoch, and what happened on the way."""
+    history, provenance = facts["history"], facts["provenance"]
+    rows = [("epochs", str(len(history)))]
+    if cut := provenance.get("unfinished"):
+        rows.append(("unfinished", f"epoch {cut['epoch']}, {cut['batch']} batches done"))
     if history:
         last = history[-1]
-        progress += [
+        rows += [
             (f"last {name}", _text(last[name]))
             for name in ("loss", "val_loss", "deviance", "val_deviance")
             if name in last
         ]
-        progress += _best(history, config.get("train", {}))
-        seconds = sum(row.get("seconds", 0) for row in history)
-        progress.append(("seconds", f"{seconds:.0f}"))
+        rows += _best(history, facts["config"].get("train", {}))
+        rows.append(("seconds", f"{sum(row.get('seconds', 0) for row in history):.0f}"))
     if provenance.get("restored_epoch"):
-        progress.append(("weights", f"of epoch {provenance['restored_epoch']}, the best"))
-        progress.append(("can be resumed", "with last.h5.zip beside it"))
+        rows.append(("weights", f"of epoch {provenance['restored_epoch']}, the best"))
+        rows.append(("can be resumed", "with last.h5.zip beside it"))
     else:
-        progress.append(("can be resumed", "yes" if facts["resumable"] else "no"))
-    progress += [
+        rows.append(("can be resumed", "yes" if facts["resumable"] else "no"))
+    return rows + [
         (str(event["kind"]), f"epoch {event['epoch']}: {event['text']}")
         for event in provenance.get("events", [])
     ]
-    written = [
-        ("file", facts["file"]),
-        ("created", str(manifest.get("created", "unknown"))),
-        ("backend", str(manifest.get("backend", "unknown"))),
-        *(
-            (name, str(value))
-            for name, value in manifest.get("versions", {}).items()
-            if name != "backend"
-        ),
-    ]
-    hardware = provenance.get("hardware", {})
-    if hardware:
-        written.append(("hardware", ", ".join(f"{k} {v}" for k, v in hardware.items())))
-    named = [
-        ("Archive", written),
-        ("Model", model),
-        ("Trained on", trained),
-        ("Run", run),
-        ("History", progress),
-    ]
-    return [(title, rows) for title, rows in named if rows]
 
 
 def _best(history: list[dict[str, Any]], run: dict[str, Any]) -> list[tuple[str, str]]:

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+import pinn
+from pinn.backend import peak_memory_mb
 from pinn.check import Fact
 from pinn.check.cost import TRAINING_GROUPS
 from pinn.cli.common import Common
+from pinn.config import TrainConfig
 from pinn.data.scan import Scan
 
 _GROUPS, _FRAMES = 64, 256
@@ -28,10 +31,6 @@ def measure(common: Common, scan: Scan) -> list[Fact]:
     if scan.probe is None:
         return [Fact("measured", "nothing: the scan has no probe to train with")]
     common.start_device()
-    import pinn
-    from pinn.backend.machine import peak_memory_mb
-    from pinn.config import TrainConfig
-
     middle = scan.positions_px.mean(0)
     nearest = np.argsort(((scan.positions_px - middle) ** 2).sum(1), kind="stable")
     part = scan.select(np.sort(nearest[:_FRAMES]))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
+import click
 import h5py
 import numpy as np
 from numpy.lib import format as npy
@@ -15,6 +18,24 @@ from pinn.io.product import RESULT_NAME, load_reconstruction
 from pinn.quality.frames import Placed
 
 _OBJECTS = ("object", "objectGuess")
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def comparison_options(function: Function) -> Function:
+    """Decorator: `--border`, `--register` and `--ramp`, how two objects are compared."""
+    border = click.option(
+        "--border",
+        type=click.FloatRange(min=0),
+        help="Pixels left out on each side of the compared region.  [default: 16, less for small "
+        "ones]",
+    )
+    register = click.option(
+        "--register/--no-register", default=True, show_default=True, help="Find a sub-pixel shift."
+    )
+    ramp = click.option(
+        "--ramp/--no-ramp", default=True, show_default=True, help="Remove a linear phase ramp."
+    )
+    return border(register(ramp(function)))
 
 
 def read_object(path: Path) -> Placed:

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pinn.cli.common import COMMANDS, need
 from pinn.config import Config, from_toml, successors
 from pinn.errors import ConfigError
+from pinn.io.text import aligned
 
 DEFAULT, _FILE, _LINE = "default", "options file", "command line"
 _SOURCES = {ParameterSource.COMMANDLINE: _LINE, ParameterSource.DEFAULT_MAP: _FILE}
@@ -199,8 +200,7 @@ class ConfigCommand(click.Command):
             (name, "none" if value is None else str(value), resolved.sources[name])
             for name, value in resolved.values.items()
         ]
-        wide, middle = (max(len(row[i]) for row in rows) for i in (0, 1))
-        return "\n".join(f"{n:<{wide}}  {v:<{middle}}  {source}" for n, v, source in rows)
+        return aligned(rows)
 
 
 def _dashes(token: str) -> str:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from pinn import backend
+from pinn.cli.common import Common
+from pinn.cli.options import Resolved
+from pinn.config import Config
+from pinn.data.scan import Scan
 from pinn.errors import InputError
 from pinn.io.atomic import atomic_write_json
-
-if TYPE_CHECKING:
-    from pinn.data.scan import Scan
-    from pinn.io.product import Reconstruction
-    from pinn.quality.evaluate import Evaluation
+from pinn.io.product import Reconstruction
+from pinn.io.text import aligned
+from pinn.plots.comparison import write_comparison, write_frc
+from pinn.plots.pictures import write_amplitude, write_phase
+from pinn.plots.trust import write_trust
+from pinn.quality.evaluate import Evaluation, evaluate
 
 # What a result says of itself, by its name in the statistics.
 _TRUST = ("likelihood", "consistency", "resolution", "unlike_training")
@@ -50,9 +57,6 @@ def write_results(folder: Path, recon: Reconstruction, scan: Scan, **facts: Any)
     Raises:
         OutputError: the folder cannot be written.
     """
-    from pinn.plots.pictures import write_amplitude, write_phase
-    from pinn.plots.trust import write_trust
-
     recon.save(folder / "reconstruction.h5")
     write_amplitude(folder / "amplitude.png", recon)
     write_phase(folder / "phase.png", recon, remove_phase_ramp=True)
@@ -79,29 +83,59 @@ def write_results(folder: Path, recon: Reconstruction, scan: Scan, **facts: Any)
         "archive_sha256": recon.archive_sha256,
         "versions": recon.versions,
         **facts,
+        "hardware": backend.hardware(),
+        "peak_memory_mb": backend.peak_memory_mb(),
         "evaluation": None,
     }
     if scan.truth is not None:
         try:
-            metrics["evaluation"] = write_evaluation(folder, evaluate_scan(recon, scan)).to_dict()
+            found = evaluate(recon, scan.truth, truth_origin_px=scan.truth_origin_px)
+            metrics["evaluation"] = write_evaluation(folder, found).to_dict()
         except InputError as error:
             metrics["notes"].append(f"no comparison with the scan's truth: {error}")
     atomic_write_json(folder / "metrics.json", metrics)
     return metrics
 
 
-def evaluate_scan(recon: Reconstruction, scan: Scan) -> Evaluation:
-    """Compare a reconstruction with the truth of its own scan."""
-    from pinn.quality.evaluate import evaluate
+def write_config(
+    folder: Path,
+    scan: Scan,
+    source: Path,
+    resolved: Resolved,
+    configs: Mapping[str, Config],
+    **facts: Any,
+) -> None:
+    """Write `config.json`: all options, their sources, and the versions.
 
-    assert scan.truth is not None
-    return evaluate(recon, scan.truth, truth_origin_px=scan.truth_origin_px)
+    Args:
+        folder: where to.
+        scan: the scan, with its preparation.
+        source: its file as stated.
+        resolved: the command's options with their sources.
+        configs: options by the name of their entry.
+        facts: more entries.
+    """
+    content = {
+        **{name: config.to_dict() for name, config in configs.items()},
+        "scans": [str(source)],
+        "preparation": list(scan.steps),
+        **facts,
+        "sources": resolved.sources,
+        "versions": backend.versions(),
+    }
+    atomic_write_json(folder / "config.json", content)
+
+
+def say_quality(common: Common, recon: Reconstruction, metrics: dict[str, Any]) -> None:
+    """Say the verdict on a result, and how it compares with the scan's own truth."""
+    common.say(recon.verdict)
+    if metrics["evaluation"] is not None:
+        common.say("against the scan's own truth:")
+        common.say(table_text(metrics["evaluation"]["metrics"]))
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> Evaluation:
     """Write `comparison.png` and, where there is a curve, `frc.png`."""
-    from pinn.plots.comparison import write_comparison, write_frc
-
     write_comparison(folder / "comparison.png", evaluation)
     if evaluation.frc is not None:
         write_frc(folder / "frc.png", evaluation)
@@ -118,9 +152,7 @@ def table(metrics: dict[str, float | None]) -> list[tuple[str, str]]:
 
 def table_text(metrics: dict[str, float | None]) -> str:
     """`table` as aligned lines."""
-    rows = table(metrics)
-    wide = max(len(words) for words, _ in rows)
-    return "\n".join(f"{words:<{wide}}  {value}" for words, value in rows)
+    return aligned(table(metrics))
 
 
 def _coverage(recon: Reconstruction) -> dict[str, float]:

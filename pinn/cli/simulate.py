@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from pinn.cli.common import Common, quiet_option
+from pinn.cli.common import PATH, Common, quiet_option
 from pinn.cli.options import ConfigCommand, Resolved
 from pinn.cli.progress import Reporter
-from pinn.simulate.config import SimulateConfig
-
-if TYPE_CHECKING:
-    from pinn.simulate import SimulatedScan
+from pinn.simulate import SimulateConfig, SimulatedScan, check_reusable, simulate_to_file
 
 
 @click.command(
@@ -26,34 +22,23 @@ if TYPE_CHECKING:
         *("photons_per_frame", "poisson", "frames", "force", "quiet"),
     ),
 )
-@click.argument("out", required=False, metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("out", required=False, metavar="OUT", type=PATH)
 @click.option("--force", is_flag=True, help="Overwrite what another recipe made.")
 @quiet_option
 @click.pass_obj
-def command(
-    common: Common,
-    out: Path,
-    force: bool,
-    resolved: Resolved,
-) -> None:
+def command(common: Common, out: Path, force: bool, resolved: Resolved) -> None:
     """Write a synthetic scan with known truth to the NPZ file OUT.
 
     The same options give the same file, byte for byte. A file that the same options made already
     is kept, and one that they did not make is not overwritten without --force.
     """
-    from pinn.simulate import check_reusable, simulate_to_file
-
     config = resolved.build(SimulateConfig)
     if not force and check_reusable(config, out):
-        common.say(_kept(out))
+        common.say(f"kept {out}: this recipe made it already")
         return
     with Reporter(common.quiet) as report:
         scan = simulate_to_file(config, out, report)
     common.say(_wrote(out, scan))
-
-
-def _kept(path: Path) -> str:
-    return f"kept {path}: this recipe made it already"
 
 
 def _wrote(path: Path, scan: SimulatedScan) -> str:

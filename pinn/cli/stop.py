@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from types import FrameType, TracebackType
+from collections.abc import Callable
+from types import FrameType
 
 from pinn.progress import Progress, StopRequested
 
@@ -16,18 +17,23 @@ _WORDS = b"\nstopping after this step; once more to stop at once, without saving
 class StopOnSignal:
     """While entered, the first signal makes the next progress report raise `StopRequested`.
 
-    Use as a context manager, and call it with every report.
+    Use as a context manager, and as the progress callback.
+
+    Args:
+        report: gets every report first.
 
     Attributes:
         asked: whether there was a signal.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, report: Callable[[Progress], None]) -> None:
+        self._report = report
         self.asked = False
         self._before: dict[int, object] = {}
 
     def __call__(self, progress: Progress) -> None:
-        """Pass a report by, or stop."""
+        """Pass a report on, or stop."""
+        self._report(progress)
         if self.asked:
             raise StopRequested
 
@@ -36,12 +42,7 @@ class StopOnSignal:
             self._before = {number: signal.signal(number, self._ask) for number in _SIGNALS}
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._restore()
 
     def _ask(self, number: int, frame: FrameType | None) -> None:

@@ -8,17 +8,17 @@ from typing import Any
 
 import click
 
-from pinn.cli.check_first import check_option, stop_at_errors
-from pinn.cli.common import Common, backend_options
+import pinn
+from pinn.cli.common import PATH, Common, backend_options
 from pinn.cli.options import DEFAULT, ConfigCommand, Resolved
 from pinn.cli.progress import Reporter
+from pinn.cli.scans import begin, check_option, load_scans
 from pinn.cli.stop import StopOnSignal
 from pinn.config import Config, ModelConfig, ScanConfig, TrainConfig
 from pinn.errors import ConfigError
-from pinn.io.atomic import check_writable
-from pinn.progress import Progress
 
 _ARCHIVE = "archive"
+_CLASSES: dict[str, type[Config]] = {"scan": ScanConfig, "model": ModelConfig, "train": TrainConfig}
 
 
 class TrainCommand(ConfigCommand):
@@ -38,7 +38,6 @@ class TrainCommand(ConfigCommand):
     "train",
     cls=TrainCommand,
     configs=(ScanConfig, ModelConfig, TrainConfig),
-    # the scan has them; an option could only agree or fail
     # The scan has them: an option could only agree or fail.
     leave_out={ModelConfig: ("N", "probe_modes", "propagation", "detector_response")},
     needed=("scans", "output"),
@@ -47,10 +46,10 @@ class TrainCommand(ConfigCommand):
         *("batch_size", "n_groups", "mode", "seed", "backend", "device"),
     ),
 )
-@click.argument("scans", nargs=-1, metavar="SCAN...", type=click.Path(path_type=Path))
+@click.argument("scans", nargs=-1, metavar="SCAN...", type=PATH)
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder for wts.h5.zip, history.csv, config.json and pictures.  [required]",
 )
 @click.option(
@@ -58,7 +57,7 @@ class TrainCommand(ConfigCommand):
     "validation_scans",
     multiple=True,
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Scan to watch the loss on and not to learn from, in place of groups held out; may be "
     "given several times.",
 )
@@ -82,29 +81,18 @@ def command(
     The archive is rewritten after every epoch, so that an interrupted run can be resumed; Ctrl-C
     and SIGTERM finish the step and save.
     """
-    common.select_backend()
-    check_writable(output)
     reading = resolved.build(ScanConfig)
-    loaded = load_scans(common, scans, reading)
+    loaded = begin(common, output, scans, reading, check)
     watched = load_scans(common, validation_scans, reading)
-    if check:
-        stop_at_errors(common, loaded, reading)
     common.start_device()
-    import pinn
-
     try:
-        with Reporter(common.quiet) as report, StopOnSignal() as stop:
-
-            def watch(progress: Progress) -> None:
-                report(progress)
-                stop(progress)
-
+        with Reporter(common.quiet) as report, StopOnSignal(report) as stop:
             model = pinn.train(
                 loaded,
                 output=output,
                 validation_scans=watched,
                 resume=resume,
-                progress=watch,
+                progress=stop,
                 record={
                     "scan": reading.to_dict(),
                     "scans": [str(scan) for scan in scans],
@@ -137,19 +125,6 @@ def _where(model: Any) -> str:
     return f"in epoch {cut['epoch']} after batch {cut['batch']}"
 
 
-def load_scans(common: Common, paths: tuple[Path, ...], config: ScanConfig) -> list[Any]:
-    """Load scans and pass on what was assumed about them."""
-    import pinn
-
-    loaded = []
-    for path in paths:
-        scan = pinn.load(path, config)
-        for note in scan.notes:
-            common.say(f"{path.name}: {note}")
-        loaded.append(scan)
-    return loaded
-
-
 def _stated(resolved: Resolved) -> dict[str, Any]:
     """Options of model and run but those of the archive, which has them itself."""
     given = resolved.given(ModelConfig, TrainConfig)
@@ -161,12 +136,7 @@ def _stored_options(output: Path) -> dict[str, Any]:
     try:
         content = json.loads((output / "config.json").read_text(encoding="utf-8"))
         options: dict[str, Any] = {}
-        classes: dict[str, type[Config]] = {
-            "scan": ScanConfig,
-            "model": ModelConfig,
-            "train": TrainConfig,
-        }
-        for name, cls in classes.items():
+        for name, cls in _CLASSES.items():
             stored = content.get("scan", {}) if name == "scan" else content[name]
             options |= cls.from_stored(stored).model_dump(mode="json", exclude_unset=True)
         return options

@@ -21,9 +21,6 @@ class ModelConfig(Config):
             *("probe_support", "scale_trainable", "propagation", "detector_response"),
         )
     )
-    # Largest displacement of a coordinate in pixels where positions are trained, before the mean
-    # over the scan is taken off.
-    positions_limit: ClassVar[float] = 5.0
 
     N: int = Field(64, ge=16, le=1024, description="Side of a pattern and of a patch in pixels.")
     gridsize: int = Field(

@@ -23,29 +23,6 @@ class RefineConfig(Config):
     }
     keys_only: ClassVar[frozenset[str]] = frozenset(("held_out", "seed", "update_object"))
 
-    # Numbers of the method. First epochs that change a quantity: the object has a shape by then.
-    probe_epoch: ClassVar[int] = 2
-    positions_epoch: ClassVar[int] = 4
-    variations_epoch: ClassVar[int] = 4
-    factors_epoch: ClassVar[int] = 3
-    background_epoch: ClassVar[int] = 2
-    # Smallest relative improvement of the likelihood that counts.
-    tolerance: ClassVar[float] = 1e-3
-    # A network that makes the start sees as few frames as illuminate each pixel this often.
-    start_cover: ClassVar[int] = 1
-    # Largest position update in an epoch and in all, in pixels; momentum of the updates.
-    position_step_px: ClassVar[float] = 0.5
-    position_limit_px: ClassVar[float] = 10.0
-    position_momentum: ClassVar[float] = 0.8
-    # Radius in pixels of the search for the positions of the worst tenth of the frames.
-    position_search_px: ClassVar[float] = 3.0
-    # Step lengths (1 fits a single frame in one step), damping of the probe, and the number of
-    # steps between two uses of the momentum.
-    object_step: ClassVar[float] = 1.0
-    probe_step: ClassVar[float] = 1.0
-    probe_damping: ClassVar[float] = 0.5
-    round: ClassVar[int] = 10
-
     epochs: int = Field(60, ge=1, description="Largest number of passes over the frames.")
     seconds: float | None = Field(
         None,

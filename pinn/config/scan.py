@@ -59,8 +59,6 @@ class ScanConfig(Config):
         "frame_size": "Frame preparation",
     }
     keys_only: ClassVar[frozenset[str]] = frozenset(("propagation", "detector_response"))
-    # Fraction of the frames in part test.
-    test_fraction: ClassVar[float] = 0.25
 
     # -- what is where in the file, and what its numbers are
     format: FormatName = Field("auto", description="File format (auto = detect from the content).")

@@ -1,53 +1,14 @@
-"""Who may be in a group: frames kept, seeds inside bounds, neighbours at the right distance."""
+"""Who may be in a group: the frames kept, and the nearest ones of each."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from pinn.data.neighbours import frames_in_range
+from pinn.data.neighbours import nearest_frames
 from pinn.errors import ConfigError, ScanError
-
-Bounds = tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
-class Reach:
-    """How far the members of a group may lie from its seed.
-
-    Attributes:
-        low, high: distances in pixels, both included (to one part in a billion).
-
-    Raises:
-        ConfigError: an empty range.
-    """
-
-    low: float = 0.0
-    high: float = math.inf
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.low <= self.high or self.high == 0:
-            raise ConfigError(
-                f"members of a group should be {self.low:g} to {self.high:g} px from its seed, "
-                "which no frame is; make max_distance larger than min_distance"
-            )
-
-    @property
-    def limited(self) -> bool:
-        """True if not every distance is allowed."""
-        return self.low > 0 or self.high < math.inf
-
-    def __str__(self) -> str:
-        if not self.limited:
-            return "at any distance"
-        if self.high == math.inf:
-            return f"at least {self.low:g} px away"
-        if self.low == 0:
-            return f"at most {self.high:g} px away"
-        return f"{self.low:g} to {self.high:g} px away"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +17,7 @@ class Candidates:
 
     Attributes:
         seeds: int64 `(S,)`, frames, ascending.
-        near: int64 `(S, P)`, frames of the same scan in reach, nearest first; -1: no more.
+        near: int64 `(S, P)`, frames of the same scan, nearest first; -1: no more.
     """
 
     seeds: np.ndarray
@@ -95,29 +56,6 @@ def frames_kept(M: int, subsample: int | None, seed: int, sequential: bool) -> n
     # a stream of its own: the same frames, whatever else is drawn with this seed
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
     return np.sort(rng.choice(M, subsample, replace=False))
-
-
-def rows_within(positions: np.ndarray, rows: np.ndarray, bounds: Bounds | None) -> np.ndarray:
-    """The frames among `rows` whose position lies in `bounds` (y0, x0, y1, x1), ends included.
-
-    Raises:
-        ScanError: there are none.
-    """
-    if bounds is None:
-        return rows
-    low, high = np.array(bounds[:2], np.float64), np.array(bounds[2:], np.float64)
-    places = positions[rows]
-    inside = rows[((places >= low) & (places <= high)).all(1)]
-    if not len(inside):
-        spans = [
-            f"{name} {a:g} to {b:g}"
-            for name, a, b in zip("yx", places.min(0), places.max(0), strict=True)
-        ]
-        raise ScanError(
-            f"none of {len(rows)} frames lies within the bounds y {low[0]:g} to {high[0]:g}, x "
-            f"{low[1]:g} to {high[1]:g} px; they lie at {', '.join(spans)} px: change bounds"
-        )
-    return inside
 
 
 def scans(rows: np.ndarray, scan_index: np.ndarray, C: int, M: int) -> Iterator[np.ndarray]:
@@ -160,34 +98,22 @@ def index_of(scan_index: np.ndarray | None, M: int) -> np.ndarray:
 
 
 def find_candidates(
-    positions: np.ndarray,
-    rows: np.ndarray,
-    seeds: np.ndarray,
-    scan_index: np.ndarray,
-    C: int,
-    pool: int,
-    reach: Reach,
+    positions: np.ndarray, rows: np.ndarray, scan_index: np.ndarray, C: int, pool: int
 ) -> Candidates:
-    """The `pool` nearest frames in reach of each seed, of the same scan.
+    """The `pool` nearest frames of each frame, of the same scan.
 
     Args:
         positions: `(M, 2)` [y, x] in pixels.
-        rows: frames that are used.
-        seeds: those of them that may be seeds, ascending.
+        rows: frames that are used, ascending.
         scan_index: `(M,)`.
         C: frames in a group.
         pool: candidates of each seed.
-        reach: allowed distances.
 
     Raises:
         ScanError: too few frames.
     """
-    near = np.full((len(seeds), pool), -1, np.int64)
+    near = np.full((len(rows), pool), -1, np.int64)
     for mine in scans(rows, scan_index, C, len(positions)):
-        own = np.flatnonzero(np.isin(seeds, mine))
         count = min(pool, len(mine) - 1)
-        found = frames_in_range(
-            positions[mine], count, np.searchsorted(mine, seeds[own]), reach.low, reach.high
-        )
-        near[own, :count] = np.where(found >= 0, mine[found], -1)
-    return Candidates(seeds, near)
+        near[np.searchsorted(rows, mine), :count] = mine[nearest_frames(positions[mine], count)]
+    return Candidates(rows, near)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
 
 from pinn.data.candidates import (
-    Bounds,
     Candidates,
-    Reach,
     checked,
     find_candidates,
     frames_kept,
     index_of,
-    rows_within,
     scans,
 )
 from pinn.data.combinations import combinations, counts_table, draw_ranks, share_out
@@ -91,9 +87,6 @@ def make_groups(
     sequential: bool = False,
     oversample: bool = False,
     *,
-    min_distance: float | None = None,
-    max_distance: float | None = None,
-    bounds: Bounds | None = None,
     subsample: int | None = None,
     subsample_seed: int | None = None,
     at_most: int | None = None,
@@ -102,10 +95,10 @@ def make_groups(
 
     Each group has a seed, always its first member, and C - 1 members drawn without replacement
     from the candidates of the seed, nearest first: the `neighbours` nearest frames that are kept
-    by `subsample`, have the seed's scan index and lie at an allowed distance. A frame that has
-    fewer than C - 1 candidates is no seed (a note counts them); it can still be a member. Only
-    indices are handled, no frame is read. No two groups have the same seed and members, and the
-    same arguments give the same groups.
+    by `subsample` and have the seed's scan index. A frame that has fewer than C - 1 of them in a
+    quadrant, where quadrants are asked for, is no seed (a note counts them); it can still be a
+    member. Only indices are handled, no frame is read. No two groups have the same seed and
+    members, and the same arguments give the same groups.
 
     Args:
         positions: `(M, 2)` [y, x] in pixels.
@@ -124,32 +117,23 @@ def make_groups(
         sequential: where fewer frames or groups are asked for than there are: the first frames
             instead of random ones.
         oversample: legacy only: allow more groups than frames.
-        min_distance, max_distance: of a member from the seed in pixels, both included.
-        bounds: (y0, x0, y1, x1) in pixels, ends included: only frames inside are seeds; their
-            neighbours may lie outside.
         subsample: use only this many frames, drawn at random; all where there are fewer.
         subsample_seed: of the draw of those frames; default `seed`.
         at_most: without `n_groups`: make no more groups than this.
 
     Raises:
-        ScanError: too few frames, or none inside the bounds or with enough neighbours in reach.
+        ScanError: too few frames, or none with enough neighbours in a quadrant.
         ConfigError: numbers that cannot be had.
     """
     positions = checked(positions)
     C = _members(gridsize)
     if n_groups is not None and n_groups < 1:
         raise ConfigError(f"n_groups is {n_groups}, but at least 1 is required")
-    reach = Reach(min_distance or 0.0, math.inf if max_distance is None else max_distance)
     index = index_of(scan_index, len(positions))
     kept = frames_kept(
         len(positions), subsample, seed if subsample_seed is None else subsample_seed, sequential
     )
     if method == "legacy":
-        if reach.limited or bounds is not None:
-            raise ConfigError(
-                "legacy grouping knows neither distances nor bounds; leave min_distance, "
-                "max_distance and bounds out, or use grouping 'nearest'"
-            )
         if len(np.unique(index)) > 1:
             raise ConfigError(
                 "legacy grouping ignores scan_index and would mix the scans of this file; use "
@@ -163,24 +147,17 @@ def make_groups(
         return Groups.of(positions, kept[indices], kept[seeds])
     if method not in ("nearest", "quadrants"):
         raise ConfigError(f"grouping is {method!r}, but nearest, quadrants or legacy is required")
-    found = find_candidates(
-        positions,
-        kept,
-        rows_within(positions, kept, bounds),
-        index,
-        C,
-        _pool(C, neighbours, method),
-        reach,
-    )
+    found = find_candidates(positions, kept, index, C, _pool(C, neighbours, method))
     rule: _Rule
+    notes: tuple[str, ...] = ()
     if method == "nearest":
-        usable = int((found.counts >= C - 1).sum())
-        if neighbours is None and (n_groups or 0) <= usable:
+        if neighbours is None and (n_groups or 0) <= len(kept):
             found = Candidates(found.seeds, found.near[:, : C - 1])
         rule = _Nearest(found, C - 1)
     else:
-        rule = _quadrants(found, positions, C - 1)
-    notes = _check_usable(found, rule, C, reach, method)
+        steps = positions[found.near] - positions[found.seeds][:, None]
+        rule = quadrants = Quadrants(steps, found.near >= 0, C - 1)
+        notes = _check_quadrants(quadrants, C)
     rng = np.random.default_rng(seed)
     shares = _shares(rule, n_groups, at_most, sequential, rng, C, found.near.shape[1])
     chosen = np.repeat(np.arange(len(shares)), shares)
@@ -234,11 +211,6 @@ class _Nearest:
         return combinations(ranks, self.pool, self.size)
 
 
-def _quadrants(found: Candidates, positions: np.ndarray, size: int) -> Quadrants:
-    steps = positions[found.near] - positions[found.seeds][:, None]
-    return Quadrants(steps, found.near >= 0, size)
-
-
 def _members(gridsize: int) -> int:
     if gridsize < 1:
         raise ConfigError(f"gridsize is {gridsize}, but at least 1 is required")
@@ -255,39 +227,32 @@ def _pool(C: int, neighbours: int | None, method: Method) -> int:
     return neighbours
 
 
-def _check_usable(
-    found: Candidates, rule: _Rule, C: int, reach: Reach, method: Method
-) -> tuple[str, ...]:
+def _check_quadrants(rule: Quadrants, C: int) -> tuple[str, ...]:
     """Notes on the frames that cannot be seeds, if there are others that can.
 
     Raises:
         ScanError: none can.
     """
-    total, without = len(found.seeds), int((rule.capacity == 0).sum())
-    around = f"{reach}" + (" in a quadrant" if method == "quadrants" else "")
-    remedy = (
-        "change min_distance or max_distance" if reach.limited else "raise neighbours"
-    ) + " or use a smaller gridsize"
+    total, without = len(rule.capacity), int((rule.capacity == 0).sum())
+    remedy = "raise neighbours or use a smaller gridsize"
     if without == total:
-        most = int(found.counts.max(initial=0))
         raise ScanError(
-            f"a group of {C} frames needs {C - 1} {around} from its seed, but none of {total} "
-            f"frames has as many (at most {most}); {remedy}"
+            f"a group of {C} frames needs {C - 1} in a quadrant from its seed, but none of {total} "
+            f"frames has as many (at most {int(rule.found.sum(1).max(initial=0))}); {remedy}"
         )
     notes = []
     if without:
         notes.append(
-            f"{without} of {total} frames have fewer than {C - 1} others {around} and are seeds "
-            f"of no group; {remedy} if they should be"
+            f"{without} of {total} frames have fewer than {C - 1} others in a quadrant and are "
+            f"seeds of no group; {remedy} if they should be"
         )
-    if isinstance(rule, Quadrants):
-        occupied = (rule.found > 0).sum(1)
-        sparse = int(((occupied < min(4, C - 1)) & (rule.capacity > 0)).sum())
-        if sparse:
-            notes.append(
-                f"{sparse} of {total} frames have neighbours in fewer than {min(4, C - 1)} "
-                "quadrants, as at the rim of a scan; the other quadrants give more members there"
-            )
+    occupied = (rule.found > 0).sum(1)
+    sparse = int(((occupied < min(4, C - 1)) & (rule.capacity > 0)).sum())
+    if sparse:
+        notes.append(
+            f"{sparse} of {total} frames have neighbours in fewer than {min(4, C - 1)} "
+            "quadrants, as at the rim of a scan; the other quadrants give more members there"
+        )
     return tuple(notes)
 
 

@@ -9,15 +9,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from pinn.errors import ConfigError, ScanError
-
-if TYPE_CHECKING:
-    from pinn.data.grouping import Groups
 
 
 def legacy_indices(
@@ -74,17 +70,6 @@ def legacy_indices(
     if C == 1:
         return seeds[:, None], seeds
     return np.array([_pick(near[s], s, C, random) for s in seeds.tolist()], np.int64), seeds
-
-
-def legacy_coordinates(groups: Groups) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates of groups in the reference's layout, order [x, y] and sign.
-
-    Returns:
-        `(G, 1, 2, 1)` group centres, and `(G, 1, 2, C)` relative positions, which are minus ours.
-    """
-    centres = groups.centres[:, None, ::-1, None]
-    relative = -np.moveaxis(groups.offsets[:, :, ::-1], 1, 2)[:, None]
-    return centres, relative
 
 
 def _nearest(positions: np.ndarray, neighbours: int) -> np.ndarray:

@@ -52,21 +52,6 @@ def cut_probe(probe: np.ndarray, factor: int) -> np.ndarray:
     return cut * ramp[:, None] * ramp
 
 
-def smooth_probe(probe: np.ndarray, sigma_px: float) -> np.ndarray:
-    """The probe through a Gaussian of this sigma, with the energy it had.
-
-    Args:
-        probe: `(..., N, N)` complex.
-    """
-    from scipy.ndimage import gaussian_filter
-
-    sigma = [0.0] * (probe.ndim - 2) + [sigma_px] * 2
-    wide = np.asarray(probe, np.complex128)
-    smooth = gaussian_filter(wide.real, sigma) + 1j * gaussian_filter(wide.imag, sigma)
-    left = energy(smooth)
-    return smooth * np.sqrt(energy(wide) / left) if left > 0 else smooth
-
-
 def centred_window(array: np.ndarray, side: int) -> np.ndarray:
     """The middle `(..., side, side)` of `(..., H, W)`, `[H//2, W//2]` at `[side//2, side//2]`."""
     H, W = array.shape[-2:]

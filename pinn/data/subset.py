@@ -14,6 +14,7 @@ import numpy as np
 from pinn.errors import ConfigError, ScanError
 
 SAME_PLACE_PX = 1e-3
+TEST_FRACTION = 0.25  # of the frames, in part test
 _RANGE = re.compile(r"\s*(\d{1,15})\s*(?:-\s*(\d{1,15})\s*)?")
 
 
@@ -147,9 +148,9 @@ def split_by_region(
     train = ~near & ~test
     if not test.any() or not train.any():
         raise ScanError(
-            f"part {part} of {where}: a test_fraction of {fraction:g} and a band of "
+            f"part {part} of {where}: a test fraction of {fraction:g} and a band of "
             f"{guard_px:.1f} px between the parts leave {int(train.sum())} of {M} frames for "
-            f"training and {int(test.sum())} for testing; choose another test_fraction or use all"
+            f"training and {int(test.sum())} for testing; use part all"
         )
     left_out = M - int(train.sum()) - int(test.sum())
     place = edges[0] if len(edges) == 1 else f"the far end of each of {len(edges)} scans"

@@ -15,7 +15,7 @@ from typing import IO, Protocol
 
 _HEADER_BYTES = 128
 _PIECE = 1 << 20
-_INT8, _INT32, _UINT32, _MATRIX, _COMPRESSED = 1, 5, 6, 14, 15
+_MATRIX, _COMPRESSED = 14, 15
 _NUMBERS = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 16, 17, 18}
 _CELL, _STRUCT, _OBJECT, _FUNCTION, _OPAQUE, _LAST_CLASS = 1, 2, 3, 16, 17, 18
 # Parts without nested arrays before those with: of a struct the names of its fields.

@@ -118,14 +118,14 @@ def one_part(contents: Contents, config: ScanConfig) -> Contents:
         contents.positions_px,
         contents.scan_index,
         config.part,
-        config.test_fraction,
+        subset.TEST_FRACTION,
         guard,
         contents.where,
     )
     record = {
         "step": "part",
         "part": config.part,
-        "test_fraction": config.test_fraction,
+        "test_fraction": subset.TEST_FRACTION,
         "guard_px": round(guard, 3),
     }
     return contents.changed(part.note, record=record).select(part.rows)

@@ -46,6 +46,23 @@ def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     return out.getvalue()
 
 
+def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as a Markdown table; the first is its head."""
+    table = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table
+    )
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as lines, with two spaces between columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
 def parse_csv(text: str) -> list[dict[str, Any]]:
     """Rows of `csv_text`: empty cells are left out, numbers and booleans become such again."""
     rows = list(csv.reader(io.StringIO(text, newline="")))

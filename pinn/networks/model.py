@@ -23,6 +23,10 @@ from pinn.networks.registry import build_network
 from pinn.ops import likelihood, masks, pairs
 from pinn.ops.contrast import scale_deviation
 
+# Largest displacement of a coordinate where positions are trained, before the mean over the scan
+# is taken off.
+POSITIONS_LIMIT_PX = 5.0
+
 
 class PtychoModel(keras.Model):
     """Ptychographic model; trains with `fit` on batches of `pinn.data.feed`.
@@ -99,7 +103,7 @@ class PtychoModel(keras.Model):
         self.positions = None
         if config.positions_trainable and frames is not None:
             self.positions = Displacements(
-                frames, config.positions_limit, trainable=physics, name="positions"
+                frames, POSITIONS_LIMIT_PX, trainable=physics, name="positions"
             )
             self.positions.build()
         self.loss_column = LossColumn(list(self.objective.weights))

@@ -18,7 +18,6 @@ Pair: TypeAlias = tuple[Tensor, Tensor]
 """`(re, im)`, two float32 tensors of one shape."""
 
 # |z|^2 below which an angle has no meaning; its gradient there would overflow float32.
-_NO_ANGLE = 1e-30
 
 
 def add(a: Pair, b: Pair) -> Pair:
@@ -49,30 +48,6 @@ def abs2(pair: Pair) -> Tensor:
 def safe_abs(pair: Pair, eps: float = 1e-12) -> Tensor:
     """`sqrt(|z|^2 + eps)`: at `z = 0` the value is `sqrt(eps)` and the gradient exactly 0."""
     return ops.sqrt(abs2(pair) + eps)
-
-
-def safe_angle(pair: Pair) -> Tensor:
-    """Angle in radians, `[-pi, pi]`; 0 where `|z|^2 < 1e-30`.
-
-    For display and metrics; never put it into a loss. The gradient is finite everywhere (0 where
-    the angle is undefined), but it grows as `1/|z|` and jumps at the branch cut, so that a step
-    along it means nothing where the field is weak.
-    """
-    re, im = pair
-    # The replacement happens before arctan2: a `where` after it would leave 0 * NaN in the
-    # gradient.
-    defined = abs2(pair) > _NO_ANGLE
-    return ops.arctan2(
-        ops.where(defined, im, ops.zeros_like(im)), ops.where(defined, re, ops.ones_like(re))
-    )
-
-
-def safe_log(x: Tensor, eps: float) -> Tensor:
-    """`log(x + eps)` for `x >= 0`.
-
-    Adding, not clipping: `maximum(x, eps)` would have no gradient where `x` most needs one.
-    """
-    return ops.log(x + eps)
 
 
 def polar(amplitude: Tensor, phase: Tensor) -> Pair:

@@ -43,12 +43,6 @@ def total_variation_gradient(pair: Pair, smoothing: float = 1e-3) -> Pair:
     return out[0], out[1]
 
 
-def squared_variation(pair: Pair) -> Tensor:
-    """Sum of the squared differences of neighbouring pixels, `(..., H, W)` to `(...,)`."""
-    down, right = _differences(pair)
-    return ops.sum(abs2(down), axis=(-2, -1)) + ops.sum(abs2(right), axis=(-2, -1))
-
-
 def amplitude_variation(pair: Pair, smoothing: float = 1e-3) -> Tensor:
     """Total variation of the modulus, per pixel: `(..., H, W)` to `(...,)`.
 

@@ -13,7 +13,7 @@ from pinn.progress import Deadline, Progress
 from pinn.refinement.engine import Engine
 from pinn.refinement.frames import Frames
 from pinn.refinement.lbfgs import LBFGS
-from pinn.refinement.loop import OVER, STOPPED, Loop
+from pinn.refinement.loop import OVER, STOPPED, Loop, Schedule
 from pinn.refinement.state import State
 
 _SCALE_FRAMES = 512  # whose amplitudes set the scale of the start
@@ -25,11 +25,13 @@ def loop_from(
     start: np.ndarray,
     config: RefineConfig,
     deadline: Deadline,
+    schedule: Schedule,
     stage: str = "refine",
 ) -> Loop:
     """The epochs from a state, with passes compiled for it; arguments as of `Loop`."""
     _, unit = counts_per_unit(frames.factor)
-    return Loop(Engine(frames, config, unit, state), state, start, config, deadline, stage)
+    engine = Engine(frames, config, unit, state)
+    return Loop(engine, state, start, config, deadline, schedule, stage)
 
 
 def descend(

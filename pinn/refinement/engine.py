@@ -16,11 +16,12 @@ from pinn.config.refine import RefineConfig
 from pinn.ops import windows
 from pinn.refinement.frames import Frames
 from pinn.refinement.outputs import Gradient, Outputs, Pass
-from pinn.refinement.positions import MOST_SHIFT
+from pinn.refinement.positions import LIMIT_PX, MOST_SHIFT
 from pinn.refinement.state import State
 from pinn.refinement.step import Static, Step, accelerate
 from pinn.refinement.tiles import Tile, tile_scan
 
+ROUND = 10  # steps between two uses of the momentum
 _TILE_BATCHES = 8  # pixels of a tile, in patches of a batch
 _TILE_PIXELS = 1 << 18  # and no fewer than these
 _PLANES = ("object", "illumination", "missing")  # sums on the canvas
@@ -56,7 +57,7 @@ class Engine:
         self.frames, self.config, self.N = frames, config, frames.N
         self.counts_per_unit = counts_per_unit
         self.size = min(config.batch_size, max(len(frames), 1))
-        room = config.position_limit_px + MOST_SHIFT
+        room = LIMIT_PX + MOST_SHIFT
         margin = int(np.ceil(room)) if config.update_positions else 0
         self.origin = state.origin.copy()
         self.background_sums: tuple[np.ndarray, np.ndarray] | None = None
@@ -82,7 +83,6 @@ class Engine:
             variations=c.opr_modes > 1,
             background=c.background != "none",
             object_damping=c.object_damping,
-            probe_damping=c.probe_damping,
             tv=c.tv,
         )
         exact = replace(self.static, poisson_limit=float("inf"))
@@ -115,7 +115,7 @@ class Engine:
                         values, out = update(values, batch, scalars)
                         outputs.add(rows, out)
                         steps += 1
-                        if momentum and (steps % self.config.round == 0 or outputs.done == last):
+                        if momentum and (steps % ROUND == 0 or outputs.done == last):
                             values = repeat(values, np.float32(momentum))
                 finally:
                     common = {name: values[name] for name in common}

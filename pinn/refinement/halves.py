@@ -14,7 +14,7 @@ from pinn.quality.halves import correlate, interleaved
 from pinn.quality.register import find_factor, find_ramp, remove_ramp
 from pinn.refinement.descent import descend, loop_from, set_scale
 from pinn.refinement.frames import Frames
-from pinn.refinement.loop import OVER, STOPPED
+from pinn.refinement.loop import OVER, STOPPED, Schedule
 from pinn.refinement.result import FLOOR
 from pinn.refinement.start import begin
 from pinn.refinement.state import State
@@ -26,6 +26,7 @@ def correlate_halves(
     best: State,
     config: RefineConfig,
     deadline: Deadline,
+    schedule: Schedule,
     progress: Callable[[Progress], None] | None,
 ) -> dict[str, Any] | None:
     """Refine two halves of the frames, each from a flat object and the scan's own probe.
@@ -56,7 +57,7 @@ def correlate_halves(
         state.origin, state.positions = best.origin.copy(), best.positions[chosen].copy()
         state.factors, state.background = best.factors[chosen].copy(), best.background.copy()
         start = state.positions.copy()
-        loop = loop_from(state, frames, start, alone, deadline, f"half {half + 1}")
+        loop = loop_from(state, frames, start, alone, deadline, schedule, f"half {half + 1}")
         set_scale(loop)
         descend(loop, progress)
         if loop.ended == OVER:

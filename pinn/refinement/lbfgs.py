@@ -20,7 +20,7 @@ from pinn.config.refine import RefineConfig
 from pinn.progress import Deadline, OutOfTime, Progress, StopRequested
 from pinn.refinement import gauge, positions
 from pinn.refinement.engine import Engine
-from pinn.refinement.loop import OVER, STOPPED
+from pinn.refinement.loop import OVER, STOPPED, TOLERANCE
 from pinn.refinement.outputs import Gradient
 from pinn.refinement.reports import Reports
 from pinn.refinement.start import support
@@ -29,7 +29,7 @@ from pinn.refinement.state import State
 _MEMORY, _LEAST_MEMORY = 10, 3  # pairs of vectors that L-BFGS keeps, in double precision
 _FAR = 1e300
 _NUMBERS = 1 << 27  # in all of them together: one gigabyte
-_SOFT = 0.05  # of the largest (positions: the median) curvature is added, or less where damping is
+_SOFT = 0.05  # of the largest (positions: the median) curvature is added, object: less if damped
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class Variables:
         if "probe" in diagonal:
             light = diagonal["probe"]
             peak = light.max(axis=(-2, -1), keepdims=True)
-            soft = light + min(_SOFT, config.probe_damping) * peak
+            soft = light + _SOFT * peak
             root = np.sqrt(np.broadcast_to(soft, state.probe.shape))
             if config.probe_support is not None:
                 kept = support(state.probe.shape[-1], config.probe_support) > 0
@@ -122,7 +122,7 @@ class Variables:
             return False
         moved = state.positions - self.start
         common = moved.mean(0)
-        far = np.linalg.norm(moved - common, axis=1).max() > self.config.position_limit_px
+        far = np.linalg.norm(moved - common, axis=1).max() > positions.LIMIT_PX
         shift = np.abs(state.origin - common - anchor).max()
         return bool(far and self.kinds is not None) or bool(shift > positions.MOST_SHIFT)
 
@@ -130,7 +130,7 @@ class Variables:
         """Free positions stay in a square within their limit; there are no other bounds."""
         if "positions" not in self.roots or self.kinds is not None:
             return None
-        root, limit = self.roots["positions"], self.config.position_limit_px / np.sqrt(2.0)
+        root, limit = self.roots["positions"], positions.LIMIT_PX / np.sqrt(2.0)
         moved = self.state.positions - self.start
         root = np.where(np.isfinite(root), root, 1.0)
         low = np.minimum((-limit - moved) * root, 0.0).ravel()
@@ -171,7 +171,7 @@ class LBFGS:
         self.best, self.iterations = state, 0
         self.notes: list[str] = []
         self.ended: str | None = None
-        self._value = self._least = np.inf  # the best likelihood, and the best by tolerance
+        self._value = self._least = np.inf  # the best likelihood, and the best by `TOLERANCE`
         self._at = 0  # iteration of the latter
         self._since = time.perf_counter()  # when the state before was kept
 
@@ -226,7 +226,7 @@ class LBFGS:
                 if after is not None:
                     after(self.best)
             reports.after_round(self.iterations, gradient.frames, c.held_out > 0)
-            if better and watched < self._least * (1.0 - c.tolerance):
+            if better and watched < self._least * (1.0 - TOLERANCE):
                 self._least, self._at = watched, self.iterations
             if self.iterations - self._at >= 2 * c.patience:
                 raise StopIteration
@@ -252,7 +252,7 @@ class LBFGS:
             if c.update_object:
                 gauge.fix_energy(state, self.energy)
         if c.update_positions:
-            positions.within_limits(state, self.start, c.position_limit_px, self.engine.origin)
+            positions.within_limits(state, self.start, positions.LIMIT_PX, self.engine.origin)
         row = {
             "epoch": state.epoch + self.iterations,
             "lbfgs_iteration": self.iterations,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,7 +22,30 @@ from pinn.refinement.state import State
 GROWTH = 1.2  # an epoch whose likelihood is worse than the best by this factor is taken back
 MOST_REJECTED = 6
 OVER, STOPPED = "the time is over", "stopped on request"
+TOLERANCE = 1e-3  # smallest relative improvement of the likelihood that counts
 _DAMPED = 0.7  # fraction of a least-squares change of intensities and weights that is made
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The first epoch that changes each quantity: the object has a shape by then."""
+
+    probe: int = 2
+    positions: int = 4
+    opr_weights: int = 4
+    intensities: int = 3
+    background: int = 2
+
+    def all_from(self, config: RefineConfig) -> int:
+        """The first epoch that changes all that is refined besides the object; 0: nothing is."""
+        firsts = (
+            (config.update_probe, self.probe),
+            (config.update_positions, self.positions),
+            (config.opr_modes > 1, self.opr_weights),
+            (config.update_intensities, self.intensities),
+            (config.background != "none", self.background),
+        )
+        return max([first for used, first in firsts if used], default=0)
 
 
 class Loop:
@@ -33,6 +57,7 @@ class Loop:
         start: `(M, 2)` positions before any refinement.
         config: of the refinement.
         deadline: when time is over.
+        schedule: what is changed when.
         stage: for progress reports.
 
     Attributes:
@@ -48,21 +73,14 @@ class Loop:
         start: np.ndarray,
         config: RefineConfig,
         deadline: Deadline,
+        schedule: Schedule,
         stage: str = "refine",
     ) -> None:
         self.engine, self.config, self.deadline, self.stage = engine, config, deadline, stage
-        self.start, self.ended = start, "all epochs done"
+        self.start, self.schedule, self.ended = start, schedule, "all epochs done"
         self.notes: list[str] = []
         self.begin_from(state)
-        # when everything that is refined is: the first epoch that changes each
-        firsts = (
-            (config.update_probe, config.probe_epoch),
-            (config.update_positions, config.positions_epoch),
-            (config.opr_modes > 1, config.variations_epoch),
-            (config.update_intensities, config.factors_epoch),
-            (config.background != "none", config.background_epoch),
-        )
-        self._all_from = max([first for used, first in firsts if used], default=0)
+        self._all_from = schedule.all_from(config)
 
     def begin_from(self, state: State) -> None:
         """Begin with a state; it is copied."""
@@ -112,8 +130,8 @@ class Loop:
         before, state, c = self.state.copy(), self.state, self.config
         number = state.epoch + 1
         lengths = {
-            "object": c.object_step * state.length,
-            "probe": c.probe_step * state.length if number >= c.probe_epoch else 0.0,
+            "object": state.length,
+            "probe": state.length if number >= self.schedule.probe else 0.0,
         }
         began = time.perf_counter()
 
@@ -175,19 +193,19 @@ class Loop:
 
     def _correct(self, found: Pass, number: int) -> None:
         """Positions, intensities, OPR weights and background, and the gauge."""
-        state, c = self.state, self.config
-        if c.update_positions and number >= c.positions_epoch:
-            since = number - c.positions_epoch
+        state, c, first = self.state, self.config, self.schedule
+        if c.update_positions and number >= first.positions:
+            since = number - first.positions
             positions.update(self.engine, state, found, self.start, c, since)
-        if c.update_intensities and number >= c.factors_epoch:
+        if c.update_intensities and number >= first.intensities:
             corrections = np.nan_to_num(found.others["intensity_corrections"], nan=1.0)
             state.factors *= np.clip(corrections, 0.25, 4.0) ** _DAMPED
             gauge.fix_factors(state)
-        if c.opr_modes > 1 and number >= c.variations_epoch:
+        if c.opr_modes > 1 and number >= first.opr_weights:
             updates = np.nan_to_num(found.others["opr_updates"])
             state.opr_weights[:, 1:] += _DAMPED * np.clip(updates[:, 1:], -0.5, 0.5)
             gauge.fix_variations(state)
-        if c.background != "none" and number >= c.background_epoch:
+        if c.background != "none" and number >= first.background:
             state.background = self._background()
         if c.update_probe:
             if c.probe_support is not None:
@@ -221,13 +239,13 @@ class Loop:
         return min(self.state.watched(self.config.held_out > 0), default=math.inf)
 
     def _settled(self) -> bool:
-        """No improvement by tolerance in the last epochs, counted from when all has begun."""
+        """No improvement by `TOLERANCE` in the last epochs, counted from when all has begun."""
         c, values = self.config, self.state.watched(self.config.held_out > 0)
         if not values or len(values) < self._all_from:
             return False
         best, since = math.inf, 0
         for number, value in enumerate(values, 1):
-            if value < best * (1.0 - c.tolerance) or number < self._all_from:
+            if value < best * (1.0 - TOLERANCE) or number < self._all_from:
                 best, since = min(value, best), 0
             else:
                 since += 1

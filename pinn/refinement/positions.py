@@ -13,6 +13,9 @@ from pinn.refinement.state import State
 if TYPE_CHECKING:
     from pinn.refinement.engine import Engine
 
+_STEP_PX, LIMIT_PX = 0.5, 10.0  # largest position update in an epoch, and in all
+_MOMENTUM = 0.8  # of the position updates
+_SEARCH_PX = 3.0  # radius of the search for the positions of frames explained worst
 MOST_SHIFT = 1.0  # of the object as a whole, in pixels: canvases have room for no more
 _SEARCH_EVERY, _SEARCH_FROM = 10, 20  # epochs after positions began to move
 _SEARCH_FRACTION, _SEARCH_TRIES = 0.1, 16
@@ -37,16 +40,13 @@ def update(
         since: epochs since positions began to move.
     """
     updates = np.nan_to_num(found.others["position_updates"])
-    state.drift = _limited(
-        config.position_momentum * state.drift + updates, config.position_step_px
-    )
+    state.drift = _limited(_MOMENTUM * state.drift + updates, _STEP_PX)
     shift = state.positions + state.drift - start
     if config.position_parts:
         shift = model_of(shift, start, config.position_parts) + shift.mean(0)
     state.positions = start + shift
-    within_limits(state, start, config.position_limit_px, engine.origin)
-    free = config.position_search_px and not config.position_parts
-    if free and since >= _SEARCH_FROM and since % _SEARCH_EVERY == 0:
+    within_limits(state, start, LIMIT_PX, engine.origin)
+    if not config.position_parts and since >= _SEARCH_FROM and since % _SEARCH_EVERY == 0:
         search(engine, state, found, start, config)
 
 
@@ -78,16 +78,16 @@ def search(
     best = deviance(state)
     for _ in range(_SEARCH_TRIES):
         angle = rng.uniform(0.0, 2.0 * np.pi, count)
-        far = config.position_search_px * np.sqrt(rng.uniform(0.0, 1.0, count))
+        far = _SEARCH_PX * np.sqrt(rng.uniform(0.0, 1.0, count))
         places = here + far[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=1)
-        inside = np.linalg.norm(places - start[rows], axis=1) <= config.position_limit_px
+        inside = np.linalg.norm(places - start[rows], axis=1) <= LIMIT_PX
         trial.positions[rows] = np.where(inside[:, None], places, here)
         value = deviance(trial)
         better = value < best
         best = np.where(better, value, best)
         state.positions[rows[better]] = trial.positions[rows[better]]
         state.drift[rows[better]] = 0.0
-    within_limits(state, start, config.position_limit_px, engine.origin)
+    within_limits(state, start, LIMIT_PX, engine.origin)
 
 
 def within_limits(

@@ -20,10 +20,14 @@ from pinn.refinement.checkpoint import Keeper
 from pinn.refinement.descent import descend, loop_from, set_scale
 from pinn.refinement.frames import Frames
 from pinn.refinement.halves import correlate_halves
-from pinn.refinement.loop import OVER, STOPPED
+from pinn.refinement.loop import OVER, STOPPED, Schedule
 from pinn.refinement.result import assemble
 from pinn.refinement.start import begin
 from pinn.refinement.state import State
+
+# A network that makes the start sees as few frames as illuminate each pixel this often.
+_COVER = 1
+_SCHEDULE = Schedule()
 
 
 def refine(
@@ -35,6 +39,7 @@ def refine(
     resume: bool = False,
     progress: Callable[[Progress], None] | None = None,
     watch: Callable[[Reconstruction], None] | None = None,
+    schedule: Schedule = _SCHEDULE,
     **options: Any,
 ) -> Reconstruction:
     """Refine object, probe, positions and scale by descent through the forward model.
@@ -42,7 +47,7 @@ def refine(
     Args:
         scan: the measurement; its probe is used where the start has none.
         start: an earlier result; a trained model, whose reconstruction of a few frames
-            (`start_cover`) is the beginning; or None for a flat object.
+            is the beginning; or None for a flat object.
         config: see `RefineConfig`; `options` override its fields.
         output: folder that gets a checkpoint after every epoch.
         resume: go on from the checkpoint in `output`.
@@ -50,6 +55,7 @@ def refine(
             work after the batch, and what is best by then is returned.
         watch: called after every epoch with what there is by then, without what takes another
             pass (likelihood of frames, disagreement).
+        schedule: the first epoch that changes each quantity.
 
     Raises:
         ScanError: no probe, or a start that does not fit.
@@ -64,9 +70,9 @@ def refine(
     if not len(rows):
         raise ScanError(f"scan {scan.name} has no frame with light")
     frames = Frames(scan, rows)
-    begun, cut_short = _beginning(scan, start, rows, config, deadline, progress)
+    begun, cut_short = _beginning(scan, start, rows, deadline, progress)
     state = begin(scan, config, begun, rows, frames.factor)
-    loop = loop_from(state, frames, scan.positions_px[rows], config, deadline)
+    loop = loop_from(state, frames, scan.positions_px[rows], config, deadline, schedule)
     keeper = None if output is None else Keeper(Path(output), scan, config, begun)
     kept = keeper.load(state) if keeper is not None and resume else None
     if kept is None:
@@ -89,7 +95,7 @@ def refine(
     ended, halves = loop.ended, None
     if config.split_half and config.update_object and ended not in (OVER, STOPPED):
         try:
-            halves = correlate_halves(scan, rows, loop.best, config, deadline, progress)
+            halves = correlate_halves(scan, rows, loop.best, config, deadline, schedule, progress)
         except OutOfTime:
             ended = OVER
         except StopRequested:
@@ -101,13 +107,12 @@ def _beginning(
     scan: Scan,
     start: Reconstruction | Model | None,
     rows: np.ndarray,
-    config: RefineConfig,
     deadline: Deadline,
     progress: Callable[[Progress], None] | None,
 ) -> tuple[Reconstruction | None, str | None]:
     """The result to begin with, and why making it was cut short, or None."""
     if isinstance(start, Model):
-        begun, cut = network_start(scan, start, rows, config.start_cover, deadline, progress)
+        begun, cut = network_start(scan, start, rows, _COVER, deadline, progress)
         return begun, None if cut is None else OVER if cut is OutOfTime else STOPPED
     if start is not None and not isinstance(start, Reconstruction):
         raise ConfigError(

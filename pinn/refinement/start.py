@@ -10,6 +10,7 @@ from pinn.data.probe_modes import in_gauge
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
 from pinn.io.product import Reconstruction
+from pinn.refinement.positions import LIMIT_PX
 from pinn.refinement.state import State
 
 WEAK = 0.05  # power of a probe mode that is added, relative to the one before
@@ -38,7 +39,7 @@ def begin(
         positions[mine] = start.positions_px[theirs]
     probe = _modes(_probe(scan, start, factor), config.probe_modes)
     probe = _variations(probe, config.opr_modes)
-    margin = (config.position_limit_px if config.update_positions else 0.0) + 2.0
+    margin = (LIMIT_PX if config.update_positions else 0.0) + 2.0
     low, high = positions.min(0) - N / 2 - margin, positions.max(0) + N / 2 + margin
     fraction = np.zeros(2) if start is None else start.origin_px - np.floor(start.origin_px)
     origin = np.floor(low) + fraction - (fraction > 0)

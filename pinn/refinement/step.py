@@ -28,6 +28,7 @@ State = dict[str, Any]
 Batch = dict[str, Tensor]
 
 _TINY = 1e-12
+PROBE_DAMPING = 0.5  # of the probe update where the object is weak
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Static:
             amplitude: a count where next to none was expected must not throw the whole wave.
         held_out: fraction of the pixels that are not fitted.
         object, probe, positions, factors, variations, background: whether these change.
-        object_damping, probe_damping: see `RefineConfig`.
+        object_damping: see `RefineConfig`.
         tv: weight of the total variation.
     """
 
@@ -61,7 +62,6 @@ class Static:
     variations: bool = False
     background: bool = False
     object_damping: float = 0.05
-    probe_damping: float = 0.5
     tv: float = 0.0
 
 
@@ -214,10 +214,9 @@ class Step:
 
     def probe_step(self, state: State, batch: Batch, r: Residual, length: Tensor) -> Pair:
         """The probe's modes and variations after a step."""
-        damping = self.static.probe_damping
         pull, strength = self.probe_sums(batch, r)
         peak = ops.max(strength, axis=(-2, -1), keepdims=True)
-        factor = length / ((1.0 - damping) * strength + damping * peak + _TINY)
+        factor = length / ((1.0 - PROBE_DAMPING) * strength + PROBE_DAMPING * peak + _TINY)
         return pairs.add(state["probe"], pairs.scale(pull, factor))
 
     def probe_sums(self, batch: Batch, r: Residual) -> tuple[Pair, Tensor]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from pinn.io.text import markdown_table
 from pinn.quality.evaluate import BORDER
 from pinn.studies.measures import MEASURES
 from pinn.studies.names import value_text
@@ -61,7 +62,6 @@ def markdown(plan: Plan, groups: pd.DataFrame, cells: pd.DataFrame, partial: str
     titles = [f"{name} ({unit})" if (unit := MEASURES[name].unit) else name for name in metrics]
     table = [
         [*axes, TEST, "n", *titles, "reference"],
-        ["---"] * (len(axes) + len(metrics) + 3),
         *(
             [
                 *(value_text(row[name]) for name in axes),
@@ -76,8 +76,7 @@ def markdown(plan: Plan, groups: pd.DataFrame, cells: pd.DataFrame, partial: str
     ]
     lines = [f"# {plan.name}", "", *([plan.about, ""] if plan.about else [])]
     lines += [*(f"- {line}" for line in heading(plan, cells, partial)[1:]), ""]
-    lines += ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in table]
-    lines.append("")
+    lines += [markdown_table(table), ""]
     for error, rows in cells[cells["status"] == "failed"].groupby("error", sort=False):
         names = [*plan.axes, TEST]
         labels = (

@@ -71,10 +71,9 @@ def best_epochs(
     return [epoch for _, epoch in ranked[:count]]
 
 
-def epochs_without_improvement(history: History, metric: str, mode: str, threshold: float) -> int:
-    """Epochs since the metric last improved by more than `threshold` on all before."""
-    values = [float(row[metric]) for row in history if metric in row]
-    better = improvements(values, mode, threshold)
+def epochs_without_improvement(history: History, metric: str, mode: str) -> int:
+    """Epochs since the metric was last better than all before."""
+    better = improvements([float(row[metric]) for row in history if metric in row], mode)
     return len(better) if True not in better else better[::-1].index(True)
 
 
@@ -83,7 +82,7 @@ def early_stop(history: History, run: TrainConfig, metric: str) -> str | None:
     if run.early_stop is None:
         return None
     mode = run.monitor_mode
-    since = epochs_without_improvement(history, metric, mode, 0.0)
+    since = epochs_without_improvement(history, metric, mode)
     if since < run.early_stop:
         return None
     best = best_epochs(history, metric, mode, 1)

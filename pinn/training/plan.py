@@ -15,6 +15,7 @@ from pinn.data.grouping import Groups
 from pinn.data.labels import Labels
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
+from pinn.networks.model import POSITIONS_LIMIT_PX
 from pinn.ops.patches import canvas_size
 from pinn.training.groups import (
     groups_of,
@@ -144,7 +145,7 @@ def plan_run(
             if run.holds_out and not len(watching):
                 notes.append(nothing_held(scan.name, run))
     # from the mean of its group a frame moves by twice the limit at most
-    moves = 2.0 * config.positions_limit if config.positions_trainable else 0.0
+    moves = 2.0 * POSITIONS_LIMIT_PX if config.positions_trainable else 0.0
     return Plan(
         everything,
         len(scans),

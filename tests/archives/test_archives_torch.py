@@ -170,10 +170,6 @@ def test_numbers_of_the_physics_are_left_and_the_probe_is_found(tmp_path):
     assert archive.weights["probe"].shape == (1, 1, 2, 16, 16, 2)
 
 
-def _without(state, part):
-    return {key: value for key, value in state.items() if part not in key}
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

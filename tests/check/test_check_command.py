@@ -12,8 +12,8 @@ from pinn.check.cost import MEASURED, costs, work
 from pinn.check.mend import add_mask
 from pinn.check.places import layout
 from pinn.check.report import proposed
-from pinn.cli.check_first import stop_at_errors
 from pinn.cli.common import Common
+from pinn.cli.scans import stop_at_errors
 from pinn.config import ScanConfig
 from pinn.data.frames import ArrayFrames
 from pinn.data.scan import Scan

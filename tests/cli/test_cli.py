@@ -60,7 +60,7 @@ def recorded(monkeypatch):
         return Trained()
 
     monkeypatch.setattr(Common, "start_device", lambda self: None)
-    monkeypatch.setattr("pinn.cli.train.stop_at_errors", lambda *args: None)  # there is no scan
+    monkeypatch.setattr("pinn.cli.scans.stop_at_errors", lambda *args: None)  # there is no scan
     monkeypatch.setitem(pinn.__dict__, "load", load)
     monkeypatch.setitem(pinn.__dict__, "train", train)
     return calls
@@ -69,13 +69,15 @@ def recorded(monkeypatch):
 # -- help ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"]], ids=str)
-def test_help_loads_nothing_heavy(arguments):
+def test_help_of_every_command_loads_no_framework():
     code = (
-        "import sys\nfrom pinn import cli\n"
-        f"assert cli.run({arguments!r}) == 0\n"
-        "heavy = {'keras', 'jax', 'torch', 'tensorflow', 'matplotlib', 'scipy', 'h5py'}\n"
-        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        "import sys\nfrom pinn import cli\nfrom pinn.cli.app import COMMANDS\n"
+        "heavy = {'keras', 'jax', 'torch', 'tensorflow', 'pandas', 'filelock'}\n"
+        "slow = {'matplotlib', 'scipy', 'h5py', 'pydantic'}\n"
+        "for line in (['--version'], ['--help'], *([name, '--help'] for name in COMMANDS)):\n"
+        "    assert cli.run(line) == 0\n"
+        "    loaded = (heavy | slow if len(line) == 1 else heavy) & set(sys.modules)\n"
+        "    assert not loaded, (line, loaded)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 

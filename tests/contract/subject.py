@@ -27,10 +27,7 @@ ALL_REFINED: dict[str, Any] = {
     **SMALL_REFINEMENT, "opr_modes": 2, "update_intensities": True, "background": "pixel",
 }  # fmt: skip
 # The goldens were made when these were options.
-FIRST_EPOCHS = {
-    "probe_epoch": 1, "positions_epoch": 2, "variations_epoch": 2, "factors_epoch": 2,
-    "background_epoch": 2,
-}  # fmt: skip
+FIRST_EPOCHS = {"probe": 1, "positions": 2, "opr_weights": 2, "intensities": 2, "background": 2}
 
 
 def stop_in(epoch: int) -> Any:
@@ -377,14 +374,9 @@ def orientation(scan: pinn.Scan) -> tuple[dict[str, np.ndarray], dict[str, Any]]
 
 def refine(scan: pinn.Scan, **options: Any) -> pinn.Reconstruction:
     """A refinement whose quantities begin to change at `FIRST_EPOCHS`."""
-    before = {name: getattr(pinn.RefineConfig, name) for name in FIRST_EPOCHS}
-    try:
-        for name, epoch in FIRST_EPOCHS.items():
-            setattr(pinn.RefineConfig, name, epoch)
-        return pinn.refine(scan, **options)
-    finally:
-        for name, epoch in before.items():
-            setattr(pinn.RefineConfig, name, epoch)
+    from pinn.refinement.loop import Schedule
+
+    return pinn.refine(scan, schedule=Schedule(**FIRST_EPOCHS), **options)
 
 
 def refinement(scan: pinn.Scan, epochs: int, **options: Any) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Rules of grouping (distances, quadrants, bounds, subsets) against brute force."""
+"""Rules of grouping (quadrants, subsets, oversampling) against brute force."""
 
 import itertools
 import math
@@ -13,7 +13,6 @@ from pinn.data.grouping import make_groups
 from pinn.errors import ConfigError, ScanError
 
 STEP = 3.7
-TIE = 1e-9
 
 
 def raster(rows, columns):
@@ -35,21 +34,11 @@ scans = st.builds(
     st.integers(0, 9),
     st.sampled_from(["spread", "raster", "pairs"]),
 )
-# multiples of the step of the raster: its neighbours lie exactly on the ends of the range
-lows = st.sampled_from([None, 0.0, STEP, 2.5])
-highs = st.sampled_from([None, STEP, 2 * STEP, 9.0])
 
 
-def in_reach(points, seed, pool, low=None, high=None, allowed=None):
-    """Others of a frame within the distances, by full sort on (distance, y, x, number)."""
-    away = [math.dist(points[seed], p) for p in points]
-    others = [
-        j
-        for j in range(len(points))
-        if j != seed
-        and (allowed is None or j in allowed)
-        and (low or 0) * (1 - TIE) <= away[j] <= (math.inf if high is None else high) * (1 + TIE)
-    ]
+def nearest(points, seed, pool):
+    """Others of a frame, by full sort on (distance, y, x, number)."""
+    others = [j for j in range(len(points)) if j != seed]
     others.sort(
         key=lambda j: (float(((points[j] - points[seed]) ** 2).sum()), *points[j].tolist(), j)
     )
@@ -89,60 +78,31 @@ def sets_of(groups, seed):
     return [tuple(sorted(m)) for m in groups.indices[groups.seeds == seed, 1:].tolist()]
 
 
-# -- distances ----------------------------------------------------------------------------
+# -- oversampling ------------------------------------------------------------------------
 
 
-@given(scans, lows, highs, st.integers(1, 3), st.integers(0, 3))
-def test_members_lie_in_reach_of_the_seed_and_the_rest_are_no_seeds(points, low, high, grid, seed):
-    C = grid**2
-    expected = [in_reach(points, s, C - 1, low, high) for s in range(len(points))]
-    seeds = [s for s, near in enumerate(expected) if len(near) == C - 1]
-    options = dict(min_distance=low, max_distance=high, seed=seed)
-    if not seeds:
-        with pytest.raises(ScanError, match=f"none of {len(points)} frames has as many"):
-            make_groups(points, grid, **options)
-        return
-    groups = make_groups(points, grid, **options)
-    assert groups.seeds.tolist() == seeds
-    np.testing.assert_array_equal(groups.indices, [[s, *expected[s]] for s in seeds])
-    missing = len(points) - len(seeds)
-    assert [note.split()[0] for note in groups.notes] == [str(missing)] * bool(missing)
-
-
-@given(scans, lows, highs, st.integers(3, 7))
-def test_oversampling_can_take_every_group_that_is_in_reach(points, low, high, pool):
-    near = [in_reach(points, s, pool, low, high) for s in range(len(points))]
+@given(scans, st.integers(3, 7))
+def test_oversampling_can_take_every_group_of_the_neighbours(points, pool):
+    near = [nearest(points, s, pool) for s in range(len(points))]
     every = [{tuple(sorted(c)) for c in itertools.combinations(n, 3)} for n in near]
     total = sum(map(len, every))
-    assume(total)
-    options = dict(neighbours=pool, min_distance=low, max_distance=high)
-    groups = make_groups(points, 2, total, **options)
+    groups = make_groups(points, 2, total, pool)
     for s in range(len(points)):
         found = sets_of(groups, s)
         assert len(found) == len(every[s])
         assert set(found) == every[s]
     with pytest.raises(ConfigError, match=f"{total + 1} groups were asked for.*only {total} diff"):
-        make_groups(points, 2, total + 1, **options)
-
-
-def test_a_range_that_no_frame_is_in_is_refused():
-    with pytest.raises(ConfigError, match="9 to 3 px from its seed, which no frame is"):
-        make_groups(spread(12), 2, min_distance=9, max_distance=3)
-    with pytest.raises(ScanError, match=r"none of 12 frames has as many \(at most 0\); change min"):
-        make_groups(spread(12), 2, min_distance=500)
+        make_groups(points, 2, total + 1, pool)
 
 
 # -- quadrants ----------------------------------------------------------------------------
 
 
-@given(scans, lows, highs, st.integers(3, 9))
-def test_quadrants_allow_exactly_the_sets_that_take_turns(points, low, high, pool):
-    every = [
-        quadrant_sets(points, s, in_reach(points, s, pool, low, high), 3)
-        for s in range(len(points))
-    ]
+@given(scans, st.integers(3, 9))
+def test_quadrants_allow_exactly_the_sets_that_take_turns(points, pool):
+    every = [quadrant_sets(points, s, nearest(points, s, pool), 3) for s in range(len(points))]
     total = sum(map(len, every))
-    options = dict(neighbours=pool, method="quadrants", min_distance=low, max_distance=high, seed=4)
+    options = dict(neighbours=pool, method="quadrants", seed=4)
     if not total:
         with pytest.raises(ScanError, match="in a quadrant from its seed"):
             make_groups(points, 2, **options)
@@ -164,7 +124,7 @@ def test_larger_groups_take_turns_too(seed, gridsize, pool):
     groups = make_groups(points, gridsize, count, pool, seed, method="quadrants")
     for row in groups.indices[:40].tolist():
         where = [quadrant(points[j] - points[row[0]]) for j in row[1:]]
-        near = in_reach(points, row[0], pool)
+        near = nearest(points, row[0], pool)
         there = [sum(quadrant(points[j] - points[row[0]]) == q for j in near) for q in range(4)]
         assert len(set(row)) == size + 1
         assert set(row[1:]) <= set(near)
@@ -185,42 +145,26 @@ def test_quadrants_reach_round_where_the_nearest_lie_on_one_side():
     points = lines.reshape(-1, 2)  # rows far apart: the nearest of a frame are all in its own
     ends = {}
     for method in ("nearest", "quadrants"):
-        groups = make_groups(points, 2, neighbours=40, method=method, bounds=(9, 5, 27, 24))
-        ends[method] = np.ptp(points[groups.indices[:, 1:], 0], axis=1)
+        groups = make_groups(points, 2, neighbours=40, method=method)
+        inside = ((points[groups.seeds] >= (9, 5)) & (points[groups.seeds] <= (27, 24))).all(1)
+        ends[method] = np.ptp(points[groups.indices[inside, 1:], 0], axis=1)
     assert (ends["quadrants"] > 0).all()
     assert not (ends["nearest"] > 0).all()
-    plain = make_groups(points, 2, bounds=(9, 5, 27, 24))
+    plain = make_groups(points, 2)
     assert (np.ptp(points[plain.indices, 0], axis=1) == 0).all()
 
 
 def test_a_rim_without_neighbours_on_one_side_is_told():
     points = raster(6, 7)
-    groups = make_groups(points, 2, method="quadrants", max_distance=1.5 * STEP)
+    groups = make_groups(points, 2, neighbours=5, method="quadrants")
     told = [note for note in groups.notes if "quadrants" in note]
-    near = [in_reach(points, s, 12, None, 1.5 * STEP) for s in range(len(points))]
+    near = [nearest(points, s, 5) for s in range(len(points))]
     sides = [len({quadrant(points[j] - points[s]) for j in n}) for s, n in enumerate(near)]
     assert told == [note for note in told if note.startswith(f"{sum(k < 3 for k in sides)} of 42")]
     assert len(told) == 1
 
 
-# -- bounds, subsets ----------------------------------------------------------------------
-
-
-@given(scans, st.tuples(*[st.floats(-12, 24)] * 4), st.sampled_from(["nearest", "quadrants"]))
-def test_bounds_choose_seeds_and_leave_members_free(points, box, method):
-    y0, y1 = sorted(box[:2])
-    x0, x1 = sorted(box[2:])
-    inside = [s for s, (y, x) in enumerate(points.tolist()) if y0 <= y <= y1 and x0 <= x <= x1]
-    options = dict(method=method, seed=2)
-    if not inside:
-        with pytest.raises(ScanError, match=f"none of {len(points)} frames lies within the bounds"):
-            make_groups(points, 2, bounds=(y0, x0, y1, x1), **options)
-        return
-    groups = make_groups(points, 2, bounds=(y0, x0, y1, x1), **options)
-    assert groups.seeds.tolist() == inside
-    if method == "nearest":
-        whole = make_groups(points, 2, **options)
-        np.testing.assert_array_equal(groups.indices, whole.indices[inside])
+# -- subsets ------------------------------------------------------------------------------
 
 
 @given(scans, st.integers(5, 25), st.integers(0, 5), st.sampled_from(["nearest", "quadrants"]))
@@ -277,17 +221,11 @@ def test_no_rule_mixes_scans(method):
         *(points, 2, 300),
         scan_index=index,
         method=method,
-        min_distance=0.5,
-        max_distance=12,
         subsample=100,
-        bounds=(2, -8, 20, 6),
         neighbours=10,
     )
     assert len(groups) == 300
     assert (index[groups.indices] == index[groups.seeds][:, None]).all()
-    away = np.hypot(*np.moveaxis(points[groups.indices[:, 1:]] - points[groups.seeds, None], -1, 0))
-    assert away.min() >= 0.5
-    assert away.max() <= 12
     assert len({(m[0], *sorted(m[1:])) for m in groups.indices.tolist()}) == 300
 
 
@@ -326,8 +264,6 @@ BAD = {
         r"3 frames left by subsample \(3 of 20\), but a group has 4; raise subsample",
     ),
     "subsample 0": (dict(subsample=0), ConfigError, "subsample is 0"),
-    "legacy distance": (dict(method="legacy", max_distance=5), ConfigError, "leave min_distance"),
-    "legacy bounds": (dict(method="legacy", bounds=(0, 0, 9, 9)), ConfigError, "nor bounds"),
     "one place": (dict(method="quadrants"), ScanError, "in a quadrant from its seed, but none"),
 }
 

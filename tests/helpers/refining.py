@@ -1,7 +1,5 @@
 """Small scans for the tests of refinement, and the parts of one."""
 
-from contextlib import contextmanager
-
 import numpy as np
 
 import pinn
@@ -14,19 +12,6 @@ from pinn.simulate import SimulateConfig, simulate_arrays
 from pinn.simulate.forward import diffract, extract_patches
 
 QUICK = {"batch_size": 16, "split_half": False, "epochs": 6, "lbfgs_iterations": 0}
-
-
-@contextmanager
-def method(**numbers):
-    """Other numbers of the method, which are no options, for a while."""
-    before = {name: getattr(RefineConfig, name) for name in numbers}
-    try:
-        for name, value in numbers.items():
-            setattr(RefineConfig, name, value)
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(RefineConfig, name, value)
 
 
 def arrays_of(**options):

@@ -772,7 +772,7 @@ REFUSED = {
 )
 def test_a_part_without_frames_is_refused(scan_file, monkeypatch, fraction, part, message):
     path, _ = many(scan_file)
-    monkeypatch.setattr(ScanConfig, "test_fraction", fraction)
+    monkeypatch.setattr("pinn.data.subset.TEST_FRACTION", fraction)
     with pytest.raises(ScanError, match=message):
         load(path, part=part)
 

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from refining import QUICK, method, scan_of
+from refining import QUICK, scan_of
 from small import same
 
 import pinn
 from pinn.refinement import lbfgs, positions
+from pinn.refinement.loop import Schedule
 
 
 def test_lbfgs_lowers_the_likelihood_until_it_improves_no_more(scan, plain):
@@ -20,16 +21,17 @@ def test_lbfgs_lowers_the_likelihood_until_it_improves_no_more(scan, plain):
     assert 0 < more.statistics["refinement"]["lbfgs_iterations"] < 150
 
 
-def test_lbfgs_changes_all_that_is_refined_within_its_limits(arrays):
+def test_lbfgs_changes_all_that_is_refined_within_its_limits(arrays, monkeypatch):
     rng = np.random.default_rng(7)
     off = rng.uniform(-0.5, 0.5, arrays["positions_px"].shape)
     scan = scan_of(arrays, positions_px=arrays["positions_px"] + off)
     options = {
         **QUICK, "update_positions": True, "patience": 40, "probe_support": 6.0,
+        "schedule": Schedule(positions=1, probe=1),
     }  # fmt: skip
-    with method(positions_epoch=1, probe_epoch=1, position_search_px=0.0, position_limit_px=1.0):
-        before = pinn.refine(scan, **options)
-        after = pinn.refine(scan, **{**options, "lbfgs_iterations": 40})
+    monkeypatch.setattr("pinn.refinement.positions.LIMIT_PX", 1.0)
+    before = pinn.refine(scan, **options)
+    after = pinn.refine(scan, **{**options, "lbfgs_iterations": 40})
     apart = [
         np.sqrt(np.mean((r.positions_px - arrays["positions_px"] - off.mean(0)) ** 2))
         for r in (before, after)
@@ -87,14 +89,14 @@ def test_a_stopped_lbfgs_keeps_what_it_has(scan, plain):
     assert len(shown) == len(recon.losses)
 
 
-def test_lbfgs_keeps_to_the_limit_of_a_model_of_positions(arrays):
+def test_lbfgs_keeps_to_the_limit_of_a_model_of_positions(arrays, monkeypatch):
     centred = arrays["positions_px"] - arrays["positions_px"].mean(0)
     scan = scan_of(arrays, positions_px=arrays["positions_px"] + 0.1 * centred)
-    with method(position_limit_px=0.5, positions_epoch=2):
-        recon = pinn.refine(
-            scan, update_positions=True, position_model="scale", update_probe=False,
-            **{**QUICK, "lbfgs_iterations": 20},
-        )  # fmt: skip
+    monkeypatch.setattr("pinn.refinement.positions.LIMIT_PX", 0.5)
+    recon = pinn.refine(
+        scan, update_positions=True, position_model="scale", update_probe=False,
+        schedule=Schedule(positions=2), **{**QUICK, "lbfgs_iterations": 20},
+    )  # fmt: skip
     moved = np.linalg.norm(recon.positions_px - recon.positions_start_px, axis=1)
     assert 0.3 < moved.max() <= 0.5 + 1e-9
 
@@ -111,8 +113,8 @@ def test_lbfgs_keeps_the_gauge_of_variations(scan):
 
 def test_what_no_frame_says_anything_of_is_left_by_lbfgs(scan, plain, arrays):
     # the weights of the variations are still zero
-    with method(variations_epoch=50):
-        recon = pinn.refine(scan, opr_modes=3, **{**QUICK, "lbfgs_iterations": 8})
+    late = Schedule(opr_weights=50)
+    recon = pinn.refine(scan, opr_modes=3, schedule=late, **{**QUICK, "lbfgs_iterations": 8})
     assert recon.statistics["refinement"]["lbfgs_iterations"] > 0
     assert np.mean(recon.frame_likelihood) < np.mean(plain.frame_likelihood)
     assert np.isfinite(recon.probe_variations).all()

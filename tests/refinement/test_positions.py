@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from refining import QUICK, built, method, rates, scan_of
+from refining import QUICK, built, rates, scan_of
 
 import pinn
 from pinn.refinement import positions
+from pinn.refinement.loop import Schedule
 
 
 def test_positions_come_back(arrays):
@@ -65,9 +66,11 @@ def far_off(arrays, radius, **options):
     positions[rows] += 4.0 * np.random.default_rng(8).permutation(
         [[1, 0], [-1, 0], [0, 1], [0, -1], [0.7, 0.7]] * 2
     )
-    with method(positions_epoch=2, position_search_px=radius):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pinn.refinement.positions._SEARCH_PX", radius)
         recon = pinn.refine(
             scan_of(arrays, positions_px=positions), update_probe=False, update_positions=True,
+            schedule=Schedule(positions=2),
             **{**QUICK, "epochs": 25, "patience": 25, **options},
         )  # fmt: skip
     left = recon.positions_px - arrays["positions_px"]
@@ -80,24 +83,25 @@ def test_frames_far_off_are_searched_for(arrays):
     assert not np.array_equal(search, far_off(arrays, 5.0, seed=1))
 
 
-def test_momentum_of_positions_brings_them_back_sooner(arrays):
+def test_momentum_of_positions_brings_them_back_sooner(arrays, monkeypatch):
     off = np.random.default_rng(4).uniform(-1.0, 1.0, arrays["positions_px"].shape)
     scan = scan_of(arrays, positions_px=arrays["positions_px"] + off)
     errors = []
     for momentum in (0.0, 0.6):
-        with method(position_momentum=momentum, positions_epoch=2):
-            recon = pinn.refine(
-                scan, update_positions=True, update_probe=False,
-                **{**QUICK, "epochs": 12, "patience": 12},
-            )  # fmt: skip
+        monkeypatch.setattr("pinn.refinement.positions._MOMENTUM", momentum)
+        recon = pinn.refine(
+            scan, update_positions=True, update_probe=False, schedule=Schedule(positions=2),
+            **{**QUICK, "epochs": 12, "patience": 12},
+        )  # fmt: skip
         left = recon.positions_px - arrays["positions_px"]
         errors.append(np.median(np.abs(left - np.median(left, axis=0))))
     assert errors[1] < errors[0]
 
 
-def test_limits_of_positions_hold(scan):
-    with method(positions_epoch=1, position_step_px=0.1, position_limit_px=0.15):
-        recon = pinn.refine(scan, update_positions=True, **QUICK)
+def test_limits_of_positions_hold(scan, monkeypatch):
+    monkeypatch.setattr("pinn.refinement.positions._STEP_PX", 0.1)
+    monkeypatch.setattr("pinn.refinement.positions.LIMIT_PX", 0.15)
+    recon = pinn.refine(scan, update_positions=True, schedule=Schedule(positions=1), **QUICK)
     moved = np.linalg.norm(recon.positions_px - recon.positions_start_px, axis=1)
     assert 0.0 < moved.max() <= 0.15 + 1e-9
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from refining import QUICK, built, error, method, rates, scan_of
+from refining import QUICK, built, error, rates, scan_of
 from small import same, small_scan
 
 import pinn
@@ -12,6 +12,7 @@ from pinn.config import RefineConfig
 from pinn.errors import ArchiveError, ConfigError, ScanError
 from pinn.refinement import engine as engines
 from pinn.refinement import tiles
+from pinn.refinement.start import begin
 
 
 def test_a_flat_start_becomes_the_object(plain, scan):
@@ -190,9 +191,15 @@ def test_it_ends_by_itself(scan):
     assert len(recon.losses) < 60
 
 
-def test_steps_that_lead_astray_are_taken_back(scan):
-    with method(object_step=2.0, round=1):
-        recon = pinn.refine(scan, momentum=0.98, object_damping=0.01, **QUICK)
+def test_steps_that_lead_astray_are_taken_back(scan, monkeypatch):
+    def long_steps(*arguments):
+        state = begin(*arguments)
+        state.length = 2.0
+        return state
+
+    monkeypatch.setattr("pinn.refinement.run.begin", long_steps)
+    monkeypatch.setattr("pinn.refinement.engine.ROUND", 1)
+    recon = pinn.refine(scan, momentum=0.98, object_damping=0.01, **QUICK)
     assert recon.statistics["refinement"]["rejected_epochs"] > 0
     assert any("taken back" in note for note in recon.notes)
     assert np.isfinite(recon.object).all()

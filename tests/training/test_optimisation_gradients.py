@@ -9,7 +9,7 @@ from test_optimisation_rules import RATE, adam, applied, slopes
 
 from pinn.config import ModelConfig, TrainConfig
 from pinn.networks.model import PtychoModel
-from pinn.training.optimisation import arrays_of, assign, equip, set_batches_done
+from pinn.training.optimisation import arrays_of, assign, equip
 
 pytestmark = pytest.mark.each_backend
 
@@ -181,17 +181,3 @@ def test_interrupted_in_the_middle_of_a_group_it_goes_on_exactly():
         whole.train_on_batch({"x": data[step % 5]})
     for a, b in zip(continued(run, data), linear.weights_of(whole), strict=True):
         np.testing.assert_array_equal(a, b)
-
-
-def test_groups_can_be_aligned_with_an_epoch_that_was_cut_short():
-    data = linear.make_batches(5)
-    run = linear.plain(learning_rate=0.02, accumulate=2)
-    model = linear.make(run, 5, square=True)
-    for step in range(3):  # the third begins a group that is never completed
-        model.train_on_batch({"x": data[step]})
-    set_batches_done(model.optimizer, 5)
-    for step in range(5):
-        model.train_on_batch({"x": data[step]})
-    wanted = descend(data, [(0, 1), (0, 1), (2, 3), (4,)], 0.02, 1)
-    for found, w in zip(linear.weights_of(model), wanted, strict=True):
-        np.testing.assert_allclose(found, w, atol=2e-6)

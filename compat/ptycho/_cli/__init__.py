@@ -7,11 +7,11 @@ import logging
 import sys
 from collections.abc import Callable
 
+from pinn.errors import PinnError
+
 
 def run(main: Callable[[], object]) -> None:
     """Run a script and leave the process with its exit code: 0 done, 2 bad input, 1 failure."""
-    from pinn.errors import PinnError
-
     try:
         main()
     except PinnError as error:

@@ -10,20 +10,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from pinn import cli
 from ptycho._cli import inference, run
 
 
 def work(arguments: Sequence[str] | None = None) -> int:
     """Evaluate; returns the exit code."""
-    from pinn.cli import run as pinn_run
-
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not any(word.split("=")[0] in ("--model_path", "--model-path") for word in given):
-        return pinn_run(["evaluate", *given])
+        return cli.run(["evaluate", *given])
 
     options = inference.configuration(given)
     scan, folder = options[0].test_data_file, inference.reconstruct(*options)
-    return pinn_run(["evaluate", str(folder / "reconstruction.h5"), "--truth", str(scan)])
+    return cli.run(["evaluate", str(folder / "reconstruction.h5"), "--truth", str(scan)])
 
 
 def main() -> None:

@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 
+import pinn
+from pinn import backend
 from pinn.errors import ConfigError
+from pinn.io.atomic import atomic_path, check_writable
 from ptycho._bundle import load_inference_bundle
 from ptycho._choose import backend_of, say
 from ptycho._classes import InferenceConfig, ModelConfig, TrainingConfig, translated
@@ -88,7 +91,6 @@ def work(arguments: Sequence[str] | None = None) -> Path:
 
 def reconstruct(config: InferenceConfig, execution: Any, other: argparse.Namespace) -> Path:
     """The same for options that were read."""
-    from pinn.io.atomic import check_writable
     from pinn.plots.pictures import write_amplitude, write_phase
 
     asked = translated(config, execution)
@@ -106,12 +108,8 @@ def reconstruct(config: InferenceConfig, execution: Any, other: argparse.Namespa
         _log.info("the first %s of %s frames are reconstructed", asked.n_groups, len(raw))
         raw = raw.select(np.arange(asked.n_groups))
     backend_of(config.backend)  # nothing is loaded yet, so that it is taken in this process
-    from pinn import backend
-
     _log.info("device: %s", backend.select_device(asked.device))
     model, _ = load_inference_bundle(config.model_path)
-    import pinn
-
     recon = pinn.reconstruct(
         raw.scan(),
         model.model,
@@ -154,8 +152,6 @@ def _compare(path: Path, recon: Any, raw: Any) -> None:
 
 def _image(path: Path, parts: list[tuple[np.ndarray, str, tuple[Any, Any]]]) -> None:
     from matplotlib.figure import Figure
-
-    from pinn.io.atomic import atomic_path
 
     rows = -(-len(parts) // 2)
     figure = Figure(figsize=(5.5 * min(2, len(parts)), 4.5 * rows), layout="constrained")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pinn.errors import ConfigError
+from pinn.io.atomic import check_writable
 from ptycho._bundle import save
 from ptycho._classes import ModelConfig, TrainingConfig
 from ptycho._cli import add_logging, deprecated, run, start_logging
@@ -75,8 +76,6 @@ def configuration_of(stated: dict[str, Any]) -> TrainingConfig:
 def work(arguments: Sequence[str] | None = None) -> None:
     """Train, save, and reconstruct where that is asked for."""
     config, execution, other = configuration(arguments)
-    from pinn.io.atomic import check_writable
-
     assert config.train_data_file is not None
     check_writable(config.output_dir)
     train = RawData.from_file(config.train_data_file, config if config.model.N else None)

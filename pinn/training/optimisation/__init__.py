@@ -5,7 +5,7 @@ from pinn.training.optimisation.composed import ComposedOptimizer, composed
 from pinn.training.optimisation.optimizer import equip, make_optimizer
 from pinn.training.optimisation.parts import freeze
 from pinn.training.optimisation.schedules import Rate, changes_per_epoch
-from pinn.training.optimisation.state import arrays_of, assign, set_batches_done, set_plateau_factor
+from pinn.training.optimisation.state import arrays_of, assign, set_plateau_factor
 
 __all__ = [
     "AveragedWeights",
@@ -20,7 +20,6 @@ __all__ = [
     "equip",
     "freeze",
     "make_optimizer",
-    "set_batches_done",
     "set_plateau_factor",
     "swap",
 ]

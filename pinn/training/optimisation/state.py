@@ -55,14 +55,6 @@ def assign(optimizer: keras.optimizers.Optimizer, arrays: dict[str, np.ndarray])
         wrapper.swap()
 
 
-def set_batches_done(optimizer: keras.optimizers.Optimizer, batches: int) -> None:
-    """Say how many batches were seen, where accumulation must know its place in the epoch: an
-    epoch that was cut short and counts as done would shift the groups of all that follow."""
-    wrapper = composed(optimizer)
-    if wrapper is not None:
-        wrapper.iterations.assign(batches)
-
-
 def set_plateau_factor(optimizer: keras.optimizers.Optimizer, factor: float) -> None:
     """Set what `plateau_factor` says, between two epochs; without the schedule nothing happens."""
     wrapper = composed(optimizer)
