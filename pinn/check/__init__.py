@@ -25,6 +25,7 @@ from pinn.check.report import Fact, Finding, Report, options_text, ranked, said
 from pinn.config import ScanConfig
 from pinn.data.scan import Scan
 from pinn.errors import BackendError
+from pinn.io.load import load
 
 __all__ = [
     "Fact",
@@ -71,8 +72,6 @@ def check(
     tell = progress or (lambda text: None)
     config = (config or ScanConfig()).replace(**options)
     if not isinstance(scan, Scan):
-        from pinn.io.load import load
-
         opened = load(scan, config)
         try:
             return check(

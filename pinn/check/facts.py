@@ -12,6 +12,8 @@ from pinn.check.places import Layout, known_pixel_m
 from pinn.check.report import Fact, Finding
 from pinn.config import ScanConfig
 from pinn.data.scan import Scan
+from pinn.errors import InputError
+from pinn.io.formats.registry import recognise
 
 
 def facts(scan: Scan, config: ScanConfig, seen: Look, found: Layout) -> list[Fact]:
@@ -63,9 +65,6 @@ def _of_frames(scan: Scan, config: ScanConfig, seen: Look) -> list[Fact]:
 
 def _format(scan: Scan, config: ScanConfig) -> str:
     """Title of the format of the scan's file; empty if the file is gone."""
-    from pinn.errors import InputError
-    from pinn.io.formats.registry import recognise
-
     assert scan.source is not None
     try:
         return recognise(scan.source, config).title

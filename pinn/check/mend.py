@@ -14,6 +14,9 @@ from pinn.config import ScanConfig
 from pinn.data.frames import DerivedFrames
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError
+from pinn.io.convert import check_target, write_scan
+from pinn.io.extras import read_mask
+from pinn.io.load import load
 from pinn.progress import Progress
 
 _MOVES = ("frame_size", "beam_centre", "bin_frames", "flip_frames")
@@ -42,8 +45,6 @@ def stored_bad_pixels(report: Report, scan: Scan, config: ScanConfig) -> np.ndar
         corner = scan.centre == "corner"
         bad |= np.fft.ifftshift(report.bad_pixels) if corner else report.bad_pixels
     if config.bad_pixels is not None:
-        from pinn.io.extras import read_mask
-
         bad |= read_mask(config.bad_pixels, config.bad_pixels_polarity)
     return bad
 
@@ -68,9 +69,6 @@ def write_fixed(
         ScanError: the corrected scan breaks the contract.
         OutputError: the target cannot be written.
     """
-    from pinn.io.convert import check_target, write_scan
-    from pinn.io.load import load
-
     config = config.replace(**report.options)
     check_target(source, target, None, config)
     bad = None
