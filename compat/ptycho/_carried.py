@@ -8,12 +8,9 @@ a plain array, with which everything works as it did in the original.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from ptycho._raw import RawData
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +22,7 @@ class Origin:
         members: int64 `(B, C)`, numbers of its frames.
     """
 
-    raw: RawData
+    raw: Any
     members: np.ndarray
 
 

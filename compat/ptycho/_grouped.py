@@ -10,7 +10,6 @@ from pinn.errors import ScanError
 
 if TYPE_CHECKING:
     from pinn.data.scan import Scan
-    from ptycho._raw import RawData
 
 
 class Grouped(dict[str, Any]):
@@ -21,12 +20,12 @@ class Grouped(dict[str, Any]):
         members: int64 `(B, C)`, numbers of its frames.
     """
 
-    def __init__(self, values: dict[str, Any], raw: RawData, members: np.ndarray) -> None:
+    def __init__(self, values: dict[str, Any], raw: Any, members: np.ndarray) -> None:
         super().__init__(values)
         self.raw, self.members = raw, members
 
     @classmethod
-    def of(cls, raw: RawData, members: np.ndarray, kind: type) -> Grouped:
+    def of(cls, raw: Any, members: np.ndarray, kind: type) -> Grouped:
         """From groups `(B, C)` of frames; indices of type `kind`.
 
         Raises:
@@ -58,7 +57,7 @@ class Grouped(dict[str, Any]):
         return cls(found, raw, members)
 
 
-def _labels(raw: RawData, scan: Scan, members: np.ndarray) -> np.ndarray | None:
+def _labels(raw: Any, scan: Scan, members: np.ndarray) -> np.ndarray | None:
     """Object under each member `(B, N, N, C)`, at its own position; or None."""
     if scan.label_patches is not None:
         rows = scan.label_patches.read(members.reshape(-1)).astype(np.complex64)

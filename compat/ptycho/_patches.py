@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pinn.data.masks import encode
-
-if TYPE_CHECKING:
-    from ptycho._raw import RawData
 
 _log = logging.getLogger("ptycho")
 
@@ -31,7 +28,7 @@ class Context:
             takes others.
     """
 
-    raw: RawData
+    raw: Any
     members: np.ndarray
     probe: np.ndarray
     weights: np.ndarray
@@ -78,7 +75,7 @@ class Patches(np.ndarray):
         return bool(np.allclose(own, places, rtol=0, atol=1e-6))
 
 
-def encoded(raw: RawData, rows: np.ndarray, factor: float, dead: np.ndarray | None) -> np.ndarray:
+def encoded(raw: Any, rows: np.ndarray, factor: float, dead: np.ndarray | None) -> np.ndarray:
     """Frames `(n, N, N)` by number as the network takes them, -1 at masked pixels."""
     amplitude, valid = raw.scan().read(rows)
     return encode(amplitude, valid if dead is None else valid & ~dead, factor)

@@ -11,6 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from pinn.backend.selection import select
 from pinn.check.cost import costs
 from pinn.check.exposures import frame_findings, repeated
 from pinn.check.facts import facts, truth_findings
@@ -18,7 +21,7 @@ from pinn.check.geometry import orientation_findings, untested
 from pinn.check.illumination import probe_findings
 from pinn.check.look import QUICK_FRAMES, Look, look
 from pinn.check.numbers import dose_findings, unit_findings
-from pinn.check.orientation import Orientation, rank_orientations
+from pinn.check.orientation import Orientation
 from pinn.check.pixels import Bad, find_bad, pattern_findings, pixel_findings
 from pinn.check.places import Layout, layout, position_findings
 from pinn.check.report import Fact, Finding, Report, options_text, ranked, said
@@ -143,3 +146,27 @@ def _findings(
         *truth_findings(scan),
     ]
     return bad, findings
+
+
+def rank_orientations(
+    scan: Scan, *, bad_pixels: np.ndarray | None = None, thorough: bool = False
+) -> Orientation | None:
+    """Rank the 32 ways to lay the positions of a scan against its frames.
+
+    Loads Keras, on the backend of this process.
+
+    Args:
+        scan: as read, with the options given so far.
+        bad_pixels: bool `(N, N)`, centred, True = leave out besides what is masked.
+        thorough: twice the frames, regions and sweeps.
+
+    Returns:
+        None if the scan has too few frames to tell anything.
+
+    Raises:
+        BackendError: no backend is installed, or not the one asked for.
+    """
+    select()
+    from pinn.check.ranking import rank
+
+    return rank(scan, bad_pixels, thorough)

@@ -9,11 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
-from pinn.backend.selection import select
 from pinn.check.symmetry import Choice
-from pinn.data.scan import Scan
 
 
 @dataclass(frozen=True)
@@ -119,27 +115,3 @@ class Orientation:
             "side": self.side,
             "seconds": self.seconds,
         }
-
-
-def rank_orientations(
-    scan: Scan, *, bad_pixels: np.ndarray | None = None, thorough: bool = False
-) -> Orientation | None:
-    """Rank the 32 ways to lay the positions of a scan against its frames.
-
-    Loads Keras, on the backend of this process.
-
-    Args:
-        scan: as read, with the options given so far.
-        bad_pixels: bool `(N, N)`, centred, True = leave out besides what is masked.
-        thorough: twice the frames, regions and sweeps.
-
-    Returns:
-        None if the scan has too few frames to tell anything.
-
-    Raises:
-        BackendError: no backend is installed, or not the one asked for.
-    """
-    select()
-    from pinn.check.ranking import rank
-
-    return rank(scan, bad_pixels, thorough)

@@ -34,7 +34,7 @@ _TRUST = 1.5  # error with the given probe over that with a free one, above whic
 
 
 def rank(scan: Scan, bad_pixels: np.ndarray | None, thorough: bool) -> Orientation | None:
-    """See `pinn.check.orientation.rank_orientations`."""
+    """See `pinn.check.rank_orientations`."""
     begun = time.monotonic()
     usable = _usable(scan)
     if len(usable) < SMALLEST_SCAN:

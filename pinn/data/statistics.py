@@ -9,16 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
 from pinn.data.masks import measured
 from pinn.errors import ArchiveError, ScanError
-
-if TYPE_CHECKING:
-    from pinn.data.scan import Scan
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -203,21 +200,22 @@ class TrainingStatistics:
 
 
 def training_statistics(
-    scans: Sequence[Scan], statistics: Sequence[ScanStatistics]
+    names: Sequence[str], N: int, statistics: Sequence[ScanStatistics]
 ) -> TrainingStatistics:
     """Gather the statistics of training scans, which have one frame size.
 
     Args:
-        scans: at least one.
+        names: of the scans, at least one.
+        N: side of a frame.
         statistics: `scan.statistics()` of each.
     """
     total = math.fsum(s.mean_counts * s.frames for s in statistics)
     mean = total / sum(s.frames for s in statistics)
     return TrainingStatistics(
-        exposure_factor=(scans[0].N / 2) / math.sqrt(mean),
+        exposure_factor=(N / 2) / math.sqrt(mean),
         mean_counts=mean,
         scans=tuple(
-            TrainedScan(scan.name, s.exposure_factor, s.mean_counts, s.frames)
-            for scan, s in zip(scans, statistics, strict=True)
+            TrainedScan(name, s.exposure_factor, s.mean_counts, s.frames)
+            for name, s in zip(names, statistics, strict=True)
         ),
     )

@@ -196,7 +196,9 @@ class Loop:
         state, c, first = self.state, self.config, self.schedule
         if c.update_positions and number >= first.positions:
             since = number - first.positions
-            positions.update(self.engine, state, found, self.start, c, since)
+            positions.update(
+                self.engine.look, self.engine.origin, state, found, self.start, c, since
+            )
         if c.update_intensities and number >= first.intensities:
             corrections = np.nan_to_num(found.others["intensity_corrections"], nan=1.0)
             state.factors *= np.clip(corrections, 0.25, 4.0) ** _DAMPED

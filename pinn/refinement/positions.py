@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
 
@@ -10,8 +10,7 @@ from pinn.config.refine import RefineConfig
 from pinn.refinement.outputs import Pass
 from pinn.refinement.state import State
 
-if TYPE_CHECKING:
-    from pinn.refinement.engine import Engine
+Look = Callable[..., Pass]  # the frames under a state, as `Engine.look`
 
 _STEP_PX, LIMIT_PX = 0.5, 10.0  # largest position update in an epoch, and in all
 _MOMENTUM = 0.8  # of the position updates
@@ -22,7 +21,8 @@ _SEARCH_FRACTION, _SEARCH_TRIES = 0.1, 16
 
 
 def update(
-    engine: Engine,
+    look: Look,
+    anchor: np.ndarray,
     state: State,
     found: Pass,
     start: np.ndarray,
@@ -35,6 +35,9 @@ def update(
     would change slowly without. Now and then others are tried besides.
 
     Args:
+        look: looks at frames under another state, see `Engine.look`.
+        anchor: `(2,)` origin of the object's canvas.
+        state: is changed.
         found: of the epoch.
         start: `(M, 2)` positions before refinement.
         since: epochs since positions began to move.
@@ -45,13 +48,14 @@ def update(
     if config.position_parts:
         shift = model_of(shift, start, config.position_parts) + shift.mean(0)
     state.positions = start + shift
-    within_limits(state, start, LIMIT_PX, engine.origin)
+    within_limits(state, start, LIMIT_PX, anchor)
     if not config.position_parts and since >= _SEARCH_FROM and since % _SEARCH_EVERY == 0:
-        search(engine, state, found, start, config)
+        search(look, anchor, state, found, start, config)
 
 
 def search(
-    engine: Engine,
+    look: Look,
+    anchor: np.ndarray,
     state: State,
     found: Pass,
     start: np.ndarray,
@@ -63,6 +67,9 @@ def search(
     (annealing: Maiden et al., Ultramicroscopy 120, 64, 2012).
 
     Args:
+        look: looks at frames under another state, see `Engine.look`.
+        anchor: `(2,)` origin of the object's canvas.
+        state: is changed.
         found: what the last epoch says of the frames.
         start: `(M, 2)` positions before refinement.
     """
@@ -72,7 +79,7 @@ def search(
     trial, here = state.copy(), state.positions[rows].copy()
 
     def deviance(of: State) -> np.ndarray:  # of fitted pixels: what is held out must not choose
-        seen = engine.look(of, rows, fitted=True)
+        seen = look(of, rows, fitted=True)
         return np.asarray(seen.deviance[rows] / np.maximum(seen.pixels[rows], 1.0))
 
     best = deviance(state)
@@ -87,7 +94,7 @@ def search(
         best = np.where(better, value, best)
         state.positions[rows[better]] = trial.positions[rows[better]]
         state.drift[rows[better]] = 0.0
-    within_limits(state, start, LIMIT_PX, engine.origin)
+    within_limits(state, start, LIMIT_PX, anchor)
 
 
 def within_limits(

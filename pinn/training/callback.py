@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
@@ -19,10 +19,8 @@ from pinn.training.optimisation import arrays_of, averaged
 from pinn.training.resume import Unfinished, metric_sums, set_metric_sums
 from pinn.training.run_folder import RunFolder
 from pinn.training.run_log import RunLog
+from pinn.training.session import Session
 from pinn.training.staging import columns_of_epoch
-
-if TYPE_CHECKING:
-    from pinn.training.session import Session
 
 Report = Callable[[Progress], None]
 Watch = Callable[[Model], None]

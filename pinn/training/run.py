@@ -17,6 +17,7 @@ from pinn.errors import ConfigError, ScanError
 from pinn.io.atomic import check_writable
 from pinn.networks.trained import Model
 from pinn.training.callback import Report, Watch
+from pinn.training.fit import fit
 from pinn.training.plan import plan_run
 from pinn.training.resume import archive_to_resume, begun, check_resumed
 from pinn.training.session import Session
@@ -65,7 +66,7 @@ def train(
     """
     with _random_streams_kept():
         session, folder = _prepare(scans, model, train, output, validation_scans, resume, options)
-        return session.fit(folder, progress, watch, record)
+        return fit(session, folder, progress, watch, record)
 
 
 def _prepare(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pinn import backend
 from pinn.config import ModelConfig, TrainConfig
@@ -17,9 +17,7 @@ from pinn.training.loggers import TENSORBOARD, make_logger
 from pinn.training.pictures import write_preview, write_training_pictures
 from pinn.training.resume import CONFIG, read_config
 from pinn.training.run_log import RunLog
-
-if TYPE_CHECKING:
-    from pinn.training.session import Session
+from pinn.training.session import Session
 
 _RECORDS = ("history.csv", "loss.png", "samples.png", "preview.png")
 

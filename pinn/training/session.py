@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -16,23 +15,17 @@ from pinn.data.fingerprint import digest
 from pinn.data.statistics import training_statistics
 from pinn.networks.model import PtychoModel
 from pinn.networks.objective import Objective
-from pinn.networks.precision import check_precision, in_float32
+from pinn.networks.precision import check_precision
 from pinn.networks.trained import Model
-from pinn.training.callback import ProgressCallback, Report, Watch
-from pinn.training.feed import Feed
 from pinn.training.history import early_stop, judged, metric_of, plateau_factor
 from pinn.training.optimisation import (
-    AveragedWeights,
-    arrays_of,
     assign,
     equip,
     set_plateau_factor,
-    swap,
 )
 from pinn.training.optimisation.schedules import Rate, changes_per_epoch
 from pinn.training.plan import Plan
 from pinn.training.resume import Unfinished
-from pinn.training.run_folder import RunFolder
 from pinn.training.run_log import RunLog
 from pinn.training.start import calibrate_start, needs_contrast, set_start
 from pinn.training.validation import Validation
@@ -114,7 +107,11 @@ class Session:
     def _model(self, plan: Plan, digests: Sequence[str], stored: Mapping[str, Any]) -> Model:
         """What is returned and archived; `stored` is the provenance of the run resumed."""
         learned = plan.scans[: plan.trained]
-        statistics = training_statistics(learned, [scan.statistics() for scan in learned])
+        statistics = training_statistics(
+            [scan.name for scan in learned],
+            learned[0].N,
+            [scan.statistics() for scan in learned],
+        )
         provenance = {
             **plan.provenance(digests),
             "notes": [*plan.notes, *seen_twice(plan, digests)],
@@ -135,56 +132,7 @@ class Session:
         """Rows of the history that the run is judged by."""
         return judged(self.history, self.origin)
 
-    def fit(
-        self,
-        folder: Path | None,
-        progress: Report | None,
-        watch: Watch | None = None,
-        record: Mapping[str, Any] | None = None,
-    ) -> Model:
-        """Train to the last epoch, or until the run stops.
-
-        Args:
-            folder: for archives and records, or None.
-            progress, watch: see `train`.
-            record: further entries of `config.json`.
-
-        Raises:
-            ConfigError: options that need a folder or a package, or an unknown column.
-            DivergedError: the loss is not finite; the last archive stays as it was.
-        """
-        log = RunLog(self.model.provenance["events"])
-        files = RunFolder(self, folder, log, record)
-        callback = ProgressCallback(self, files, log, progress, watch)
-        if progress is not None:
-            log.tell = callback.say
-        files.begin()
-        finished = False
-        try:
-            for first, last, batch in self._legs(log):
-                callback.feed = Feed(self.feed, batch)
-                self.network.fit(
-                    callback.feed,
-                    initial_epoch=first,
-                    epochs=last,
-                    callbacks=[AveragedWeights(), callback],
-                    shuffle=False,
-                    verbose=0,
-                )
-                if self.network.stop_training:
-                    break
-            finished = not callback.stopped
-            swap(self.network, average=True)  # where nothing was left to train, `fit` has not
-            self.model.optimizer_arrays = arrays_of(self.network.optimizer)
-            if self.run.precision != "float32":
-                self.model.network = in_float32(self.network)
-            files.end(finished)
-        finally:
-            files.close(finished)
-        files.remember()
-        return self.model
-
-    def _legs(self, log: RunLog) -> list[tuple[int, int, int]]:
+    def legs(self, log: RunLog) -> list[tuple[int, int, int]]:
         """What is left to train: first epoch, the one after the last, first batch."""
         stopped = early_stop(self.judged, self.run, self.metric)
         if self.first >= self.last or stopped:

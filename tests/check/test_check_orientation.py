@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pinn.check import check
-from pinn.check.orientation import rank_orientations
+from pinn.check import check, rank_orientations
 from pinn.check.symmetry import Choice, members
 from pinn.data.prepare import Flip, orient
 from pinn.data.scan import Scan

@@ -13,7 +13,7 @@ from refining import QUICK, arrays_of
 from small import small_model
 
 import pinn
-from pinn.check.orientation import rank_orientations
+from pinn.check import rank_orientations
 from pinn.errors import ConfigError, ScanError
 from pinn.ops.forward import instrument
 from pinn.quality.likelihood import Explanation, Judge
