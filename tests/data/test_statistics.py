@@ -128,7 +128,7 @@ def test_training_statistics_go_through_json():
         Scan(COUNTS, POSITIONS, name="a"),
         Scan(3 * COUNTS[:5], POSITIONS[:5], name="b"),
     ]
-    found = training_statistics(scans, [scan.statistics() for scan in scans])
+    found = training_statistics(["a", "b"], scans[0].N, [scan.statistics() for scan in scans])
     sums = np.concatenate([COUNTS.sum((1, 2)), 3 * COUNTS[:5].sum((1, 2))])
     assert found.mean_counts == pytest.approx(sums.mean(), rel=1e-14)
     assert found.exposure_factor == pytest.approx(8 / np.sqrt(sums.mean()), rel=1e-14)
@@ -140,7 +140,7 @@ def test_training_statistics_go_through_json():
 
 def test_damaged_training_statistics_are_refused():
     scan = Scan(COUNTS, POSITIONS)
-    good = training_statistics([scan], [scan.statistics()]).to_dict()
+    good = training_statistics([scan.name], scan.N, [scan.statistics()]).to_dict()
     for change in ({"exposure_factor": -1.0}, {"mean_counts": "much"}, {"scans": [{}]}):
         with pytest.raises(ArchiveError, match="training statistics are damaged"):
             TrainingStatistics.from_dict(good | change)
