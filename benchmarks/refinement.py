@@ -88,7 +88,7 @@ KINDS: dict[str, Kind] = {
     "drifting probe": Kind(
         {"probe_drift": 0.05},
         "base",
-        {"one probe": FREE, "two variations": {**LONG, "opr_modes": 2}},
+        {"one probe": FREE, "two OPR modes": {**LONG, "opr_modes": 2}},
         stated=1,
     ),
     "intensity fluctuates by 10 %": Kind(

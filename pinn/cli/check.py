@@ -40,26 +40,26 @@ from pinn.io.atomic import atomic_path, atomic_write_json
     "--fix",
     type=PATH,
     metavar="OUT",
-    help="Write the scan to OUT as the errors and warnings propose.",
+    help="Write the scan to OUT, corrected as the errors and warnings propose.",
 )
-@click.option("--json", "as_json", type=PATH, help="Write everything to this file.")
+@click.option("--json", "as_json", type=PATH, help="Write the whole report to this JSON file.")
 @click.option(
     "--write-bad-pixels",
     type=PATH,
     metavar="FILE.npy",
-    help="Write dead and hot pixels that were found, with those given, for --bad-pixels.",
+    help="Write a mask for --bad-pixels: the dead and hot pixels found, and those given.",
 )
 @click.option(
     "--orientations/--no-orientations",
     default=True,
     show_default=True,
-    help="Test how positions lie against frames: seconds, up to a minute.",
+    help="Test how positions lie against frames. Takes seconds, at most a minute.",
 )
 @click.option(
     "--thorough",
     is_flag=True,
-    help="Minutes instead of seconds: every frame is looked at, orientations get twice the data, "
-    "and a few training steps are timed on the device.",
+    help="Look at every frame, give the orientation test twice the data, and time a few training "
+    "steps on the device. Takes minutes.",
 )
 @backend_options
 @click.pass_obj
@@ -73,9 +73,9 @@ def command(
     thorough: bool,
     resolved: Resolved,
 ) -> int:
-    """Say what is in SCAN, what is wrong with it, and which options would mend it.
+    """Show what is in SCAN, what is wrong with it, and which options would fix it.
 
-    Exit code 2 if there are errors, also when --fix mends them.
+    The exit code is 2 if there are errors, even where --fix corrects them.
     """
     backend = _backend(common, thorough)
     config = resolved.build(ScanConfig)

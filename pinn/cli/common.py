@@ -15,17 +15,17 @@ from pinn.backend import BACKENDS, DEVICES
 
 # Name: what `pinn --help` says. The command of that name lives in the module of that name.
 COMMANDS = {
-    "demo": "Simulate, train, reconstruct and compare: the whole chain in a few minutes.",
+    "demo": "Simulate, train, reconstruct and compare, in a few minutes.",
     "simulate": "Write a synthetic scan.",
     "train": "Train a network on one or many scans.",
     "reconstruct": "Reconstruct a scan with a trained network.",
-    "refine": "Polish object, probe and positions by descent through the forward model.",
+    "refine": "Refine object, probe and positions through the forward model.",
     "evaluate": "Compare a reconstruction with a truth or with another one.",
-    "check": "Say what is in a scan, what is wrong with it, and what would mend it.",
-    "convert": "Write a scan in another format, or prepared.",
-    "compare": "Several reconstructions against one truth, side by side.",
-    "study": "Run a sweep of trainings described in a TOML file, and sum it up.",
-    "info": "Say what a model archive is and what it was trained on.",
+    "check": "Show what is in a scan, what is wrong with it, and which options would fix it.",
+    "convert": "Convert a scan to another format, or an old model archive to ours.",
+    "compare": "Compare several reconstructions with one truth, side by side.",
+    "study": "Run a sweep of trainings described in a TOML file.",
+    "info": "Show what a model archive is and what it was trained on.",
 }
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -61,14 +61,14 @@ def backend_options(function: Function) -> Function:
     device = click.option(
         "--device",
         type=click.Choice(DEVICES),
-        help="auto takes the accelerator when there is one; a device that is not there is an "
-        "error.  [default: auto]",
+        help="Device to compute on. auto takes an accelerator if there is one. A device that is "
+        "missing is an error.  [default: auto]",
         **_kept,
     )
     framework = click.option(
         "--backend",
         type=click.Choice(BACKENDS),
-        help="Framework that computes.  [default: KERAS_BACKEND, a Keras configuration file, "
+        help="Framework to compute with.  [default: KERAS_BACKEND, a Keras configuration file, "
         "or the first installed]",
         **_kept,
     )
@@ -86,7 +86,9 @@ def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
 
 
 _kept: dict[str, Any] = {"expose_value": False, "callback": _keep}
-quiet_option = click.option("--quiet", is_flag=True, help="No progress and no remarks.", **_kept)
+quiet_option = click.option(
+    "--quiet", is_flag=True, help="Show neither progress nor remarks.", **_kept
+)
 
 
 def need(ctx: click.Context, names: Iterable[str]) -> None:

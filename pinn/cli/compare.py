@@ -23,16 +23,18 @@ from pinn.quality.compare import compare
     "--truth",
     required=True,
     type=PATH,
-    help="NPZ with objectGuess or object, or NPY: what is right.",
+    help="True object: NPZ with objectGuess or object, or NPY.",
 )
 @click.option(
-    "--label", multiple=True, help="Name of each RECON, in order.  [default: by file or folder]"
+    "--label",
+    multiple=True,
+    help="Name of a RECON. Give one for each, in order.  [default: by file or folder]",
 )
 @comparison_options
 @click.option(
     "--output",
     type=PATH,
-    help="Folder for comparison.md, metrics.json and side_by_side.png; nothing is written without.",
+    help="Folder for comparison.md, metrics.json and side_by_side.png. Default: none is written.",
 )
 @quiet_option
 @click.pass_obj
@@ -49,7 +51,7 @@ def command(
     """Compare several reconstructions with one truth, on the pixels they have in common.
 
     A RECON is a reconstruction.h5 or its folder, a ptychodus product, or an NPZ or NPY with a
-    complex object. Prints one table.
+    complex object. The result is printed as one table.
     """
     if output is not None:
         check_writable(output)

@@ -29,22 +29,23 @@ from pinn.io.formats.registry import names
 @click.option(
     "--to",
     type=click.Choice(names(writable=True)),
-    help="Scan: format to write.  [default: by the ending of OUT]",
+    help="Format to write a scan in.  [default: by the ending of OUT]",
 )
 @click.option(
     "--merge",
     type=click.Choice(MERGES),
-    help="Old model archive: rule for groups; legacy reproduces the reference's.  [default: probe]",
+    help="Old model archive: weights of the patches in a group. legacy is PtychoPINN's rule.  "
+    "[default: probe]",
 )
 @click.option(
     "--model-role",
     type=click.Choice(ROLES),
-    help="Old model archive: which of its models.  [default: the first that is there]",
+    help="Old model archive: which of its models to take.  [default: the first there is]",
 )
 @click.option(
     "--input-gain",
     type=click.FloatRange(min=0, min_open=True),
-    help="Old PyTorch archive: factor of the network's input.  [default: as its options say]",
+    help="Old PyTorch archive: factor on the network's input.  [default: as its options say]",
 )
 @quiet_option
 @click.pass_obj
@@ -58,11 +59,12 @@ def command(
     input_gain: float | None,
     resolved: Resolved,
 ) -> None:
-    """Write a scan in another format, or an old model archive as one of ours.
+    """Convert a scan to another format, or an old model archive to one of ours.
 
-    A scan is prepared on the way as the options say: cropped, binned, split. An archive of
-    PtychoPINN (wts.h5.zip or the folder it is in, or a Lightning checkpoint) becomes OUT/wts.h5.zip
-    (or OUT itself if it ends in .zip); nothing in it is run. IN is left as it is.
+    A scan is prepared on the way as the options say, for instance cropped, binned or split.
+    PtychoPINN's archives are wts.h5.zip, the folder that holds it, or a Lightning checkpoint.
+    They become OUT/wts.h5.zip, or OUT itself if it ends in .zip. Nothing in them is run. IN is not
+    changed.
     """
     options = {"merge": merge, "model_role": model_role, "input_gain": input_gain}
     if archive_kind(source) is not None:

@@ -40,17 +40,33 @@ TRAINING_SECONDS = 200
     show_default=True,
     help="Folder for everything the demo writes.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--epochs", type=click.IntRange(min=1), default=TRAINING["epochs"], show_default=True)
 @click.option(
-    "--n-frames", type=click.IntRange(min=16), default=SCAN["n_frames"], show_default=True
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of the scan and of the training.",
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    default=TRAINING["epochs"],
+    show_default=True,
+    help="Number of passes over the groups.",
+)
+@click.option(
+    "--n-frames",
+    type=click.IntRange(min=16),
+    default=SCAN["n_frames"],
+    show_default=True,
+    help="Number of frames in the scan.",
 )
 @backend_options
 @click.pass_obj
 def command(common: Common, output: Path, seed: int, epochs: int, n_frames: int) -> None:
     """Simulate a scan, train on it, reconstruct it and compare with the truth.
 
-    Takes at most about five minutes on two processor cores and writes pictures and a report.
+    Takes at most about five minutes on two processor cores. Writes pictures and a report.
     """
     common.select_backend()
     check_writable(output)

@@ -19,18 +19,18 @@ from pinn.quality.evaluate import evaluate
 @click.option(
     "--truth",
     type=PATH,
-    help="NPZ with objectGuess or object, or NPY: what is right.",
+    help="True object: NPZ with objectGuess or object, or NPY.",
 )
 @click.option(
     "--against",
     type=PATH,
-    help="A second reconstruction: agreement, which is not correctness.",
+    help="Second reconstruction. The comparison then shows agreement, not correctness.",
 )
 @click.option(
     "--positions",
     type=PATH,
-    help="Result or scan whose positions bound the compared region.  [default: those of RECON, or "
-    "else of the other file]",
+    help="Result or scan whose positions bound the compared region.  [default: RECON, or the other "
+    "file if RECON has none]",
 )
 @comparison_options
 @click.option(

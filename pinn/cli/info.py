@@ -18,9 +18,9 @@ _ELSEWHERE = ("scans", "train", "unfinished", "restored_epoch", "events")
 
 @click.command("info")
 @click.argument("archive", metavar="ARCHIVE", type=PATH)
-@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(archive: Path, as_json: bool) -> None:
-    """Say what ARCHIVE (wts.h5.zip or its folder) is and what it was trained on."""
+    """Show what ARCHIVE (wts.h5.zip or its folder) is and what it was trained on."""
     facts = describe(read_archive(archive))
     facts["file"] = str(archive_path(archive))
     if as_json:

@@ -26,11 +26,14 @@ def comparison_options(function: Function) -> Function:
     border = click.option(
         "--border",
         type=click.FloatRange(min=0),
-        help="Pixels left out on each side of the compared region.  [default: 16, less for small "
-        "ones]",
+        help="Pixels left out on each side of the compared region.  [default: 16, fewer for small "
+        "regions]",
     )
     register = click.option(
-        "--register/--no-register", default=True, show_default=True, help="Find a sub-pixel shift."
+        "--register/--no-register",
+        default=True,
+        show_default=True,
+        help="Find and remove a sub-pixel shift.",
     )
     ramp = click.option(
         "--ramp/--no-ramp", default=True, show_default=True, help="Remove a linear phase ramp."

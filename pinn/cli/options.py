@@ -108,13 +108,13 @@ class ConfigCommand(click.Command):
                 is_eager=True,
                 expose_value=False,
                 callback=_read_file,
-                help="TOML file with options by name. A table [COMMAND] holds those of one "
-                "command. The command line wins.",
+                help="TOML file with options by name. A table [COMMAND] holds options of one "
+                "command. The command line takes precedence.",
             ),
             click.Option(
                 ["--show-config", "show_config"],
                 is_flag=True,
-                help="Print every option with its value and source, and stop.",
+                help="Show every option with its value and source, and exit.",
             ),
             click.Option(
                 ["--help-all", "help_all"],
@@ -122,7 +122,7 @@ class ConfigCommand(click.Command):
                 is_eager=True,
                 expose_value=False,
                 callback=_help_all,
-                help="Show all options and stop.",
+                help="Show all options and exit.",
             ),
         ]
 

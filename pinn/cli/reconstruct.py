@@ -26,7 +26,7 @@ from pinn.config import ReconstructConfig, ScanConfig
 @click.option(
     "--model",
     type=PATH,
-    help="Archive, or the folder that holds wts.h5.zip.  [required]",
+    help="Model archive, or the folder that holds wts.h5.zip.  [required]",
 )
 @click.option(
     "--output",

@@ -35,13 +35,13 @@ from pinn.plots.pictures import write_loss, write_probe
 @click.option(
     "--start",
     type=PATH,
-    help="Result to begin with: reconstruction.h5 or its folder, also a ptychodus product; "
-    "default: a flat object.",
+    help="Result to start from: reconstruction.h5, its folder, or a ptychodus product. Default: a "
+    "flat object.",
 )
 @click.option(
     "--model",
     type=PATH,
-    help="Network that makes the start from a few frames: an archive, or its folder.",
+    help="Network that makes the start from a few frames: an archive or its folder.",
 )
 @click.option(
     "--output",
@@ -62,10 +62,11 @@ def command(
     check: bool,
     resolved: Resolved,
 ) -> None:
-    """Refine object, probe, positions and scale by descent through the forward model.
+    """Refine object, probe and positions through the forward model.
 
-    Begins with a network's rough picture (--model), a result (--start) or nothing, and ends by
-    itself. Ctrl-C ends it after the step; what is best by then is written.
+    Starts from a network's first reconstruction (--model), a result (--start) or a flat object.
+    Stops when the likelihood no longer improves. Ctrl-C stops it after the current step and writes
+    the best state so far.
     """
     if start is not None and model is not None:
         raise ConfigError("give --start or --model, not both: each says where to begin")

@@ -19,7 +19,7 @@ check_option = click.option(
     "--check/--no-check",
     default=True,
     show_default=True,
-    help="Examine the scan first (a second) and stop where `pinn check` would find an error.",
+    help="Check the scan first (takes a second) and stop if `pinn check` would find an error.",
 )
 
 

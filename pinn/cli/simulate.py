@@ -23,14 +23,14 @@ from pinn.simulate import SimulateConfig, SimulatedScan, check_reusable, simulat
     ),
 )
 @click.argument("out", required=False, metavar="OUT", type=PATH)
-@click.option("--force", is_flag=True, help="Overwrite what another recipe made.")
+@click.option("--force", is_flag=True, help="Overwrite a file that another recipe made.")
 @quiet_option
 @click.pass_obj
 def command(common: Common, out: Path, force: bool, resolved: Resolved) -> None:
     """Write a synthetic scan with known truth to the NPZ file OUT.
 
-    The same options give the same file, byte for byte. A file that the same options made already
-    is kept, and one that they did not make is not overwritten without --force.
+    The same options give the same file, byte for byte. If OUT was made with the same options, it is
+    kept. Any other file is overwritten only with --force.
     """
     config = resolved.build(SimulateConfig)
     if not force and check_reusable(config, out):

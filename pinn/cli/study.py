@@ -21,35 +21,37 @@ from pinn.studies import check_libraries
     "--data",
     multiple=True,
     type=PATH,
-    help="Folder in which scan files are looked for before that of FILE.toml; may be repeated.",
+    help="Folder to look for scan files in, before that of FILE.toml. May be repeated.",
 )
 @click.option(
     "--only",
     multiple=True,
     metavar="AXIS=VALUE",
-    help="These cells and no others; may be repeated, values of one axis are alternatives.",
+    help="Compute these cells only. May be repeated. Values of one axis are alternatives.",
 )
 @click.option(
-    "--quick", is_flag=True, help="With the changes of [quick], into the folder quick of DIR."
+    "--quick",
+    is_flag=True,
+    help="Run with the changes in [quick]. Results go to the folder quick in the output folder.",
 )
 @click.option("--dry-run", is_flag=True, help="List the cells and stop.")
 @click.option(
     "--keep-archives",
     is_flag=True,
-    help="Keep models whole, with the optimiser's state, and reconstructions.",
+    help="Keep the optimiser's state in each model, and keep the reconstructions.",
 )
 @click.option(
     "--pictures/--no-pictures",
     default=True,
     show_default=True,
-    help="Draw each comparison with the truth.",
+    help="Draw every comparison with the truth.",
 )
-@click.option("--retry-failed", is_flag=True, help="Try again what failed.")
+@click.option("--retry-failed", is_flag=True, help="Repeat the cells that failed.")
 @click.option(
     "--one-process",
     is_flag=True,
-    help="No process of its own for every training: quicker for tiny ones, but memory is then that "
-    "of all, and a crash ends the study.",
+    help="Run all trainings in one process. Tiny ones are faster. But the peak memory is then that "
+    "of all trainings, and a crash ends the study.",
 )
 @click.option("--run", "folder", hidden=True, type=PATH)
 @backend_options
@@ -68,10 +70,10 @@ def command(
     one_process: bool,
     folder: Path | None,
 ) -> int:
-    """Run a sweep of trainings described in FILE.toml, and sum it up.
+    """Run a sweep of trainings described in FILE.toml, and sum it up in a table.
 
-    Called again, it goes on where it was stopped, and computes what is new. Several calls may work
-    on one output at once. Exit code 1: some cells failed; the table names them.
+    Run again, it goes on where it stopped and computes what is new. Several runs may share one
+    output folder. The exit code is 1 if cells failed. The table names them.
     """
     common = ctx.ensure_object(Common)
     if folder is None:

@@ -58,8 +58,7 @@ class TrainCommand(ConfigCommand):
     multiple=True,
     metavar="FILE",
     type=PATH,
-    help="Scan to watch the loss on and not to learn from, in place of groups held out; may be "
-    "given several times.",
+    help="Scan for validation, in place of groups that are held out. May be given several times.",
 )
 @click.option(
     "--resume", is_flag=True, help="Go on with the run in the output folder, up to --epochs."
@@ -78,8 +77,8 @@ def command(
 ) -> None:
     """Train a network on one or more scans: through the physics, or against labels.
 
-    The archive is rewritten after every epoch, so that an interrupted run can be resumed; Ctrl-C
-    and SIGTERM finish the step and save.
+    The archive is saved after every epoch, so that an interrupted run can be resumed. Ctrl-C and
+    SIGTERM finish the current step and save.
     """
     reading = resolved.build(ScanConfig)
     loaded = begin(common, output, scans, reading, check)

@@ -24,8 +24,8 @@ class GroupOptions(Config):
     groups_per_epoch: int | None = Field(
         None,
         ge=1,
-        description="Groups in one epoch. Each epoch takes others, until all were used. Default: "
-        "all groups.",
+        description="Groups in one epoch. Each epoch takes other groups until all have been used. "
+        "Default: all groups.",
     )
     neighbours: int | None = Field(
         None,
@@ -49,14 +49,14 @@ class GroupOptions(Config):
     )
     sequential: bool = Field(
         False,
-        description="Take the first frames instead of random ones where n_groups or subsample ask "
-        "for fewer than there are.",
+        description="Take the first frames instead of random ones if n_groups or subsample is "
+        "smaller than the number of frames.",
     )
     validation: Literal["region", "random", "none"] = Field(
         "region",
         description="Groups held out for validation: a region at one end of each scan (its frames "
         "are not used for training), random groups (which may share frames with the others), or "
-        "none. Scans for validation replace them.",
+        "none. A validation_scan replaces them.",
     )
     validation_fraction: float = Field(
         0.05, ge=0, lt=1, description="Fraction of the groups that is held out."

@@ -52,19 +52,19 @@ class OptimiserOptions(Config):
         None,
         ge=0,
         description="Decoupled weight decay of the network's kernels (not of biases, probe or "
-        "scale). Default: 0.01 for adamw, none for the others.",
+        "scale). Default: 0.01 for adamw, 0 for the others.",
     )
     clip_norm: float | None = Field(
-        1.0, gt=0, description="Largest norm of the gradient. It is the last of the three clips."
+        1.0, gt=0, description="Largest norm of the gradient. It is the last of the three limits."
     )
     clip_value: float | None = Field(
-        None, gt=0, description="Largest size of each number in the gradient (the second clip)."
+        None, gt=0, description="Largest size of each number in the gradient (the second limit)."
     )
     clip_adaptive: float | None = Field(
         None,
         gt=0,
         description="Largest ratio of the gradient of an output channel to the norm of its weights "
-        "(the first clip).",
+        "(the first limit).",
     )
     accumulate: int = Field(
         1,
@@ -76,13 +76,13 @@ class OptimiserOptions(Config):
         None,
         gt=0,
         lt=1,
-        description="Decay per update of a moving average of the weights. The average is what is "
-        "validated and saved. Default: no average.",
+        description="Decay per update of a moving average of the weights. Validation and archives "
+        "use the average. Default: no average.",
     )
     rate_factors: str | None = Field(
         None,
         description="Factors on the learning rate of layers, for instance 'stem:0.1,near_*:0'. 0 "
-        "freezes a layer. The first pattern that matches counts.",
+        "freezes a layer. The first matching pattern applies.",
     )
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
         "float32",
@@ -114,10 +114,12 @@ class OptimiserOptions(Config):
         0.5, gt=0, lt=1, description="Factor on the learning rate when nothing improves (plateau)."
     )
     plateau_patience: int = Field(
-        2, ge=1, description="Epochs without improvement before that (plateau)."
+        2, ge=1, description="Epochs without improvement before the learning rate falls (plateau)."
     )
     plateau_threshold: float = Field(
-        0.0, ge=0, description="Smallest change of the metric that is an improvement (plateau)."
+        0.0,
+        ge=0,
+        description="Smallest change of the metric that counts as an improvement (plateau).",
     )
 
     @property

@@ -23,8 +23,8 @@ class ReconstructConfig(Config):
     )
     exposure: Literal["scan", "training"] = Field(
         "scan",
-        description="Exposure that the frames are normalised by: that of this scan, or that of the "
-        "training scans (for equal exposures or an incomplete scan).",
+        description="Exposure for the normalisation of the frames: that of this scan, or that of "
+        "the training scans (for equal exposures or an incomplete scan).",
     )
     synchronise: bool = Field(
         True,

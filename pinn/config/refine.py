@@ -27,7 +27,7 @@ class RefineConfig(Config):
     seconds: float | None = Field(
         None,
         gt=0,
-        description="Time limit in seconds for everything. The best state by then is the result.",
+        description="Time limit in seconds for the whole run. The result is the best state so far.",
     )
     batch_size: int = Field(48, ge=1, description="Frames per step.")
     likelihood: Literal["amplitude", "poisson"] = Field(
@@ -45,8 +45,8 @@ class RefineConfig(Config):
         0.02,
         ge=0,
         le=0.5,
-        description="Fraction of the detector pixels of each frame that is not fitted. Their "
-        "likelihood decides when to stop. 0: that of the fitted pixels decides.",
+        description="Fraction of the pixels of each frame that is not fitted. Their likelihood "
+        "decides when to stop. With 0 the likelihood of the fitted pixels decides.",
     )
     patience: int = Field(
         5,
@@ -56,8 +56,8 @@ class RefineConfig(Config):
     )
     split_half: bool = Field(
         True,
-        description="Also refine each half of the frames from a flat object, for a resolution by "
-        "Fourier ring correlation. Takes as long again.",
+        description="Also refine each half of the frames from a flat object. Their Fourier ring "
+        "correlation gives the resolution. Doubles the time.",
     )
     seed: int = Field(0, ge=0, description="Seed of the order of the frames.")
     update_object: bool = Field(True, description="Refine the object.")
@@ -66,18 +66,19 @@ class RefineConfig(Config):
         None,
         ge=1,
         le=32,
-        description="Number of incoherent probe modes. Added modes start weak. Default: as given.",
+        description="Number of incoherent probe modes. Added modes start weak. Default: as in the "
+        "scan.",
     )
     update_positions: bool = Field(False, description="Refine the positions.")
     opr_modes: int = Field(
         1,
         ge=1,
         le=16,
-        description="Number of coherent OPR probe modes, with weights for each frame (1 = one "
+        description="Number of coherent OPR probe modes, with OPR weights for each frame (1 = one "
         "probe for all frames).",
     )
     update_intensities: bool = Field(
-        False, description="Refine the intensity of each frame. The mean stays 1."
+        False, description="Refine the intensity of each frame. Their mean stays 1."
     )
     background: Literal["none", "constant", "pixel"] = Field(
         "none", description="Refine a background in counts: one number, or one per pixel."

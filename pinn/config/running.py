@@ -28,7 +28,7 @@ class RunOptions(Config):
     )
     seed: int = Field(0, ge=0, description="Seed of the weights, the groups and their order.")
     deterministic: bool = Field(
-        False, description="Bitwise reproducible on one backend, but slower."
+        False, description="Make results bitwise reproducible on one backend. Slower."
     )
     monitor: str | None = Field(
         None,
@@ -41,7 +41,7 @@ class RunOptions(Config):
     keep_best: int = Field(
         0,
         ge=0,
-        description="Number of best epochs whose archives are kept in the folder best.",
+        description="Number of best epochs to keep as archives in the folder best.",
     )
     restore_best: bool = Field(
         False, description="End with the weights of the best epoch. Needs keep_best."
@@ -53,17 +53,17 @@ class RunOptions(Config):
         "csv",
         description="Where the history is written besides the archive: history.csv, TensorBoard "
         "event files, an MLflow run (MLFLOW_TRACKING_URI), or nowhere. TensorBoard and MLflow "
-        "need the extra of that name.",
+        "need the extra with their name.",
     )
     sample_every: int = Field(
         0,
         ge=0,
-        description="Draw sample patches every this many epochs (0 = at the end only).",
+        description="Epochs between drawings of sample patches (0 = at the end only).",
     )
     preview_every: int = Field(
         0,
         ge=0,
-        description="Reconstruct and draw the first scan every this many epochs (0 = never).",
+        description="Epochs between previews: reconstructions of the first scan (0 = no previews).",
     )
 
     @model_validator(mode="after")

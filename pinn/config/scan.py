@@ -65,7 +65,7 @@ class ScanConfig(Config):
     frames: FrameUnits = Field(
         "auto",
         description="Unit of the frames: counts, intensity (proportional to counts) or amplitude "
-        "(square root of intensity). auto: as the file says, or by a stated rule.",
+        "(square root of intensity). auto: as the file says, or by a rule that a note reports.",
     )
     centre: FrameCentre = Field(
         "auto",
@@ -80,7 +80,7 @@ class ScanConfig(Config):
         description="NPZ file with an array `probeGuess` or `probe`. It replaces the scan's probe.",
     )
     diffraction: Path | None = Field(
-        None, description="File with the frames, for formats with a separate file for them."
+        None, description="File with the frames, for formats that keep them in a separate file."
     )
     scan_number: int | None = Field(
         None, ge=0, description="Number of the scan to read, if the file has several."
@@ -88,7 +88,7 @@ class ScanConfig(Config):
     data_path: str | None = Field(None, description="HDF5 path of the frames (M, H, W).")
     positions_path: str | None = Field(
         None,
-        description="HDF5 path of the positions (M, 2) with columns y, x; or two paths Y,X of "
+        description="HDF5 path of the positions (M, 2) with columns y, x. Or two paths Y,X of "
         "arrays (M,).",
     )
     probe_path: str | None = Field(None, description="HDF5 path of the probe.")
@@ -116,7 +116,7 @@ class ScanConfig(Config):
         None, gt=0, description="Object pixel in metres, for the frames as stored."
     )
     energy_ev: float | None = Field(
-        None, gt=0, description="Photon energy or electron energy in eV (see particle)."
+        None, gt=0, description="Energy of the photons or electrons in eV (see particle)."
     )
     particle: Literal["auto", "photon", "electron"] = Field(
         "auto", description="Particle that energy_ev refers to. auto: that of the format."
@@ -142,19 +142,19 @@ class ScanConfig(Config):
     bad_pixels: Path | None = Field(
         None,
         description="NPY, NPZ, HDF5 or image file with a detector mask in the layout of the stored "
-        "frames. It is added to the scan's own mask.",
+        "frames. It is combined with the scan's own mask.",
     )
     bad_pixels_polarity: Literal["bad", "good"] = Field(
         "bad", description="Meaning of nonzero values in the bad_pixels file and at mask_path."
     )
     saturation: float | None = Field(
-        None, gt=0, description="Stored values from this one on are saturated and not used."
+        None, gt=0, description="Stored values of at least this are saturated and not used."
     )
     beamstop: float | None = Field(
         None, gt=0, description="Radius in pixels of a disc at the zero frequency that is not used."
     )
     drop_frames: str | None = Field(
-        None, description="Numbers of frames to leave out, for instance 3,17,40-60."
+        None, description="Numbers of the frames to leave out, for instance 3,17,40-60."
     )
     duplicates: Literal["keep", "drop"] = Field(
         "keep", description="What to do with frames at the position of an earlier frame."
@@ -174,11 +174,11 @@ class ScanConfig(Config):
         "Default: as the file says, or the middle.",
     )
     bin_frames: int = Field(
-        1, ge=1, le=64, description="Sum squares of this many by this many pixels."
+        1, ge=1, le=64, description="Sum squares of this many pixels on a side (1 = no binning)."
     )
     part: Literal["all", "train", "test"] = Field(
         "all",
-        description="Part of the scan: all frames, or one region for training, or the last quarter "
+        description="Part of the scan: all frames, one region for training, or the last quarter "
         "for testing.",
     )
 

@@ -63,175 +63,176 @@ class SimulateOptions(Config):
     # -- object ---------------------------------------------------------------------------
 
     object: ObjectKind = "lines"
-    """Object: lines (blurred random lines), star (Siemens star with gaps), leaves (dead leaves:
-    overlapping opaque shapes), demo (star, letters and a smooth phase), grf (Gaussian random
-    field), procedural (layers of shapes over multi-octave noise), polyhedra (projected random
-    convex solids), file (image or array), reconstruction (of a reconstruction.h5 or a ptychodus
-    product)."""
+    """What the object is. lines: random lines, blurred. star: a Siemens star with gaps. leaves:
+    dead leaves, overlapping opaque shapes. demo: star and letters on a smooth phase. grf: a
+    Gaussian random field. procedural: layers of shapes over multi-octave noise. polyhedra:
+    projected random convex solids. file: an image or array. reconstruction: the object of a
+    reconstruction.h5 or a ptychodus product."""
 
     object_seed: int | None = Field(None, ge=0)
-    """Seed of the object alone, for two objects under one probe and pattern; default: seed."""
+    """Seed of the object alone, for two objects under one probe and pattern. Default: seed."""
 
     size: int | None = Field(None, ge=20, le=16384)
-    """Side of the object in pixels; default: what the scan covers."""
+    """Side of the object in pixels. Default: what the scan covers."""
 
     amplitude_min: float | None = Field(None, ge=0, le=2)
-    """Smallest amplitude of the object; default 0.3, or as it is for a reconstruction and a file
-    of complex numbers."""
+    """Smallest amplitude of the object. Default: 0.3. A reconstruction and a file of complex
+    numbers keep their own."""
 
     amplitude_max: float | None = Field(None, gt=0, le=2)
-    """Largest amplitude of the object; default 1, or as it is for a reconstruction and a file of
-    complex numbers."""
+    """Largest amplitude of the object. Default: 1. A reconstruction and a file of complex numbers
+    keep their own."""
 
     phase: Literal["linked", "independent", "flat"] = "linked"
-    """Phase of the object: linked (follows the same structure), independent (another drawing, or a
-    smooth field for star, demo, file and reconstruction), flat (zero)."""
+    """Phase of the object. linked: the same structure as the amplitude. independent: a structure of
+    its own (a smooth field for star, demo, file and reconstruction). flat: zero."""
 
     phase_min: float | None = Field(None, ge=-3.1416, le=3.1416)
-    """Smallest phase in radians; default: as the object kind has it."""
+    """Smallest phase in radians. Default: that of the object kind."""
 
     phase_max: float | None = Field(None, ge=-3.1416, le=3.1416)
-    """Largest phase in radians; default: as the object kind has it."""
+    """Largest phase in radians. Default: that of the object kind."""
 
     contrast: float = Field(1.0, gt=0, le=1)
-    """Fraction of the amplitude and phase variation that is kept; 1: all of it."""
+    """Fraction of the amplitude and phase variation that is kept (1 = all of it)."""
 
     lines: int | None = Field(None, ge=1, le=1_000_000)
-    """Lines drawn for object lines; default: 400 per 392 pixels of size."""
+    """lines: number of lines. Default: 400 per 392 pixels of size."""
 
     spokes: int | None = Field(None, ge=2, le=360)
-    """Spokes of the star for objects star and demo; default 24."""
+    """star, demo: number of spokes. Default: 24."""
 
     feature_px: float | None = Field(None, ge=1, le=4096)
-    """Size of the features in pixels for objects grf (correlation length), procedural (coarsest
-    noise, mean radius of shapes) and polyhedra (mean radius); default N/4, grf N/16."""
+    """Size of the features in pixels: correlation length (grf), coarsest noise and mean radius of
+    the shapes (procedural), mean radius (polyhedra). Default: N/4, for grf N/16."""
 
     object_file: Path | None = None
-    """Object file: PNG, TIFF or other image, or NPY or NPZ with a real or complex array; object
-    reconstruction: reconstruction.h5, its folder, or a ptychodus product."""
+    """For object file: an image (PNG, TIFF or another format), or an NPY or NPZ file with a real or
+    complex array. For object reconstruction: a reconstruction.h5, its folder, or a ptychodus
+    product."""
 
     phase_file: Path | None = None
-    """Image or real array that the phase is taken from, beside an image or real array in
-    object_file; default: the same one."""
+    """Image or real array for the phase, where object_file holds an image or a real array. Default:
+    object_file."""
 
     object_fit: Literal["resize", "crop"] | None = None
     """How object_file fills the object: resize (to the illuminated field) or crop (the middle,
-    pixel for pixel); default: resize for images and real arrays, crop for complex ones."""
+    pixel for pixel). Default: resize for images and real arrays, crop for complex ones."""
 
     field_px: float | None = Field(None, gt=0, le=16384)
-    """Side of the central square that star, demo, leaves and a resized file fill; default: the
+    """Side of the central square that star, demo, leaves and a resized file fill. Default: the
     illuminated field."""
 
     # -- probe ----------------------------------------------------------------------------
 
     probe: ProbeKind = "disc"
-    """Probe: disc (real, blurred edge), gaussian (real), defocused (complex, of a round aperture
-    out of focus), zernike (the same with Zernike aberrations), zone_plate (Fresnel zone plate near
-    its focus, in metres), file."""
+    """What the probe is. disc: real, with a blurred edge. gaussian: real. defocused: complex, a
+    round aperture out of focus. zernike: the same with Zernike aberrations. zone_plate: a Fresnel
+    zone plate near its focus, in metres. file: that of probe_file."""
 
     probe_file: Path | None = None
-    """Probe file: NPZ with a probeGuess or probe array, or NPY, (N, N) or (modes, N, N); or a
-    reconstruction.h5 or ptychodus product."""
+    """For probe file: an NPZ file with an array probeGuess or probe, or an NPY file, of shape (N,
+    N) or (modes, N, N). A reconstruction.h5 or a ptychodus product will do as well."""
 
     probe_diameter: float | None = Field(None, ge=0.02, le=0.9)
-    """Probe diameter (4 sigma of its intensity) as a fraction of N; default 0.34, defocused and
-    zernike 0.4."""
+    """Probe diameter (4 sigma of its intensity) as a fraction of N. Default: 0.34, for defocused
+    and zernike 0.4."""
 
     defocus: float | None = Field(None, ge=0, le=2000)
-    """Defocus for probes defocused and zernike: phase in radians at the rim of the aperture, pi
-    times the Fresnel number; default: what illuminates a disc half as wide as the detector, less
-    where the aberrations of zernike need the room."""
+    """defocused, zernike: phase in radians at the rim of the aperture, pi times the Fresnel number.
+    Default: what makes the image of the aperture half as wide as the detector (for zernike less if
+    its aberrations need the room)."""
 
     central_stop: float | None = Field(None, ge=0, le=0.9)
-    """Radius of a central stop as a fraction of the aperture's, for probes defocused, zernike
-    (default 0) and zone_plate (default 0.15)."""
+    """defocused, zernike, zone_plate: radius of a central stop as a fraction of the aperture's.
+    Default: 0, for zone_plate 0.15."""
 
     aberration: float | None = Field(None, ge=0, le=20)
-    """Astigmatism and coma for probe defocused: largest phase in radians of each; default 0.5."""
+    """defocused: largest phase in radians of astigmatism and of coma. Default: 0.5."""
 
     probe_modes: int = Field(1, ge=1, le=32)
-    """Incoherent, mutually orthogonal probe modes."""
+    """Number of incoherent probe modes, orthogonal to each other."""
 
     mode_ratio: float | None = Field(None, gt=0, le=1)
-    """Power of each further mode relative to the one before; default 0.5."""
+    """Power of each further mode relative to the one before. Default: 0.5."""
 
     zernike: str | None = None
-    """Aberrations of probe zernike as Noll index:radians rms, for instance 5:0.8,8:-0.4 (5 and 6
-    astigmatism, 7 and 8 coma, 11 spherical); default: random ones."""
+    """zernike: aberrations as Noll index:radians RMS, for instance 5:0.8,8:-0.4. 5 and 6 are
+    astigmatism, 7 and 8 coma, 11 spherical. Default: random aberrations."""
 
     zernike_order: int | None = Field(None, ge=2, le=20)
-    """Highest radial order of the random aberrations; default 4."""
+    """Highest radial order of the random aberrations. Default: 4."""
 
     zernike_rms: float | None = Field(None, gt=0, le=20)
-    """RMS phase of all random aberrations together in radians; default 1."""
+    """RMS phase in radians of all random aberrations together. Default: 1."""
 
     zone_plate_diameter_m: float | None = Field(None, gt=0, lt=1)
-    """Diameter of the zone plate in metres; default 0.00016."""
+    """Diameter of the zone plate in metres. Default: 0.00016."""
 
     outer_zone_m: float | None = Field(None, gt=0, lt=1)
-    """Width of the zone plate's outermost zone in metres, which sets the spot size; default
-    5e-08."""
+    """Width of the outermost zone in metres. It sets the size of the focus. Default: 5e-08."""
 
     defocus_m: float | None = Field(None, ge=-1, le=1)
-    """Distance of the sample behind the zone plate's focus in metres, before it if negative;
-    default: what illuminates 0.4 N of the probe's pixels."""
+    """Distance of the sample behind the focus of the zone plate in metres (negative: before it).
+    Default: what illuminates 0.4 N pixels of the probe."""
 
     probe_variation: float = Field(0.0, ge=0, le=0.9)
     """Random change of the probe's diameter and defocus, each uniform within this fraction of its
     value."""
 
     probe_seed: int | None = Field(None, ge=0)
-    """Seed of what is random in the probe alone; default: seed."""
+    """Seed of what is random in the probe alone. Default: seed."""
 
     energy_ev: float | None = Field(None, gt=0, le=1e9)
-    """Photon energy in eV; with distance_m and detector_pixel_m it gives the file its pixel size.
-    Default: unknown, zone_plate 8800."""
+    """Photon energy in eV. With distance_m and detector_pixel_m it gives the file its pixel size.
+    Default: none, for zone_plate 8800."""
 
     distance_m: float | None = Field(None, gt=0, le=1e6)
-    """Distance from sample to detector in metres; default: unknown, zone_plate: where its cone is
-    half as wide as the detector."""
+    """Distance from sample to detector in metres. Default: none, for zone_plate that at which its
+    cone is half as wide as the detector."""
 
     detector_pixel_m: float | None = Field(None, gt=0, lt=1)
-    """Detector pixel in metres; default: unknown, zone_plate 7.5e-05."""
+    """Detector pixel in metres. Default: none, for zone_plate 7.5e-05."""
 
     # -- positions ------------------------------------------------------------------------
 
     pattern: Literal["raster", "random", "fermat", "spiral", "file"] = "raster"
     """Scan pattern: raster (with jitter), random (uniform), fermat (spiral of equal areas), spiral
-    (Archimedean, equal steps along it), file."""
+    (Archimedean, with equal steps along it) or file (positions_file)."""
 
     n_frames: int | None = Field(None, ge=1, le=10_000_000)
-    """Number of frames; default 400 unless size and spacing fix it."""
+    """Number of frames. Default: 400, unless size and spacing fix it."""
 
     overlap: float | None = Field(None, ge=0, lt=1)
-    """Linear overlap 1 - d/D (d mean distance to the nearest position, D probe diameter, 4 sigma);
-    default 0.8 unless step, or size and n_frames, fix it."""
+    """Linear overlap 1 - d/D: d is the mean distance to the nearest position, D the probe diameter
+    (4 sigma). Default: 0.8, unless step, or size and n_frames, fix it."""
 
     step: float | None = Field(None, gt=0)
-    """Mean distance to the nearest position in pixels, instead of overlap."""
+    """Mean distance to the nearest position in pixels. It takes the place of overlap."""
 
     jitter: float | None = Field(None, ge=0, le=1)
-    """Random displacement of raster positions, each way, as a fraction of the step; default 0.3."""
+    """raster: largest random displacement of a position along y and x, as a fraction of the step.
+    Default: 0.3."""
 
     position_error: float = Field(0.0, ge=0, le=50)
-    """RMS error of each coordinate in the file, in pixels (cut at 4 times it)."""
+    """RMS error of each coordinate in the file, in pixels (cut off at 4 times this)."""
 
     interpolation: Literal["bilinear", "fourier"] = "bilinear"
-    """How the object is sampled between its pixels: bilinear is what the model assumes too (data
-    and model then agree exactly), fourier is what a band-limited sample does."""
+    """How the object is sampled between its pixels. bilinear: as the model does, so that data and
+    model agree exactly. fourier: as a band-limited object."""
 
     positions_file: Path | None = None
-    """Pattern file: NPY (M, 2) with columns y, x; NPZ with positions_px or positions (M, 2) or
-    xcoords and ycoords, a scan for instance; or CSV with columns y, x."""
+    """For pattern file: NPY (M, 2) with columns y, x; NPZ with positions_px or positions (M, 2) or
+    with xcoords and ycoords, for instance a scan; or CSV with columns y, x."""
 
     positions_unit: Literal["px", "m", "mm", "um", "nm"] | None = None
-    """Unit of the positions in positions_file; default px. Others need energy_ev, distance_m and
-    detector_pixel_m."""
+    """Unit of the positions in positions_file. Units other than px need energy_ev, distance_m and
+    detector_pixel_m. Default: px."""
 
     positions_place: Literal["centre", "absolute"] | None = None
-    """Where the positions of positions_file lie: centre (the middle of the object) or absolute (its
-    pixel [0, 0], or the origin of a reconstruction, has the coordinates its file says); default
-    centre."""
+    """Where the positions of positions_file lie. centre: over the middle of the object. absolute:
+    as the file states them, relative to pixel [0, 0] of the object or to the origin of a
+    reconstruction. Default: centre."""
 
     # -- dose and detector ----------------------------------------------------------------
 
@@ -239,27 +240,27 @@ class SimulateOptions(Config):
     """Mean number of photons in a frame before beamstop, bad pixels and background."""
 
     poisson: bool = True
-    """Count photons (Poisson noise); no: the expected counts."""
+    """Draw counts with Poisson noise. Without it the frames hold the expected counts."""
 
     background: float = Field(0.0, ge=0, le=1e6)
-    """Mean background counts per pixel, added evenly over the detector."""
+    """Mean background in counts per pixel, even over the detector."""
 
     bad_pixels: float = Field(0.0, ge=0, le=0.5)
-    """Fraction of bad detector pixels, half dead and half stuck high."""
+    """Fraction of bad detector pixels, half of them dead and half stuck at a high value."""
 
     beamstop: float = Field(0.0, ge=0)
-    """Radius in pixels of a beamstop over the frame's centre."""
+    """Radius in pixels of a beamstop at the centre of the frame."""
 
     saturation: float | None = Field(None, ge=1, le=1e12)
-    """Counts from which a pixel saturates: higher ones read this level, and the file says so.
-    Default: the largest number the frames' type holds."""
+    """Counts at which a pixel saturates. Higher counts become this number, and the file states it.
+    Default: the largest number the type of the frames holds."""
 
     frames: Literal["counts", "amplitude"] = "counts"
-    """What is written: counts, or amplitude (square root of the counts)."""
+    """What the frames hold: counts, or amplitude (square root of the counts)."""
 
     frames_dtype: Literal["auto", "uint16", "uint32", "float32"] = "auto"
-    """Number type of the written frames; counts above its range saturate. auto: the smallest
-    integer type no frame can saturate, float32 for amplitude or without Poisson noise."""
+    """Number type of the frames. Counts above its range saturate. auto: the smallest integer type
+    that no frame saturates, or float32 for amplitudes and without Poisson noise."""
 
     # -- what the file states wrongly, or does not state at all ---------------------------
 
@@ -267,38 +268,38 @@ class SimulateOptions(Config):
     """Further error of each coordinate in the file, uniform up to this many pixels either way."""
 
     position_scale_error: float = Field(0.0, ge=-0.2, le=0.2)
-    """Systematic error: the file's positions are this much too far from their middle, 0.01 for 1
-    percent."""
+    """Systematic error: positions in the file are too far from their middle by this fraction (0.01
+    = 1 percent)."""
 
     position_rotation_deg: float = Field(0.0, ge=-45, le=45)
-    """Systematic error: the file's positions are turned by this angle in degrees about their
-    middle, from +x towards +y."""
+    """Systematic error: positions in the file are rotated about their middle by this angle in
+    degrees, from +x towards +y."""
 
     position_shear: float = Field(0.0, ge=-0.5, le=0.5)
-    """Systematic error: this times the distance in y from their middle is added to x of the file's
-    positions, before they are turned and scaled."""
+    """Systematic error: this times the distance in y from the middle is added to x in the file,
+    before rotation and scale."""
 
     probe_error: float | None = Field(None, ge=-1, le=5)
-    """Relative error of the defocus of the probe in the file, 0.3 for 30 percent too much; the
-    frames come from the right one (probe_true)."""
+    """Relative error of the defocus of the probe in the file (0.3 = 30 percent too much). The
+    frames come from the true probe, which the file holds as probe_true."""
 
     probe_drift: float = Field(0.0, ge=0, le=1)
-    """Power of the OPR probe modes, coherent variations of the strongest probe mode over the scan,
-    mean over the frames, relative to that of all modes."""
+    """Mean power of the OPR probe modes over the frames, relative to that of all modes. OPR modes
+    are coherent variations of the strongest probe mode over the scan."""
 
     probe_drift_modes: int | None = Field(None, ge=1, le=16)
-    """Number of variations (OPR probe modes besides the mean probe); default 1."""
+    """Number of OPR probe modes besides the mean probe. Default: 1."""
 
     intensity_fluctuation: float = Field(0.0, ge=0, le=2)
     """Relative RMS of the intensity of the illumination from frame to frame (log-normal)."""
 
     background_uneven: float = Field(0.0, ge=0, le=1e6)
-    """Mean counts per pixel of a smooth background that is not even, the same in all frames,
-    besides background."""
+    """Mean counts per pixel of a smooth, uneven background, the same in all frames. It is added to
+    background."""
 
     gap_width: int | None = Field(None, ge=1, le=512)
-    """Width in pixels of the gaps between detector modules, which read 0; needs gap_row, gap_column
-    or both."""
+    """Width in pixels of the gaps between detector modules, which read 0. Needs gap_row or
+    gap_column."""
 
     gap_row: int | None = Field(None, ge=0)
     """First dead row of a gap between detector modules."""
