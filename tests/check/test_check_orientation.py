@@ -62,7 +62,11 @@ def test_the_right_class_is_found_on_three_different_scans(name):
     assert found.classes[found.best].margin == 0
 
 
-@pytest.mark.parametrize("choice", [Choice("-x+y", "ud"), Choice("+y+x", "both")], ids=str)
+@pytest.mark.parametrize(
+    "choice",
+    [Choice("-x+y", "ud"), pytest.param(Choice("+y+x", "both"), marks=pytest.mark.full)],
+    ids=str,
+)
 def test_a_known_asymmetric_probe_singles_out_the_member(choice):
     found = ranked("defocused over leaves", choice)
     assert found.decided and found.probe == "fits"
@@ -123,7 +127,7 @@ def test_bad_pixels_that_were_found_are_left_out():
     assert {"orientation": "+y+x", "flip_frames": "none", **report.options} == options
 
 
-@pytest.mark.parametrize("factor", [0.6, 1.7])
+@pytest.mark.parametrize("factor", [pytest.param(0.6, marks=pytest.mark.full), 1.7])
 def test_positions_off_by_a_factor(factor):
     scan = mixed_up(THREE["disc over lines"][0], Choice("+y+x", "none"))
     assert ranked("disc over lines", THREE["disc over lines"][1]).scale.factor == 1.0

@@ -117,8 +117,8 @@ def _kills(count, seed):
     return [(0, 0.0, False), *moments]  # the first before anything is saved
 
 
-def test_a_run_killed_three_times_ends_as_one_that_was_not(tmp_path):
-    _run_with_kills(tmp_path, _kills(3, 1), 12)
+def test_a_run_killed_twice_ends_as_one_that_was_not(tmp_path):
+    _run_with_kills(tmp_path, _kills(2, 1), 6)
 
 
 @pytest.mark.full
