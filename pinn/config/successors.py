@@ -156,8 +156,8 @@ def translated(cls: str, stored: Mapping[str, Any]) -> tuple[dict[str, Any], lis
         given = [values.pop(name, None) for name in names]
         if None not in given:
             values[now] = ",".join(str(value) for value in given)
-    if values.get("freeze") is not None:
-        patterns = [f"{name.strip()}:0" for name in str(values.pop("freeze")).split(",")]
+    if (frozen := values.pop("freeze", None)) is not None:
+        patterns = [f"{name.strip()}:0" for name in str(frozen).split(",")]
         values["rate_factors"] = ",".join([*patterns, values.get("rate_factors") or ""]).strip(",")
     if values.get("mask_path") is None:
         values.pop("mask_path_polarity", None)

@@ -94,6 +94,7 @@ TRANSLATED = [
     (TrainConfig, {"freeze": "stem", "rate_factors": "far:0.1"},
      {"rate_factors": "stem:0,far:0.1"}),
     (TrainConfig, {"freeze": None, "rate_factors": None, "weights_seed": None}, {}),
+    (TrainConfig, {"rate_factors": "far:0.1", "freeze": None}, {"rate_factors": "far:0.1"}),
     (RefineConfig, {"polish": 3, "variations": 2, "update_factors": True, "tolerance": 1e-3},
      {"lbfgs_iterations": 3, "opr_modes": 2, "update_intensities": True}),
 ]  # fmt: skip
