@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 NAME = "refinement.h5"
 # What may differ between the parts of one refinement: how long it goes, and what comes after.
 _FREE = ("epochs", "seconds", "patience", "lbfgs_iterations", "split_half")
+_FREE_ONCE = ("tolerance",)  # of earlier versions
 
 
 @dataclass
@@ -94,7 +95,13 @@ class Keeper:
                 raise ArchiveError(
                     f"checkpoint {self.path} is {words}; begin anew, without --resume"
                 )
-        known, _ = translated("RefineConfig", facts.get("options", {}))
+        stored = {k: v for k, v in facts.get("options", {}).items() if k not in _FREE_ONCE}
+        known, lost = translated("RefineConfig", stored)
+        if lost:
+            raise ArchiveError(
+                f"checkpoint {self.path} was made with what is gone: {'; '.join(lost)}; finish it "
+                "with the version that began it, or begin anew, without --resume"
+            )
         other = [name for name, value in own["options"].items() if known.get(name) != value]
         if other:
             raise ArchiveError(
