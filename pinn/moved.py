@@ -30,16 +30,29 @@ MODULES = {
     "pinn.trained": "pinn.networks.trained",
     "pinn.trust": "pinn.quality",
     "pinn.varpro": "pinn.reconstruction.contrast_fit",
+    "pinn.check.light": "pinn.check.illumination",
+    "pinn.data.arrivals": "pinn.reconstruction.arrivals",
+    "pinn.data.cover": "pinn.reconstruction.cover",
+    "pinn.data.made_with": "pinn.data.simulated_parts",
+    "pinn.data.spool": "pinn.reconstruction.spool",
     "pinn.io.cxi": "pinn.io.formats.cxi",
+    "pinn.io.cxi_writer": "pinn.io.formats.cxi_writer",
     "pinn.io.electron": "pinn.io.formats.electron",
     "pinn.io.npz": "pinn.io.formats.npz",
+    "pinn.io.npz_axes": "pinn.io.formats.npz_axes",
     "pinn.io.npz_writer": "pinn.io.formats.npz_writer",
     "pinn.io.nxcxi": "pinn.io.formats.nxcxi",
     "pinn.io.plain_hdf5": "pinn.io.formats.plain_hdf5",
+    "pinn.io.ptychodus_writer": "pinn.io.formats.ptychodus_writer",
     "pinn.io.ptychoshelves": "pinn.io.formats.ptychoshelves",
     "pinn.io.ptychovit": "pinn.io.formats.ptychovit",
+    "pinn.io.ptychovit_writer": "pinn.io.formats.ptychovit_writer",
     "pinn.io.ptyd": "pinn.io.formats.ptyd",
+    "pinn.ops.diffraction": "pinn.ops.forward",
+    "pinn.ops.illumination": "pinn.ops.forward",
+    "pinn.ops.translate": "pinn.ops.shift",
     "pinn.refinement.picture": "pinn.reconstruction.network_start",
+    "pinn.refinement.polish": "pinn.refinement.lbfgs",
     "pinn.simulate.error_options": "pinn.simulate.options",
     "pinn.simulate.images": "pinn.simulate.object_file",
     "pinn.simulate.misplaced": "pinn.simulate.position_errors",
@@ -51,6 +64,18 @@ MODULES = {
     "pinn.simulate.solids": "pinn.simulate.polyhedra",
     "pinn.simulate.variation": "pinn.simulate.illumination",
     "pinn.studies.figures": "pinn.plots.study",
+    "pinn.training.checkpoints": "pinn.training.checkpointer",
+    "pinn.training.journal": "pinn.training.run_log",
+    "pinn.training.keeper": "pinn.training.run_folder",
+    "pinn.training.monitor": "pinn.training.history",
+    "pinn.training.report": "pinn.training.pictures",
+    "pinn.training.watched": "pinn.training.validation",
+    "pinn.training.watcher": "pinn.training.callback",
+}
+# What to say besides, where a package did more than hold modules.
+_ADVICE = {
+    "pinn.metrics": "import from the modules in it, as from pinn.quality.evaluate import evaluate",
+    "pinn.optimisation": "import from the modules in it",
 }
 
 
@@ -65,7 +90,8 @@ class Signpost:
                 would not show its text for `from pinn import metrics` otherwise.
         """
         if name in MODULES:
-            raise ModuleNotFoundError(f"{name} is {MODULES[name]} since pinn 0.2")
+            besides = f": {_ADVICE[name]}" if name in _ADVICE else ""
+            raise ModuleNotFoundError(f"{name} is {MODULES[name]} since pinn 0.2{besides}")
 
 
 def put_up_signpost() -> None:

@@ -133,6 +133,10 @@ def test_modules_say_where_they_are(old, new):
 def test_from_imports_say_it_and_others_are_left_alone():
     with pytest.raises(ImportError, match=r"pinn\.metrics is pinn\.quality since"):
         from pinn import metrics  # noqa: F401
+    with pytest.raises(ImportError, match=r"from pinn\.quality\.evaluate import evaluate"):
+        from pinn.metrics import evaluate  # noqa: F401
+    with pytest.raises(ImportError, match=r"simulate_many is gone .* a loop"):
+        from pinn.simulate import simulate_many  # noqa: F401
     with pytest.raises(ModuleNotFoundError, match=r"No module named .pinn\.nonsense."):
         importlib.import_module("pinn.nonsense")
     assert not hasattr(pinn, "metrics")
