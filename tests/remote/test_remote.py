@@ -240,7 +240,7 @@ def test_errors_are_those_of_the_same_call_in_process(worker, scan, tmp_path):
     only_here.Place = type("Place", (), {"__module__": "only_here"})
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "only_here", only_here)
-        with pytest.raises(ConfigError, match="cannot be passed to a worker process.*only_here"):
+        with pytest.raises(ConfigError, match=r"cannot be passed to a worker process.*only_here"):
             worker.call("remote_parts:speak", text=only_here.Place())
     assert worker.pid == pid
 
