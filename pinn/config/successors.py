@@ -157,7 +157,7 @@ def translated(cls: str, stored: Mapping[str, Any]) -> tuple[dict[str, Any], lis
         if None not in given:
             values[now] = ",".join(str(value) for value in given)
     if (frozen := values.pop("freeze", None)) is not None:
-        patterns = [f"{name.strip()}:0" for name in str(frozen).split(",")]
+        patterns = [f"{name.strip()}:0" for name in str(frozen).split(",") if name.strip()]
         values["rate_factors"] = ",".join([*patterns, values.get("rate_factors") or ""]).strip(",")
     if values.get("mask_path") is None:
         values.pop("mask_path_polarity", None)

@@ -90,7 +90,7 @@ TRANSLATED = [
                   "mask_path_polarity": "bad"},
      {"bad_pixels": "m.npy", "bad_pixels_polarity": "good"}),
     (ModelConfig, {"encoder_attention": "none", "positions_limit": 5.0, "N": 32}, {"N": 32}),
-    (TrainConfig, {"freeze": "stem, near_*"}, {"rate_factors": "stem:0,near_*:0"}),
+    (TrainConfig, {"freeze": "stem, near_*,"}, {"rate_factors": "stem:0,near_*:0"}),
     (TrainConfig, {"freeze": "stem", "rate_factors": "far:0.1"},
      {"rate_factors": "stem:0,far:0.1"}),
     (TrainConfig, {"freeze": None, "rate_factors": None, "weights_seed": None}, {}),
