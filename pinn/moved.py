@@ -22,7 +22,7 @@ MODULES = {
     "pinn.panels": "pinn.plots.panels",
     "pinn.pictures": "pinn.plots.pictures",
     "pinn.predictor": "pinn.networks.predictor",
-    "pinn.results": "pinn.data.result",
+    "pinn.results": "pinn.io.product",
     "pinn.selection": "pinn.backend.selection",
     "pinn.staging": "pinn.training.staging",
     "pinn.stitching": "pinn.reconstruction.canvas",
