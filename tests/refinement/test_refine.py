@@ -14,6 +14,7 @@ from pinn.config import RefineConfig
 from pinn.errors import ArchiveError, ConfigError, ScanError
 from pinn.refinement import engine as engines
 from pinn.refinement import tiles
+from pinn.refinement.loop import Schedule
 from pinn.refinement.start import begin
 
 
@@ -190,7 +191,9 @@ def test_options_that_are_gone_are_not_dropped_on_resuming(scan, tmp_path):
             facts["options"] |= options
             h5.attrs["facts"] = json.dumps(facts)
 
-    store(tolerance=0.01, object_step=1.0, object_limit=None)  # as in 0.1.0
+    with pytest.raises(ArchiveError, match=r"other options \(schedule\)"):
+        pinn.refine(scan, output=tmp_path, resume=True, schedule=Schedule(probe=3), **QUICK)
+    store(tolerance=0.01, object_step=1.0, object_limit=None, probe_epoch=2)  # as in 0.1.0
     assert len(pinn.refine(scan, output=tmp_path, resume=True, **QUICK).losses) > 1
     store(object_limit=1.2)
     with pytest.raises(ArchiveError, match=r"'object_limit' is gone .*\(it was 1\.2\)"):
