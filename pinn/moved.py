@@ -35,6 +35,7 @@ MODULES = {
     "pinn.data.arrivals": "pinn.reconstruction.arrivals",
     "pinn.data.cover": "pinn.reconstruction.cover",
     "pinn.data.interpret": "pinn.data.frame_values",
+    "pinn.data.made_with": "pinn.data.simulated_parts",
     "pinn.data.spool": "pinn.reconstruction.spool",
     "pinn.data.spread": "pinn.data.position_check",
     "pinn.io.cxi": "pinn.io.formats.cxi",
@@ -85,6 +86,11 @@ MODULES = {
     "pinn.training.watched": "pinn.training.validation",
     "pinn.training.watcher": "pinn.training.callback",
 }
+# What to say besides, where a package did more than hold modules.
+_ADVICE = {
+    "pinn.metrics": "import from the modules in it, as from pinn.quality.evaluate import evaluate",
+    "pinn.optimisation": "import from the modules in it",
+}
 
 
 class Signpost:
@@ -98,7 +104,8 @@ class Signpost:
                 would not show its text for `from pinn import metrics` otherwise.
         """
         if name in MODULES:
-            raise ModuleNotFoundError(f"{name} is {MODULES[name]} since pinn 0.2")
+            besides = f": {_ADVICE[name]}" if name in _ADVICE else ""
+            raise ModuleNotFoundError(f"{name} is {MODULES[name]} since pinn 0.2{besides}")
 
 
 def put_up_signpost() -> None:

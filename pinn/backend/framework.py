@@ -318,7 +318,9 @@ def trains_in_bfloat16() -> bool:
     import torch
 
     accelerated = torch.cuda.is_available() or torch.backends.mps.is_available()
-    return accelerated or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if accelerated or not torch.backends.mkldnn.is_available():  # a build may be without it
+        return True
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def ordered_updates() -> None:

@@ -40,6 +40,7 @@ _LOOP = "write one scan after the other in a loop (docs/simulate.md)"
 _ONE_SEED = "seed is that of weights, groups and order"
 _NO_ATTENTION = "the network cnn has no attention any more"
 _FIXED = "it is {} now, a number of the method"
+_SCHEDULE = "it is {} now, unless the argument schedule of pinn.refine says otherwise"
 
 SUCCESSORS: dict[str, dict[str, Successor]] = {
     "ScanConfig": {
@@ -100,11 +101,11 @@ SUCCESSORS: dict[str, dict[str, Successor]] = {
         "update_factors": Successor("update_intensities"),
         "tolerance": Successor(advice=_FIXED.format("0.001"), default=1e-3),
         "start_cover": Successor(advice=_FIXED.format("1"), default=1),
-        "probe_epoch": Successor(advice=_FIXED.format("2"), default=2),
-        "positions_epoch": Successor(advice=_FIXED.format("4"), default=4),
-        "variations_epoch": Successor(advice=_FIXED.format("4"), default=4),
-        "factors_epoch": Successor(advice=_FIXED.format("3"), default=3),
-        "background_epoch": Successor(advice=_FIXED.format("2"), default=2),
+        "probe_epoch": Successor(advice=_SCHEDULE.format("2"), default=2),
+        "positions_epoch": Successor(advice=_SCHEDULE.format("4"), default=4),
+        "variations_epoch": Successor(advice=_SCHEDULE.format("4"), default=4),
+        "factors_epoch": Successor(advice=_SCHEDULE.format("3"), default=3),
+        "background_epoch": Successor(advice=_SCHEDULE.format("2"), default=2),
         "position_step_px": Successor(advice=_FIXED.format("0.5"), default=0.5),
         "position_momentum": Successor(advice=_FIXED.format("0.8"), default=0.8),
         "position_search_px": Successor(advice=_FIXED.format("3"), default=3.0),
@@ -156,8 +157,8 @@ def translated(cls: str, stored: Mapping[str, Any]) -> tuple[dict[str, Any], lis
         given = [values.pop(name, None) for name in names]
         if None not in given:
             values[now] = ",".join(str(value) for value in given)
-    if values.get("freeze") is not None:
-        patterns = [f"{name.strip()}:0" for name in str(values.pop("freeze")).split(",")]
+    if (frozen := values.pop("freeze", None)) is not None:
+        patterns = [f"{name.strip()}:0" for name in str(frozen).split(",") if name.strip()]
         values["rate_factors"] = ",".join([*patterns, values.get("rate_factors") or ""]).strip(",")
     if values.get("mask_path") is None:
         values.pop("mask_path_polarity", None)

@@ -13,6 +13,8 @@ from pinn.data.masks import mask_rows
 from pinn.data.scan import Scan
 
 _SAMPLE = 16  # frames hashed as they are prepared, spread over the scan
+# Stated where they are something else: digests of before they existed stay what they were.
+_USUAL = {"propagation": "far", "detector_response": "none"}
 
 
 def digest(scan: Scan) -> str:
@@ -49,6 +51,7 @@ def reading(scan: Scan) -> dict[str, Any]:
         "scan_index": None
         if index is None or np.all(index == index[0])
         else _hash(index.astype(np.int64)),
+        **{k: getattr(scan, k) for k, usual in _USUAL.items() if getattr(scan, k) != usual},
     }
 
 
@@ -101,7 +104,7 @@ def difference(stored: Mapping[str, Any], scan: Scan, labels: bool = False) -> s
     if not same(known, found):
         if str(known).split("-")[0] != found.split("-")[0]:
             return "other frames, positions or probe"
-        before, now = stored.get("reading") or {}, reading(scan)
+        before, now = ({**_USUAL, **one} for one in (stored.get("reading") or {}, reading(scan)))
         return "the same file with " + (
             ", ".join(
                 f"another {name}"

@@ -225,7 +225,9 @@ class Scan(Measurement):
                 f"frames {rows.min()} to {rows.max()} of {self.where} were asked for, but there "
                 f"are 0 to {len(self) - 1}"
             )
-        return replace(self, **self.rows_of_each(rows), dose=self._dose)
+        of_all = () if self._statistics is None else self._statistics.notes
+        notes = [note for note in self.notes if note not in of_all]
+        return replace(self, **self.rows_of_each(rows), dose=self._dose, notes=notes)
 
     def _known(self) -> dict[str, float]:
         """What is known of the measurement, by the names of the ptychodus product."""

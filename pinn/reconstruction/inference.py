@@ -151,14 +151,22 @@ def _likeness(
     factor: float,
     config: ReconstructConfig,
 ) -> Comparison | None:
-    """How the network explains single groups, against its training."""
+    """How the network explains single groups, against its training; None: that cannot be told."""
     if config.weighting == "crop":  # what is cropped is not known, but lit
         return None
     intensity = np.sum(np.abs(probe) ** 2, axis=0)
     merged = model.config.merge == "probe"
     weight = intensity / intensity.max() + 0.01 if merged else np.ones(intensity.shape)
-    groups = groups_for_inference(scan.positions_px, model.config.gridsize, scan.scan_index)
-    sample = chosen_groups(groups.indices, model.config.N)
+    try:
+        groups = groups_for_inference(scan.positions_px, model.config.gridsize, scan.scan_index)
+    except ScanError:  # frame by frame a scan may have fewer frames than a group
+        return None
+    places = scan.positions_px[groups.indices]
+    reach = np.abs(places - places.mean(1, keepdims=True)).max((1, 2))
+    usual = groups.indices[reach <= 2 * model.config.N]  # training refuses wider ones
+    if not len(usual):
+        return None
+    sample = chosen_groups(usual, model.config.N)
     frames, rates = sample_rates(
         sample,
         scan.positions_px,

@@ -18,6 +18,7 @@ from pinn.errors import ArchiveError
 from pinn.io.atomic import atomic_path
 from pinn.io.old_names import with_new_names
 from pinn.io.product import Reconstruction
+from pinn.refinement.loop import Schedule
 from pinn.refinement.state import State
 
 if TYPE_CHECKING:
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
 NAME = "refinement.h5"
 # What may differ between the parts of one refinement: how long it goes, and what comes after.
 _FREE = ("epochs", "seconds", "patience", "lbfgs_iterations", "split_half")
+_FREE_ONCE = ("tolerance",)  # of earlier versions
+# Options of earlier versions that are the schedule now.
+_EPOCHS = {
+    "probe_epoch": "probe",
+    "positions_epoch": "positions",
+    "variations_epoch": "opr_weights",
+    "factors_epoch": "intensities",
+    "background_epoch": "background",
+}
 
 
 @dataclass
@@ -43,16 +53,26 @@ class Keeper:
 
     Args:
         folder: where it lies.
-        scan, config, start: of the refinement; another one is refused.
+        scan, config, start, schedule: of the refinement; another one is refused.
     """
 
     def __init__(
-        self, folder: Path, scan: Scan, config: RefineConfig, start: Reconstruction | None
+        self,
+        folder: Path,
+        scan: Scan,
+        config: RefineConfig,
+        start: Reconstruction | None,
+        schedule: Schedule,
     ) -> None:
-        self.path = folder / NAME
+        self.path, self._config = folder / NAME, config
         begun = None if start is None else [start.archive_sha256, *start.object.shape]
         options = {k: v for k, v in config.to_dict().items() if k not in _FREE}
-        self._identity = {"scan": digest(scan), "options": options, "start": begun}
+        self._identity = {
+            "scan": digest(scan),
+            "options": options,
+            "start": begun,
+            "schedule": schedule.of(config),
+        }
 
     def save(self, loop: Loop) -> None:
         """Write everything that the loop needs to go on."""
@@ -94,8 +114,18 @@ class Keeper:
                 raise ArchiveError(
                     f"checkpoint {self.path} is {words}; begin anew, without --resume"
                 )
-        known, _ = translated("RefineConfig", facts.get("options", {}))
+        stored = {k: v for k, v in facts.get("options", {}).items() if k not in _FREE_ONCE}
+        epochs = {now: stored.pop(name) for name, now in _EPOCHS.items() if name in stored}
+        known, lost = translated("RefineConfig", stored)
+        if lost:
+            raise ArchiveError(
+                f"checkpoint {self.path} was made with what is gone: {'; '.join(lost)}; finish it "
+                "with the version that began it, or begin anew, without --resume"
+            )
         other = [name for name, value in own["options"].items() if known.get(name) != value]
+        begun = facts.get("schedule", Schedule(**epochs).of(self._config))
+        if begun != own["schedule"]:
+            other.append("schedule")
         if other:
             raise ArchiveError(
                 f"checkpoint {self.path} was made with other options ({', '.join(other)}); "

@@ -36,16 +36,20 @@ class Schedule:
     intensities: int = 3
     background: int = 2
 
+    def of(self, config: RefineConfig) -> dict[str, int]:
+        """The first epochs of what is refined besides the object, by name."""
+        used = {
+            "probe": config.update_probe,
+            "positions": config.update_positions,
+            "opr_weights": config.opr_modes > 1,
+            "intensities": config.update_intensities,
+            "background": config.background != "none",
+        }
+        return {name: getattr(self, name) for name, refined in used.items() if refined}
+
     def all_from(self, config: RefineConfig) -> int:
         """The first epoch that changes all that is refined besides the object; 0: nothing is."""
-        firsts = (
-            (config.update_probe, self.probe),
-            (config.update_positions, self.positions),
-            (config.opr_modes > 1, self.opr_weights),
-            (config.update_intensities, self.intensities),
-            (config.background != "none", self.background),
-        )
-        return max([first for used, first in firsts if used], default=0)
+        return max(self.of(config).values(), default=0)
 
 
 class Loop:

@@ -73,7 +73,7 @@ def refine(
     begun, cut_short = _beginning(scan, start, rows, deadline, progress)
     state = begin(scan, config, begun, rows, frames.factor)
     loop = loop_from(state, frames, scan.positions_px[rows], config, deadline, schedule)
-    keeper = None if output is None else Keeper(Path(output), scan, config, begun)
+    keeper = None if output is None else Keeper(Path(output), scan, config, begun, schedule)
     kept = keeper.load(state) if keeper is not None and resume else None
     if kept is None:
         set_scale(loop)

@@ -132,7 +132,14 @@ def main(pipe: str, folder: str) -> None:
     caller = Caller(int(pipe))
     try:
         while True:
-            _serve(caller, caller.receive(idle=True))
+            try:
+                request = caller.receive(idle=True)
+            except (EOFError, OSError):
+                raise
+            except Exception as error:  # something that only the caller's program has
+                caller.send("error", _not_passed(error))
+            else:
+                _serve(caller, request)
     except (EOFError, OSError, KeyboardInterrupt):
         pass
     finally:
@@ -140,6 +147,13 @@ def main(pipe: str, folder: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     sys.stderr.flush()
     os._exit(0)  # frameworks may take long to end, and nothing is left to be done
+
+
+def _not_passed(error: Exception) -> ConfigError:
+    return ConfigError(
+        f"an option cannot be passed to a worker process ({' '.join(str(error).split())}); give "
+        "text, numbers, paths, arrays, or lists of them"
+    )
 
 
 def _serve(caller: Caller, request: dict[str, Any]) -> None:

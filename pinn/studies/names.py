@@ -14,7 +14,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
-from pinn.config import Config, ModelConfig, ReconstructConfig, ScanConfig, TrainConfig
+from pinn.config import (
+    Config,
+    ModelConfig,
+    ReconstructConfig,
+    ScanConfig,
+    TrainConfig,
+    successors,
+)
 from pinn.errors import ConfigError
 from pinn.simulate.config import SimulateConfig
 
@@ -26,7 +33,7 @@ SECTIONS: dict[str, type[Config]] = {
     "simulate": SimulateConfig,
 }
 DATA, VARIANT = "data", "variant"  # axes that are no options
-_BY_THE_SCAN = ("model.N", "model.probe_modes")
+_BY_THE_SCAN = ("model.N", "model.probe_modes", "model.propagation", "model.detector_response")
 
 
 def option_name(text: str) -> str:
@@ -41,16 +48,26 @@ def option_name(text: str) -> str:
     prefixed = [name for name in spellings if name.endswith(f".{plain}")]
     if prefixed:
         raise ConfigError(f"{text} is no name by itself; write {' or '.join(prefixed)}")
-    field = plain.rpartition(".")[2]
+    section, _, field = plain.rpartition(".")
     if plain in _BY_THE_SCAN:
-        raise ConfigError(f"{text} is fixed by the scan; for simulated ones write simulate.{field}")
+        simulated = field in SimulateConfig.model_fields
+        remedy = (
+            f"for simulated ones write simulate.{field}" if simulated else f"write scan.{field}"
+        )
+        raise ConfigError(f"{text} is fixed by the scan; {remedy}")
+    classes = [SECTIONS[section]] if section in SECTIONS else list(SECTIONS.values())
+    if (told := successors.sentence(field, *(cls.__name__ for cls in classes))) is not None:
+        raise ConfigError(told)
     raise ConfigError(f"unknown option {text!r}{nearest(plain, spellings)}")
 
 
 def section_of(name: str) -> tuple[str, str]:
     """Section and field of a name that `option_name` returned."""
     section, _, field = name.rpartition(".")
-    return (section or next(s for s in SECTIONS if field in SECTIONS[s].model_fields)), field
+    if not section:
+        names = (s for s in SECTIONS if f"{s}.{field}" not in _BY_THE_SCAN)
+        section = next(s for s in names if field in SECTIONS[s].model_fields)
+    return section, field
 
 
 def option_value(name: str, value: Any) -> Any:

@@ -90,10 +90,11 @@ TRANSLATED = [
                   "mask_path_polarity": "bad"},
      {"bad_pixels": "m.npy", "bad_pixels_polarity": "good"}),
     (ModelConfig, {"encoder_attention": "none", "positions_limit": 5.0, "N": 32}, {"N": 32}),
-    (TrainConfig, {"freeze": "stem, near_*"}, {"rate_factors": "stem:0,near_*:0"}),
+    (TrainConfig, {"freeze": "stem, near_*,"}, {"rate_factors": "stem:0,near_*:0"}),
     (TrainConfig, {"freeze": "stem", "rate_factors": "far:0.1"},
      {"rate_factors": "stem:0,far:0.1"}),
     (TrainConfig, {"freeze": None, "rate_factors": None, "weights_seed": None}, {}),
+    (TrainConfig, {"rate_factors": "far:0.1", "freeze": None}, {"rate_factors": "far:0.1"}),
     (RefineConfig, {"polish": 3, "variations": 2, "update_factors": True, "tolerance": 1e-3},
      {"lbfgs_iterations": 3, "opr_modes": 2, "update_intensities": True}),
 ]  # fmt: skip
@@ -132,6 +133,10 @@ def test_modules_say_where_they_are(old, new):
 def test_from_imports_say_it_and_others_are_left_alone():
     with pytest.raises(ImportError, match=r"pinn\.metrics is pinn\.quality since"):
         from pinn import metrics  # noqa: F401
+    with pytest.raises(ImportError, match=r"from pinn\.quality\.evaluate import evaluate"):
+        from pinn.metrics import evaluate  # noqa: F401
+    with pytest.raises(ImportError, match=r"simulate_many is gone .* a loop"):
+        from pinn.simulate import simulate_many  # noqa: F401
     with pytest.raises(ModuleNotFoundError, match=r"No module named .pinn\.nonsense."):
         importlib.import_module("pinn.nonsense")
     assert not hasattr(pinn, "metrics")

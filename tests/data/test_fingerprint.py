@@ -38,6 +38,8 @@ def scan(**options):
         (dict(saturation=35.0), "saturation 35.0"),
         (dict(valid_mask=MASK), "another valid_mask"),
         (dict(scan_index=np.repeat([0, 1], 12)), "another scan_index"),
+        (dict(propagation="defocus:0.1"), r"propagation defocus:0.1 \(was far\)"),
+        (dict(detector_response="leak:0.3"), r"detector_response leak:0.3 \(was none\)"),
     ],
 )
 def test_the_same_file_read_otherwise_is_another_scan(options, word):

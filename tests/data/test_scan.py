@@ -136,6 +136,14 @@ def test_a_truth_that_does_not_cover_the_scan_is_noted():
     assert any("does not cover" in note for note in below.notes)
 
 
+def test_what_was_found_in_all_frames_is_not_said_of_some():
+    scan = Scan(with_value(COUNTS, 0, 0), POSITIONS, notes=["from the reader"])
+    scan.statistics()
+    assert any("frames are dark" in note for note in scan.notes)
+    some = scan.select(np.arange(1, 12))
+    assert not any("dark" in note for note in some.notes) and "from the reader" in some.notes
+
+
 def test_positions_far_apart_are_noted():
     notes = Scan(COUNTS, POSITIONS * 1000).notes
     assert any("further than the frame is wide (16 px)" in note for note in notes)

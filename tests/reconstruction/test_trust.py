@@ -336,6 +336,22 @@ def test_halves_share_nothing_where_frames_are_predicted_alone(scan):
     same(half, plain.half.result()[0], 1e-5)
 
 
+def test_frame_by_frame_a_scan_may_be_smaller_than_a_group(scan):
+    recon = pinn.reconstruct(scan.select(range(3)), small_model(scan, 2, architecture="lean"))
+    assert recon.object.any() and "unlike_training" not in recon.statistics
+
+
+def test_groups_too_wide_for_training_are_not_compared_with_it(scan, model):
+    far = np.array(scan.positions_px)
+    far[0] += 900.0
+    lost = pinn.Scan(scan.frames, far, probe=scan.probe, units="counts")
+    ratio = pinn.reconstruct(lost, model).statistics["unlike_training"]["ratio"]
+    assert ratio < UNLIKE
+    far[:4] = [[0, 0], [0, 90], [90, 0], [90, 90]]
+    apart = pinn.Scan(scan.frames, far, probe=scan.probe, units="counts").select(range(4))
+    assert "unlike_training" not in pinn.reconstruct(apart, model).statistics
+
+
 def test_live_results_carry_disagreement_and_a_verdict(scan, model):
     live = pinn.Reconstructor(model, probe=scan.probe)
     order = np.random.default_rng(0).permutation(len(scan))

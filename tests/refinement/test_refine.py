@@ -1,7 +1,9 @@
 """Refinement of an object: what each part does, how it ends, and how it can be interrupted."""
 
+import json
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 from refining import QUICK, built, error, rates, scan_of
@@ -12,6 +14,7 @@ from pinn.config import RefineConfig
 from pinn.errors import ArchiveError, ConfigError, ScanError
 from pinn.refinement import engine as engines
 from pinn.refinement import tiles
+from pinn.refinement.loop import Schedule
 from pinn.refinement.start import begin
 
 
@@ -176,6 +179,24 @@ def test_another_refinement_is_not_resumed(scan, tmp_path):
         pinn.refine(small_scan(), output=tmp_path, resume=True, **QUICK)
     (tmp_path / "refinement.h5").write_bytes(b"no such thing")
     with pytest.raises(ArchiveError, match="damaged"):
+        pinn.refine(scan, output=tmp_path, resume=True, **QUICK)
+
+
+def test_options_that_are_gone_are_not_dropped_on_resuming(scan, tmp_path):
+    pinn.refine(scan, output=tmp_path, **{**QUICK, "epochs": 1})
+
+    def store(**options):
+        with h5py.File(tmp_path / "refinement.h5", "r+") as h5:
+            facts = json.loads(h5.attrs["facts"])
+            facts["options"] |= options
+            h5.attrs["facts"] = json.dumps(facts)
+
+    with pytest.raises(ArchiveError, match=r"other options \(schedule\)"):
+        pinn.refine(scan, output=tmp_path, resume=True, schedule=Schedule(probe=3), **QUICK)
+    store(tolerance=0.01, object_step=1.0, object_limit=None, probe_epoch=2)  # as in 0.1.0
+    assert len(pinn.refine(scan, output=tmp_path, resume=True, **QUICK).losses) > 1
+    store(object_limit=1.2)
+    with pytest.raises(ArchiveError, match=r"'object_limit' is gone .*\(it was 1\.2\)"):
         pinn.refine(scan, output=tmp_path, resume=True, **QUICK)
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 from pathlib import Path
 
 import keras
@@ -235,6 +236,12 @@ def test_errors_are_those_of_the_same_call_in_process(worker, scan, tmp_path):
     assert raised(worker.train, scan, gridsize={2}) == raised(pinn.train, scan, gridsize={2})
     with pytest.raises(ConfigError, match="an option cannot be passed to a worker process"):
         worker.train(scan, output=lambda: "a folder")
+    only_here = types.ModuleType("only_here")
+    only_here.Place = type("Place", (), {"__module__": "only_here"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "only_here", only_here)
+        with pytest.raises(ConfigError, match=r"cannot be passed to a worker process.*only_here"):
+            worker.call("remote_parts:speak", text=only_here.Place())
     assert worker.pid == pid
 
 

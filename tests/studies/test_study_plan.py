@@ -40,6 +40,7 @@ def refused(match, only=(), **changes):
         ("scan.frame_size", "frame_size", ("scan", "frame_size")),
         ("simulate.seed", "simulate.seed", ("simulate", "seed")),
         ("scan.photons_per_frame", "scan.photons_per_frame", ("scan", "photons_per_frame")),
+        ("scan.propagation", "propagation", ("scan", "propagation")),
     ],
 )
 def test_an_option_has_one_name_and_one_place(text, name, place):
@@ -55,6 +56,9 @@ def test_an_option_has_one_name_and_one_place(text, name, place):
         ("photons_per_frame", "write scan.photons_per_frame or simulate.photons_per_frame"),
         ("N", "write simulate.N"),
         ("model.probe_modes", "fixed by the scan"),
+        ("model.propagation", "write scan.propagation"),
+        ("weights_seed", "'weights_seed' is gone since 0.2"),
+        ("simulate.exponent", "'exponent' is gone since 0.2"),
         ("simulate.epochs", "unknown option"),
         ("trian.epochs", "did you mean train"),
     ],
