@@ -127,7 +127,16 @@ def _run(
     through: forward.Instrument, state: tuple, frames: Tensor, tiny: Tensor, here: dict
 ) -> Tensor:
     """Errors `(S, G, H)` of all visits, one after the other."""
-    return ops.scan(partial(_step, through, frames, tiny), state, here)[1]
+    count, (objects, spectra) = here["steps"].shape[0], state
+    errors = ops.zeros((count, *spectra[0].shape[:2]))
+
+    def visit(number: Tensor, carried: tuple) -> tuple:
+        now = {name: ops.take(values, number, axis=0) for name, values in here.items()}
+        after, found = _step(through, frames, tiny, carried[:2], now)
+        return *after, ops.slice_update(carried[2], (number, 0, 0), found[None])
+
+    # no `ops.scan`: on TensorFlow what it collects must have the shapes of what it carries
+    return ops.fori_loop(0, count, visit, (objects, spectra, errors))[2]
 
 
 def _step(
