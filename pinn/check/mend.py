@@ -11,6 +11,7 @@ from pinn.check.look import look
 from pinn.check.pixels import find_bad
 from pinn.check.report import Report
 from pinn.config import ScanConfig
+from pinn.data import fourier
 from pinn.data.frames import DerivedFrames
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError
@@ -43,7 +44,7 @@ def stored_bad_pixels(report: Report, scan: Scan, config: ScanConfig) -> np.ndar
     bad = np.zeros((scan.N, scan.N), bool)
     if report.bad_pixels is not None:
         corner = scan.centre == "corner"
-        bad |= np.fft.ifftshift(report.bad_pixels) if corner else report.bad_pixels
+        bad |= fourier.corner(report.bad_pixels) if corner else report.bad_pixels
     if config.bad_pixels is not None:
         bad |= read_mask(config.bad_pixels, config.bad_pixels_polarity)
     return bad

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pinn.data import fourier
 from pinn.data.frames import FrameSource
 from pinn.data.masks import mask_rows, measured
 from pinn.errors import ScanError
@@ -146,7 +147,7 @@ def choose_centre(centre: str, units: str, sample: Sample, where: str) -> tuple[
     pixels = sample.valid.sum(0)
     middle, corner = (
         _window_mean(e, p)
-        for e, p in ((energy, pixels), (np.fft.fftshift(energy), np.fft.fftshift(pixels)))
+        for e, p in ((energy, pixels), (fourier.centre(energy), fourier.centre(pixels)))
     )
     if corner > 2 * middle:
         return "corner", (

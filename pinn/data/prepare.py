@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from pinn.data import fourier
 from pinn.data.frame_values import whole_numbers
 from pinn.data.frames import DerivedFrames, FrameSource, as_source
 from pinn.data.masks import measured, sentinel
@@ -56,7 +57,7 @@ class Centre(Step):
 
     def frames(self, raw: np.ndarray) -> np.ndarray:
         """Shifted by half a frame."""
-        return np.fft.fftshift(raw, axes=(-2, -1))
+        return fourier.centre(raw)
 
     def record(self, image: Shape) -> dict[str, Any]:
         """`{"step": "centre"}`."""

@@ -12,7 +12,7 @@ from typing import TypeGuard
 import numpy as np
 
 from pinn.config import ScanConfig
-from pinn.data import resample
+from pinn.data import fourier, resample
 from pinn.data.frames import DerivedFrames, as_source
 from pinn.data.prepare import Bin, Centre, Crop, Flip, PreparedFrames, Step, prepared_mask
 from pinn.errors import ScanError
@@ -38,7 +38,7 @@ def beamstop(contents: Contents, config: ScanConfig) -> Contents:
     y, x = np.ogrid[:H, :W]
     shadow = np.hypot(y - row, x - column) <= radius
     if contents.centre == "corner":
-        shadow = np.fft.ifftshift(shadow)
+        shadow = fourier.corner(shadow)
     record = {"step": "beamstop", "radius_px": radius, "pixels": int(np.count_nonzero(shadow))}
     if mask is None or isinstance(mask, np.ndarray):
         mask = ~shadow if mask is None else mask & ~shadow
