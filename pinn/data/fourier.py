@@ -7,7 +7,7 @@ tested against.
 from __future__ import annotations
 
 import numpy as np
-from scipy import fft
+from numpy import fft
 
 _AXES = (-2, -1)
 
