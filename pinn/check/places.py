@@ -161,7 +161,7 @@ def position_findings(scan: Scan, config: ScanConfig, found: Layout) -> list[Fin
                 {"duplicates": "drop"},
             )
         )
-    return findings + _strays(scan, config, found) + _indices(scan)
+    return findings + _stray_findings(scan, config, found) + _indices(scan)
 
 
 def _units(scan: Scan, config: ScanConfig, found: Layout) -> list[Finding]:
@@ -273,10 +273,14 @@ def _advice(guess: dict[str, Any], scan: Scan) -> str:
     return ""
 
 
-def _strays(scan: Scan, config: ScanConfig, found: Layout) -> list[Finding]:
-    """Few positions far from all others, which make the canvas large."""
-    reach = found.diameter or scan.N / 2
-    each = []
+def strays(scan: Scan, reach: float) -> np.ndarray:
+    """Numbers of the frames far from all others of their scan, in order.
+
+    Args:
+        scan: the scan.
+        reach: diameter of the illumination in pixels, or what is known of it.
+    """
+    each = [np.empty(0, np.int64)]
     for own in _scans(scan):
         places = scan.positions_px[own]
         distance = _distances(places, reach)
@@ -284,7 +288,12 @@ def _strays(scan: Scan, config: ScanConfig, found: Layout) -> list[Finding]:
             # Not the mean: in a small scan a single stray would make the steps look wide.
             step = float(np.quantile(distance[:, 0], 0.75))
             each.append(own[stray_positions(places, step)])
-    rows = np.sort(np.concatenate(each)) if each else np.empty(0, np.int64)
+    return np.sort(np.concatenate(each))
+
+
+def _stray_findings(scan: Scan, config: ScanConfig, found: Layout) -> list[Finding]:
+    """Few positions far from all others, which make the canvas large."""
+    rows = strays(scan, found.diameter or scan.N / 2)
     if not len(rows):
         return []
     rest = np.delete(scan.positions_px, rows, axis=0)

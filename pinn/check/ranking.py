@@ -13,6 +13,7 @@ import numpy as np
 from pinn.check.exposures import BRIGHT, DIM
 from pinn.check.fit import fit
 from pinn.check.orientation import ClassScore, Orientation
+from pinn.check.places import strays
 from pinn.check.regions import Region, central, central_side, choose_frames, read_region
 from pinn.check.scale import rank_scales
 from pinn.check.spread import sigmas
@@ -55,14 +56,15 @@ def rank(scan: Scan, bad_pixels: np.ndarray | None, thorough: bool) -> Orientati
 
 
 def _usable(scan: Scan) -> np.ndarray:
-    """Frames with about as much light as most, of the largest scan of the file."""
+    """Frames with about as much light as most, near others, of the largest scan of the file."""
     counts = scan.statistics().frame_counts
     median = float(np.median(counts[counts > 0]))
     rows = np.flatnonzero((counts > DIM * median) & (counts < BRIGHT * median))
     if scan.scan_index is not None:
         values, counts = np.unique(scan.scan_index[rows], return_counts=True)
         rows = rows[scan.scan_index[rows] == values[np.argmax(counts)]]
-    return rows
+    # A frame that overlaps none tells nothing, and would make its region as large as it is far.
+    return np.setdiff1d(rows, strays(scan, scan.N / 2))
 
 
 class _Ranking:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
+import numpy as np
 from keras import ops
 
 from pinn.ops.pairs import Pair, Tensor, scale
@@ -41,13 +43,15 @@ def _centred(transform: Callable[[Pair], Pair], pair: Pair, norm: float) -> Pair
         return scale((_roll(re, centre), _roll(im, centre)), norm)
     # A shift by half of an even period is a change of sign of every second sample in the other
     # domain: two products, which compilers fuse, instead of moving four images in memory.
-    signs = _alternating(height)[:, None] * _alternating(width)[None, :]
-    overall = norm * (-1.0) ** ((height + width) // 2)
-    return scale(transform(scale(pair, signs)), signs * overall)
+    before, after = (ops.convert_to_tensor(signs) for signs in _signs(height, width, norm))
+    return scale(transform(scale(pair, before)), after)
 
 
-def _alternating(size: int) -> Tensor:
-    return 1.0 - 2.0 * ops.cast(ops.arange(size) % 2, "float32")
+@lru_cache(maxsize=32)
+def _signs(height: int, width: int, norm: float) -> tuple[np.ndarray, np.ndarray]:
+    """What to multiply with before and after the transform, float32 `(H, W)` each."""
+    signs = (1.0 - 2.0 * (np.add.outer(np.arange(height), np.arange(width)) % 2)).astype("float32")
+    return signs, np.float32(norm * (-1.0) ** ((height + width) // 2)) * signs
 
 
 def _roll(x: Tensor, shift: tuple[int, int]) -> Tensor:

@@ -66,7 +66,10 @@ def test_a_good_scan(good, tmp_path, capsys):
 
 def test_a_spoilt_scan_is_mended(spoilt, tmp_path, capsys):
     fixed = tmp_path / "fixed.npz"
-    assert cli.run(["check", str(spoilt), "--fix", str(fixed)]) == 2
+    out = tmp_path / "report.json"
+    assert cli.run(["check", str(spoilt), "--fix", str(fixed), "--json", str(out)]) == 2
+    # The stray frame takes no part: a region with it would be as large as it is far.
+    assert json.loads(out.read_text())["orientation"]["frames"] == 66
     printed, told = capsys.readouterr()
     line = next(line for line in printed.splitlines() if line.startswith("  --"))
     assert set(line.split()) == {"--orientation=+x+y", "--drop-frames=7-8,30,50"}

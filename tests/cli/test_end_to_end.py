@@ -103,6 +103,7 @@ BAD_SCANS = {
 }
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("name", BAD_SCANS)
 def test_bad_scan_is_one_sentence_code_2_and_nothing_written(name, tmp_path, capsys):
     changes, words = BAD_SCANS[name]
@@ -116,6 +117,7 @@ def test_bad_scan_is_one_sentence_code_2_and_nothing_written(name, tmp_path, cap
     assert not out.exists() or not any(out.iterdir())
 
 
+@pytest.mark.one_backend
 def test_wrong_use_of_good_files(road, tmp_path, capsys):
     scan = str(road / "scan.npz")
     wide = _npz(
@@ -149,6 +151,7 @@ def test_wrong_use_of_good_files(road, tmp_path, capsys):
         assert word in text and "Traceback" not in text, (arguments, text)
 
 
+@pytest.mark.one_backend
 def test_some_dark_and_nan_frames_are_survived(tmp_path):
     frames = np.random.default_rng(0).poisson(5.0, (12, 16, 16)).astype(np.float32)
     frames[0] = 0

@@ -77,6 +77,7 @@ def test_fit_lowers_the_loss(gridsize):
     assert set(first) == {"loss", "deviance", "nll"}
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("size", [1, 3, 17])
 def test_groups_do_not_depend_on_the_batch_they_are_in(size):
     model, batch = make(2), make_batch(2, 17)
@@ -87,6 +88,7 @@ def test_groups_do_not_depend_on_the_batch_they_are_in(size):
     np.testing.assert_allclose(rate, whole[:size], rtol=1e-4, atol=1e-4 * whole.max())
 
 
+@pytest.mark.one_backend
 def test_padding_groups_change_nothing():
     batch = make_batch(2, 4)
     padded = {k: np.concatenate([v, v[:2] * 3]) for k, v in batch.items()}
@@ -98,6 +100,7 @@ def test_padding_groups_change_nothing():
     _same_weights(one, two)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("loss", ["poisson", "mae", "poisson + 0.5 gaussian + 0.1 tv_phase"])
 def test_the_columns_of_an_epoch_do_not_depend_on_how_it_is_cut_into_batches(loss):
     model, whole = make(loss=loss), make_batch(2, 10)
@@ -163,6 +166,7 @@ def test_trainable_flags_change_exactly_their_weights():
             assert moved == value
 
 
+@pytest.mark.one_backend
 def test_every_physics_option_has_an_effect_on_the_first_loss():
     batch = make_batch()
     base = fit(make(), [batch])["loss"]
@@ -178,6 +182,7 @@ def test_every_physics_option_has_an_effect_on_the_first_loss():
         assert abs(fit(make(**options), [batch])["loss"] - base) > 1e-6, options
 
 
+@pytest.mark.one_backend
 def test_two_scans_have_their_own_probe_and_scale():
     model = make(scans=2, probe_trainable=True)
     model.scale.set_from_exposure([0.1, 0.2])
@@ -202,6 +207,7 @@ def test_first_prediction_has_the_measured_energy():
     assert 0.8 < rate.sum() / counts.sum() < 1.25
 
 
+@pytest.mark.one_backend
 def test_named_arrays_round_trip_and_refuse_strangers():
     one, two = make(seed=0), make(seed=1)
     arrays = one.named_arrays()

@@ -85,11 +85,13 @@ def test_networks_build_for_every_size(architecture, gridsize):
         assert build_network(config).output_shape == (None, side, side, gridsize**2, 2)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("architecture", built_in())
 def test_the_default_sizes_of_spectral_networks_fit_every_side(architecture):
     assert build_network(ModelConfig(N=16, architecture=architecture)).count_params() > 0
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("architecture", built_in())
 def test_groups_stay_apart_and_rows_are_not_columns(architecture):
     network = build_network(ModelConfig(N=N, **options_of(architecture, gridsize=2)))
@@ -103,6 +105,7 @@ def test_groups_stay_apart_and_rows_are_not_columns(architecture):
     assert np.abs(turned - patches.swapaxes(1, 2)).max() > 1e-4
 
 
+@pytest.mark.one_backend
 def test_baseline_sees_each_frame_of_a_group_alone():
     network = build_network(ModelConfig(N=N, **options_of("baseline", gridsize=2)))
     initialise(network, 1)

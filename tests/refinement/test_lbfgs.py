@@ -62,6 +62,7 @@ def test_lbfgs_keeps_to_a_model_of_positions(arrays):
     assert np.sqrt(np.mean(left**2)) < 0.5 * np.sqrt(np.mean((0.03 * centred) ** 2))
 
 
+@pytest.mark.one_backend
 def test_a_canvas_too_large_is_left_as_it_is_and_it_is_said(scan, plain, monkeypatch):
     monkeypatch.setattr(lbfgs, "_NUMBERS", 1000)
     recon = pinn.refine(scan, update_probe=False, **{**QUICK, "lbfgs_iterations": 5})
@@ -69,6 +70,7 @@ def test_a_canvas_too_large_is_left_as_it_is_and_it_is_said(scan, plain, monkeyp
     assert any("not refined by L-BFGS" in note for note in recon.notes)
 
 
+@pytest.mark.one_backend
 def test_a_stopped_lbfgs_keeps_what_it_has(scan, plain):
     shown = []
 
@@ -89,6 +91,7 @@ def test_a_stopped_lbfgs_keeps_what_it_has(scan, plain):
     assert len(shown) == len(recon.losses)
 
 
+@pytest.mark.one_backend
 def test_lbfgs_keeps_to_the_limit_of_a_model_of_positions(arrays, monkeypatch):
     centred = arrays["positions_px"] - arrays["positions_px"].mean(0)
     scan = scan_of(arrays, positions_px=arrays["positions_px"] + 0.1 * centred)
@@ -111,6 +114,7 @@ def test_lbfgs_keeps_the_gauge_of_variations(scan):
     np.testing.assert_allclose(recon.probe_weights[:, 1:].mean(0), 0.0, atol=1e-6)
 
 
+@pytest.mark.one_backend
 def test_what_no_frame_says_anything_of_is_left_by_lbfgs(scan, plain, arrays):
     # the weights of the variations are still zero
     late = Schedule(opr_weights=50)
@@ -126,6 +130,7 @@ def test_what_no_frame_says_anything_of_is_left_by_lbfgs(scan, plain, arrays):
     assert np.isfinite(one.object).all() and np.isfinite(one.positions_px).all()
 
 
+@pytest.mark.one_backend
 def test_a_result_of_lbfgs_is_resumed_no_worse(scan, tmp_path):
     whole = pinn.refine(scan, output=tmp_path, **{**QUICK, "lbfgs_iterations": 10})
     again = pinn.refine(

@@ -83,6 +83,7 @@ def test_frames_far_off_are_searched_for(arrays):
     assert not np.array_equal(search, far_off(arrays, 5.0, seed=1))
 
 
+@pytest.mark.one_backend
 def test_momentum_of_positions_brings_them_back_sooner(arrays, monkeypatch):
     off = np.random.default_rng(4).uniform(-1.0, 1.0, arrays["positions_px"].shape)
     scan = scan_of(arrays, positions_px=arrays["positions_px"] + off)
@@ -98,6 +99,7 @@ def test_momentum_of_positions_brings_them_back_sooner(arrays, monkeypatch):
     assert errors[1] < errors[0]
 
 
+@pytest.mark.one_backend
 def test_limits_of_positions_hold(scan, monkeypatch):
     monkeypatch.setattr("pinn.refinement.positions._STEP_PX", 0.1)
     monkeypatch.setattr("pinn.refinement.positions.LIMIT_PX", 0.15)
@@ -106,6 +108,7 @@ def test_limits_of_positions_hold(scan, monkeypatch):
     assert 0.0 < moved.max() <= 0.15 + 1e-9
 
 
+@pytest.mark.one_backend
 def test_refined_positions_outlive_a_refinement_without(arrays):
     off = np.random.default_rng(4).uniform(-1.0, 1.0, arrays["positions_px"].shape)
     scan = scan_of(arrays, positions_px=arrays["positions_px"] + off)

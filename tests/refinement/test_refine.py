@@ -65,6 +65,7 @@ def test_the_gradient_is_that_of_the_likelihood(scan, likelihood, what):
         assert found.value == pytest.approx(loss(here), rel=1e-4)
 
 
+@pytest.mark.one_backend
 def test_tiles_change_nothing_but_the_order(scan, monkeypatch):
     engine, state, _ = built(scan)
     monkeypatch.setattr(engines, "_TILE_PIXELS", 600)
@@ -79,6 +80,7 @@ def test_tiles_change_nothing_but_the_order(scan, monkeypatch):
     assert error(recon, scan) < 0.1
 
 
+@pytest.mark.one_backend
 def test_every_frame_is_in_one_tile_that_holds_its_patch():
     places = np.random.default_rng(1).uniform(20, 180, (200, 2))
     found, shape = tiles.tile_scan(places, 16, (200, 210), 2, 60 * 60)
@@ -131,12 +133,14 @@ def test_held_out_pixels_are_not_fitted(scan):
     same(other.object, state.object, 1e-3)
 
 
+@pytest.mark.one_backend
 def test_halves_give_a_resolution(scan):
     recon = pinn.refine(scan, update_probe=False, **{**QUICK, "split_half": True})
     assert 0.0 < (recon.statistics["resolution"]["frc50"] or 0.5) <= 0.5
     assert "independent halves" in recon.verdict
 
 
+@pytest.mark.one_backend
 def test_watching_shows_every_epoch_and_changes_nothing(scan):
     options = {**QUICK, "epochs": 3}
     shown = []
@@ -171,6 +175,7 @@ def test_resumed_equals_uninterrupted(scan, tmp_path):
     assert on.losses == pytest.approx(whole.losses, rel=1e-6)
 
 
+@pytest.mark.one_backend
 def test_another_refinement_is_not_resumed(scan, tmp_path):
     pinn.refine(scan, output=tmp_path, **{**QUICK, "epochs": 1})
     with pytest.raises(ArchiveError, match="other options \\(momentum\\)"):
@@ -182,6 +187,7 @@ def test_another_refinement_is_not_resumed(scan, tmp_path):
         pinn.refine(scan, output=tmp_path, resume=True, **QUICK)
 
 
+@pytest.mark.one_backend
 def test_options_that_are_gone_are_not_dropped_on_resuming(scan, tmp_path):
     pinn.refine(scan, output=tmp_path, **{**QUICK, "epochs": 1})
 
@@ -228,6 +234,7 @@ def test_steps_that_lead_astray_are_taken_back(scan, monkeypatch):
     assert max(values[1:], default=0.0) <= 1.2 * values[0]
 
 
+@pytest.mark.one_backend
 def test_what_cannot_be_is_refused(scan, arrays):
     with pytest.raises(ScanError, match="no probe"):
         pinn.refine(scan_of(arrays, probe=None), **QUICK)

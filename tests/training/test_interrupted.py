@@ -17,7 +17,7 @@ def scan():
 @pytest.mark.parametrize(
     "options",
     [
-        dict(schedule="cosine"),
+        pytest.param(dict(schedule="cosine"), marks=pytest.mark.one_backend),
         dict(
             schedule="plateau",
             plateau_patience=1,

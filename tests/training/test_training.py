@@ -60,6 +60,7 @@ def test_resume_equals_an_uninterrupted_run(scan, tmp_path):
         small_model(scan, resume=True)
 
 
+@pytest.mark.one_backend
 def test_a_stop_request_finishes_the_step_and_saves(scan, tmp_path):
     def stop(report):
         if report.loss is not None:
@@ -78,6 +79,7 @@ def test_same_seed_same_run_and_other_seed_another(scan):
     assert np.abs(_weights(other)[first] - _weights(one)[first]).max() > 0.01
 
 
+@pytest.mark.one_backend
 def test_every_training_option_has_an_effect(scan):
     def loss(**options):
         return small_model(scan, epochs=2, **options).history[-1]["loss"]
@@ -102,6 +104,7 @@ def test_every_training_option_has_an_effect(scan):
     assert abs(loss(subsample=30) - loss(subsample=30, subsample_seed=8)) > 1e-7
 
 
+@pytest.mark.one_backend
 def test_two_scans_train_together(scan):
     other = small_scan(1)
     model = small_model([scan, other])
@@ -109,6 +112,7 @@ def test_two_scans_train_together(scan):
     assert len(model.provenance["scans"]) == 2
 
 
+@pytest.mark.one_backend
 def test_a_trained_model_is_trained_on(scan):
     model = small_model(scan)
     before = {k: v.copy() for k, v in _weights(model).items()}
@@ -122,6 +126,7 @@ def test_a_trained_model_is_trained_on(scan):
     )
 
 
+@pytest.mark.one_backend
 def test_bad_options_are_one_sentence(scan):
     with pytest.raises(ConfigError, match="unknown option 'epoch'"):
         pinn.train(scan, epoch=3)
@@ -138,6 +143,7 @@ def test_bad_options_are_one_sentence(scan):
         pinn.train([scan, wide])
 
 
+@pytest.mark.one_backend
 def test_training_on_with_a_new_scan_takes_its_probe_and_scale(scan):
     trained = small_model(scan)
     other = small_scan(5)
@@ -153,6 +159,7 @@ def test_training_on_with_a_new_scan_takes_its_probe_and_scale(scan):
     assert abs(_weights(on)["log_scale"][0] - expected) < 0.1
 
 
+@pytest.mark.one_backend
 def test_resume_refuses_other_scans_and_other_groups(scan, tmp_path):
     small_model(scan, epochs=1, output=tmp_path)
     with pytest.raises(ConfigError, match="trained on other scans"):
@@ -163,6 +170,7 @@ def test_resume_refuses_other_scans_and_other_groups(scan, tmp_path):
         pinn.train(scan, pinn.ModelConfig(N=16, gridsize=3), epochs=2, output=tmp_path, resume=True)
 
 
+@pytest.mark.one_backend
 def test_resumed_run_takes_a_new_constant_learning_rate(scan, tmp_path):
     small_model(scan, epochs=1, output=tmp_path, schedule="constant")
     on = small_model(
@@ -171,6 +179,7 @@ def test_resumed_run_takes_a_new_constant_learning_rate(scan, tmp_path):
     assert on.history[-1]["learning_rate"] == pytest.approx(1e-5)
 
 
+@pytest.mark.one_backend
 def test_pixels_no_training_frame_has_are_not_shown_to_the_network(scan):
     mask = np.ones((16, 16), bool)
     mask[7:9, 7:9] = False
@@ -189,6 +198,7 @@ def test_pixels_no_training_frame_has_are_not_shown_to_the_network(scan):
     np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.one_backend
 def test_sample_pictures_come_as_often_as_asked(scan, tmp_path):
     times: dict[int, int] = {}
 
