@@ -19,9 +19,7 @@ def folder(tmp_path_factory):
     for backend in BACKENDS:
         run(backend, "train", place, 2)
     for backend in BACKENDS:
-        run(backend, "predict", place, *BACKENDS)
-        run(backend, "resume", place, 4, *BACKENDS)
-        run(backend, "one_step", place, *BACKENDS)
+        run(backend, "read", place, *BACKENDS)
     return place
 
 

@@ -137,7 +137,14 @@ def predict(folder: Path, *archives: str) -> None:
         np.savez(folder / name, patches=patches, object=recon.object, origin=recon.origin_px)
 
 
-def resume(folder: Path, epochs: str, *archives: str) -> None:
+def read(folder: Path, *archives: str) -> None:
+    """What another backend does with each archive: predict, go on, make the next step."""
+    predict(folder, *archives)
+    resume(folder, 4, *archives)
+    one_step(folder, *archives)
+
+
+def resume(folder: Path, epochs: int, *archives: str) -> None:
     """Continue each run FOLDER/<archive> in a copy of its folder."""
     import shutil
 
@@ -149,7 +156,7 @@ def resume(folder: Path, epochs: str, *archives: str) -> None:
     for archive in archives:
         copy = folder / f"resumed_{archive}_{keras.backend.backend()}"
         shutil.copytree(folder / archive, copy)
-        pinn.train(scan, epochs=int(epochs), output=copy, resume=True)
+        pinn.train(scan, epochs=epochs, output=copy, resume=True)
 
 
 def relay(folder: Path, name: str, epochs: str) -> None:

@@ -81,7 +81,7 @@ def test_likelihood_and_check_go_through_it(arrays, scan, refined):
     others = scan_with(arrays)
     frames = np.sqrt(arrays["counts"]).astype(np.float32)
     middle = arrays["positions_px"] - np.median(arrays["positions_px"], axis=0)
-    near = np.sort(np.argsort((middle**2).sum(1))[:36])  # enough to tell, and quick
+    near = np.sort(np.argsort((middle**2).sum(1))[:20])  # enough to tell, and quick
     medians, given = [], []
     for one in (scan, others):
         through = instrument(one.propagation, one.detector_response)

@@ -19,6 +19,7 @@ from pinn.quality.evaluate import evaluate
 
 HERE = Path(__file__).parent
 BACKENDS = ("jax", "torch", "tensorflow")
+ONE = "torch"  # of the fast tier: it compiles nothing
 STAR = HERE.parent / "goldens" / "siemens_star_part.npz"
 EPOCHS = 10
 
@@ -96,7 +97,9 @@ def report(what, with_truth, with_ours=float("nan")):
     print(f"correlation, {what}: truth {with_truth:.3f}, pinn alone {with_ours:.3f}")
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "backend", [pytest.param(b, marks=() if b == ONE else pytest.mark.full) for b in BACKENDS]
+)
 def test_pinn_through_the_engine_for_ptychopinn(by_engine, truth, ours, backend):
     _, found = by_engine(backend)
     with_truth, with_ours = correlation(found, truth), correlation(found, ours)
@@ -108,7 +111,7 @@ def test_pinn_through_the_engine_for_ptychopinn(by_engine, truth, ours, backend)
 
 def test_an_object_with_another_centre_and_groups_of_another_size(simulated, by_engine, tmp_path):
     """The result lies where it lay, and the gridsize of the model counts, not that set."""
-    trained, found = by_engine("jax")
+    trained, found = by_engine(ONE)
     folder, out = with_object_elsewhere(simulated, tmp_path / "in"), tmp_path / "out"
     out.mkdir()
     (out / "model.zip").symlink_to(trained / "model.zip")
