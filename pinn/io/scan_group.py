@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from pinn.data.frames import pieces
-from pinn.data.geometry import photon_energy_ev, photon_wavelength_m
+from pinn.data.geometry import FAR, photon_energy_ev, photon_wavelength_m
 from pinn.data.measurement import FACTS
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
@@ -71,7 +71,7 @@ def complete_geometry(scan: Scan) -> Geometry:
     """The lengths of a scan: what is missing follows from the others, or is nominal.
 
     They satisfy `pixel size * detector pixel * N = wavelength * distance`, unless all four are
-    given and do not.
+    given and do not. What follows by that is nominal where the propagation is not the far field.
     """
     given = {
         "pixel_size_m": scan.pixel_size_m,
@@ -91,7 +91,7 @@ def complete_geometry(scan: Scan) -> Geometry:
             continue
         if len(values) == 3:  # four lengths with one equation: the last one follows
             values[name] = _last(name, values, scan.N)
-            nominal += [name] if nominal else []
+            nominal += [name] if nominal or scan.propagation != FAR else []
         else:
             values[name] = assumed[name]
             nominal.append(name)

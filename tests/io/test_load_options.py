@@ -206,6 +206,20 @@ def test_energy_distance_and_detector_make_the_object_pixel(scan_file):
     assert any("does not follow from energy" in note for note in torn.notes)
 
 
+def test_an_object_pixel_follows_in_the_far_field_only(scan_file):
+    path = scan_file(metadata=OPTICS)
+    assert load(path).pixel_size_m == pytest.approx(
+        geometry.photon_wavelength_m(8.5e3) * 2.1 / (N * 75e-6)
+    )
+    near = load(path, propagation="near:3")
+    assert (near.propagation, near.pixel_size_m) == ("near:3", None)
+    stated = load(path, propagation="near:3", pixel_size_m=3e-8)
+    assert stated.pixel_size_m == 3e-8
+    assert not any("does not follow" in note for note in stated.notes)
+    with pytest.raises(ScanError, match=r"propagation 'near:3': say --pixel-size-m$"):
+        load(path, propagation="near:3", positions_unit="um")
+
+
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_positions_are_turned_and_the_truth_left_out(scan_file, orientation):
     start = {"xcoords_start": BASE["xcoords"] + 1, "ycoords_start": BASE["ycoords"] - 2}

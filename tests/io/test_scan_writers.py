@@ -321,6 +321,11 @@ def test_the_fourth_length_follows_from_three(missing):
     assert found.detector_pixel_m == pytest.approx(DETECTOR, rel=1e-12)
 
 
+def test_a_length_that_follows_in_the_far_field_only_is_nominal_elsewhere():
+    found = complete_geometry(example(**KNOWN, propagation="near"))
+    assert found.nominal == ("detector_pixel_m",)
+
+
 @pytest.mark.parametrize("known", [(), ("pixel_size_m",), ("energy_ev", "detector_pixel_m")])
 def test_nominal_lengths_fit_each_other_and_are_named(known):
     lengths = {**KNOWN, "detector_pixel_m": DETECTOR}
