@@ -28,7 +28,7 @@ def need_pixel(contents: Contents, unit: str) -> float:
         if contents.propagation != geometry.FAR:
             raise ScanError(
                 f"positions of {contents.where} are in {unit}, but what an object pixel is follows "
-                f"from no geometry with the propagation {contents.propagation[:40]!r}: say "
+                f"from no geometry with the propagation {str(contents.propagation)[:40]!r}: say "
                 "--pixel-size-m"
             )
         missing = [name for name in _GEOMETRY if getattr(contents, name) is None]
