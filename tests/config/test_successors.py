@@ -9,7 +9,7 @@ import pytest
 import pinn
 from pinn import cli
 from pinn.config import Config, ModelConfig, RefineConfig, ScanConfig, TrainConfig
-from pinn.config.successors import SUCCESSORS, sentence
+from pinn.config.successors import SUCCESSORS, VALUES, sentence
 from pinn.errors import ConfigError
 from pinn.moved import MODULES
 from pinn.simulate.config import SimulateConfig
@@ -120,6 +120,34 @@ def test_what_has_no_counterpart_is_refused_or_left_out(cls, stored, caplog):
         cls.from_stored(stored)
     assert cls.from_stored(stored, lenient=True) == cls()
     assert name in caplog.text
+
+
+GONE = [
+    (cls, name, value)
+    for cls, names in VALUES.items()
+    for name, gone in names.items()
+    for value in gone.values
+]
+
+
+@pytest.mark.parametrize(("cls", "name", "value"), GONE)
+def test_a_value_that_is_gone_says_what_to_take(cls, name, value, tmp_path, capsys, caplog):
+    gone = VALUES[cls][name]
+    told = f"{name} {value} is gone since 0.2: {gone.advice}"
+    with pytest.raises(ConfigError) as error:
+        CLASSES[cls](**{name: value})
+    assert str(error.value) == told
+    with pytest.raises(ConfigError) as error:
+        CLASSES[cls].from_stored({name: value, "seed": 3})
+    assert str(error.value) == told
+    assert CLASSES[cls].from_stored({name: value, "seed": 3}, lenient=True) == CLASSES[cls](seed=3)
+    assert told in caplog.text
+    file = tmp_path / "options.toml"
+    file.write_text(f"{name} = '{value}'\n")
+    assert cli.run([COMMANDS[cls], "--config", str(file)]) == 2
+    assert f"'{value}' is not one of '" in capsys.readouterr().err  # and those that there are
+    listed = " ".join(PAGE.split()).split("Values that are gone: ")[1].split(". `precision`")[0]
+    assert value in listed and f"({gone.advice})" in listed
 
 
 @pytest.mark.parametrize(("old", "new"), MODULES.items())
