@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pinn.backend.selection import DEVICES, loaded_backend, select
+from pinn.backend.selection import DEVICES, loaded_backend, loading, select
 from pinn.errors import BackendError
 
 # -- device ------------------------------------------------------------------------------
@@ -29,14 +29,15 @@ def select_device(device: str = "auto") -> str:
         device: auto, cpu, gpu (any accelerator), cuda, mps or tpu.
 
     Raises:
-        BackendError: unknown, not there, or too late; there is no fallback.
+        BackendError: unknown, not there, broken, or too late; there is no fallback.
     """
     if device not in DEVICES:
         raise BackendError(f"unknown device {device!r}; known: {', '.join(DEVICES)}")
-    backend = select().backend
-    found = {"jax": _jax_device, "torch": _torch_device, "tensorflow": _tensorflow_device}[backend](
-        device
-    )
+    choice = select()
+    backend = choice.backend
+    take = {"jax": _jax_device, "torch": _torch_device, "tensorflow": _tensorflow_device}[backend]
+    with loading(choice):
+        found = take(device)
     if device == "auto" and found.startswith("cpu"):
         found += ": no accelerator found"
     return f"{backend} on {found}"
@@ -339,8 +340,13 @@ def ordered_updates() -> None:
 
 
 def loaded_keras() -> Any:
-    """Keras, on the backend that was selected."""
-    select()
-    import keras
+    """Keras, on the backend that was selected.
+
+    Raises:
+        BackendError: none is installed, or it is broken.
+    """
+    choice = select()
+    with loading(choice):
+        import keras
 
     return keras
