@@ -310,16 +310,17 @@ def full_precision() -> None:
 
 
 def trains_in_bfloat16() -> bool:
-    """Whether this machine can train convolutions in bfloat16.
+    """Whether the device in use can train convolutions in bfloat16.
 
-    PyTorch fails in their gradient on a processor without instructions for that type.
+    PyTorch fails in their gradient on a processor without instructions for that type. What counts
+    is where Keras computes, and not what else the machine has.
     """
-    if loaded_keras().config.backend() != "torch":
+    keras = loaded_keras()
+    if keras.config.backend() != "torch" or keras.ops.zeros(()).device.type != "cpu":
         return True
     import torch
 
-    accelerated = torch.cuda.is_available() or torch.backends.mps.is_available()
-    if accelerated or not torch.backends.mkldnn.is_available():  # a build may be without it
+    if not torch.backends.mkldnn.is_available():  # a build may be without it
         return True
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
