@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 
 import keras
 import numpy as np
@@ -101,8 +102,7 @@ def test_bfloat16_is_judged_by_the_device_in_use(monkeypatch, supported):
     if keras.backend.backend() != "torch":
         assert backend.trains_in_bfloat16()
         return
-    import torch
-
+    torch = sys.modules["torch"]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)

@@ -158,6 +158,26 @@ def test_modules_say_where_they_are(old, new):
     assert f"| `{old}` | `{new}` |" in PAGE
 
 
+# What packages of 0.1.0 had in their `__all__`, and have no more.
+EXPORTED = {
+    "pinn.io.legacy": (
+        *("DEFAULTS", "InferenceConfig", "KEY_MAPPINGS", "LEGACY", "LegacyDictionary"),
+        *("LegacyParams", "LegacyTranslation", "ModelConfig", "PyTorchExecutionConfig"),
+        *("TrainingConfig", "config_from_dict", "dataclass_to_legacy_dict", "doubts"),
+        *("update_legacy_dict", "validate_inference_config", "validate_model_config"),
+        "validate_training_config",
+    ),
+    "pinn.simulate": ("Written", "recipes", "simulate_many"),
+    "pinn.studies": ("StudyResult",),
+}
+
+
+@pytest.mark.parametrize(("package", "name"), [(p, n) for p, ns in EXPORTED.items() for n in ns])
+def test_names_that_packages_exported_say_what_became_of_them(package, name):
+    with pytest.raises(ImportError, match=rf"{name} is .*(pinn 0\.2|pinn\.io\.legacy\. Use )"):
+        getattr(importlib.import_module(package), name)
+
+
 def test_from_imports_say_it_and_others_are_left_alone():
     with pytest.raises(ImportError, match=r"pinn\.metrics is pinn\.quality since"):
         from pinn import metrics  # noqa: F401
@@ -165,6 +185,12 @@ def test_from_imports_say_it_and_others_are_left_alone():
         from pinn.metrics import evaluate  # noqa: F401
     with pytest.raises(ImportError, match=r"simulate_many is gone .* a loop"):
         from pinn.simulate import simulate_many  # noqa: F401
+    with pytest.raises(ImportError, match=r"from pinn\.studies\.run import StudyResult"):
+        from pinn.studies import StudyResult  # noqa: F401
+    with pytest.raises(ImportError, match=r"from pinn\.io\.formats\.registry import names"):
+        from pinn.io.formats import names  # noqa: F401
+    with pytest.raises(ImportError, match="cannot import name 'nonsense'"):
+        from pinn.studies import nonsense  # noqa: F401
     with pytest.raises(ModuleNotFoundError, match=r"No module named .pinn\.nonsense."):
         importlib.import_module("pinn.nonsense")
     assert not hasattr(pinn, "metrics")
