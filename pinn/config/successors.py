@@ -204,6 +204,14 @@ def translated(cls: str, stored: Mapping[str, Any]) -> tuple[dict[str, Any], lis
             lost.append(told)
     if values.get("mask_path") is None:
         values.pop("mask_path_polarity", None)
+    elif values.get("bad_pixels") is not None and "mask_path_polarity" in values:
+        inside = values.pop("mask_path_polarity")
+        beside = values.setdefault("bad_pixels_polarity", "bad")
+        if inside != beside:
+            lost.append(
+                f"the mask at mask_path marks the {inside} pixels and the bad_pixels file the "
+                f"{beside} ones, but bad_pixels_polarity is for both since {SINCE}: invert the file"
+            )
     for name, successor in SUCCESSORS.get(cls, {}).items():
         if name not in values:
             continue

@@ -89,6 +89,12 @@ TRANSLATED = [
     (ScanConfig, {"bad_pixels": "m.npy", "bad_pixels_polarity": "good", "mask_path": None,
                   "mask_path_polarity": "bad"},
      {"bad_pixels": "m.npy", "bad_pixels_polarity": "good"}),
+    (ScanConfig, {"bad_pixels": "m.npy", "bad_pixels_polarity": "bad", "mask_path": "m",
+                  "mask_path_polarity": "bad"},
+     {"bad_pixels": "m.npy", "mask_path": "m"}),
+    (ScanConfig, {"bad_pixels": "m.npy", "bad_pixels_polarity": "good", "mask_path": "m",
+                  "mask_path_polarity": "good"},
+     {"bad_pixels": "m.npy", "mask_path": "m", "bad_pixels_polarity": "good"}),
     (ModelConfig, {"encoder_attention": "none", "positions_limit": 5.0, "N": 32}, {"N": 32}),
     (TrainConfig, {"freeze": "stem, near_*,"}, {"rate_factors": "stem:0,near_*:0"}),
     (TrainConfig, {"freeze": "stem", "rate_factors": "far:0.1"},
@@ -120,6 +126,18 @@ def test_what_has_no_counterpart_is_refused_or_left_out(cls, stored, caplog):
         cls.from_stored(stored)
     assert cls.from_stored(stored, lenient=True) == cls()
     assert name in caplog.text
+
+
+@pytest.mark.parametrize(("inside", "beside"), [("good", "bad"), ("bad", "good")])
+def test_two_masks_of_different_polarity_are_not_read_with_one(inside, beside):
+    """0.1.0 had a polarity for each; with one of them for both, a mask would be inverted."""
+    stored = {
+        "mask_path": "m", "mask_path_polarity": inside,
+        "bad_pixels": "m.npy", "bad_pixels_polarity": beside,
+    }  # fmt: skip
+    told = f"mask_path marks the {inside} pixels and the bad_pixels file the {beside} ones"
+    with pytest.raises(ConfigError, match=f"{told}.* invert the file"):
+        ScanConfig.from_stored(stored)
 
 
 GONE = [

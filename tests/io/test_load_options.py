@@ -15,6 +15,7 @@ from pinn.data import geometry, resample
 from pinn.data.masks import mask_rows
 from pinn.data.prepare import Bin, Crop, Flip, orient
 from pinn.errors import ConfigError, ScanError
+from pinn.io.convert import write_scan
 from pinn.io.formats.registry import FORMATS
 from pinn.io.load import load
 
@@ -273,6 +274,31 @@ def test_bad_pixels_from_every_kind_of_file(tmp_path, scan_file, kind, polarity)
     scan = load(scan_file(bad_pixels=own), bad_pixels=path, bad_pixels_polarity=polarity)
     np.testing.assert_array_equal(scan.valid_mask, ~(own | extra))
     assert scan.steps == ({"step": "bad_pixels", "file": path.name, "pixels": 2},)
+
+
+@pytest.mark.parametrize("polarity", ["bad", "good"])
+@pytest.mark.parametrize("each", [False, True], ids=["one", "each"])
+def test_the_mask_of_the_file_and_one_beside_it_are_joined(tmp_path, polarity, each):
+    """No pixel is its own mirror image here, and the two masks share one of three."""
+    own, extra = np.zeros((M, N, N), bool), np.zeros((N, N), bool)
+    own[:, 1, 2] = own[:, 5, 3] = extra[5, 3] = extra[6, 9] = True
+    if each:
+        own[3, 0, 7] = True
+    turned = (lambda mask: ~mask) if polarity == "good" else (lambda mask: mask)
+    with h5py.File(tmp_path / "a.h5", "w") as h5:
+        h5["data"], h5["places"] = COUNTS, PLACES
+        h5["mask"] = turned(own if each else own[0]).astype(np.uint8)
+    path = bad_pixels_file(tmp_path, "npy", turned(extra))
+    scan = load(
+        tmp_path / "a.h5", data_path="data", positions_path="places", mask_path="mask",
+        bad_pixels=path, bad_pixels_polarity=polarity,
+    )  # fmt: skip
+    np.testing.assert_array_equal(np.broadcast_to(mask_of(scan), own.shape), ~(own | extra))
+    # also with the mask of a file that always marks the bad ones
+    again = load(
+        write_scan(scan, tmp_path / "b.npz"), bad_pixels=path, bad_pixels_polarity=polarity
+    )
+    np.testing.assert_array_equal(np.broadcast_to(mask_of(again), own.shape), ~(own | extra))
 
 
 def two_datasets(path):
