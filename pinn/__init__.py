@@ -102,7 +102,7 @@ def __getattr__(name: str) -> Any:
     if home in _ON_KERAS:
         from pinn import backend
 
-        backend.select()  # the last moment at which the choice is ours and not Keras's
+        backend.loaded_keras()  # the last moment at which the choice is ours and not Keras's
     value = getattr(importlib.import_module(home), name)
     globals()[name] = value
     return value

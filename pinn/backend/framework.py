@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pinn.backend.selection import DEVICES, loaded_backend, select
+from pinn.backend.selection import DEVICES, loaded_backend, loading, select
 from pinn.errors import BackendError
 
 # -- device ------------------------------------------------------------------------------
@@ -29,14 +29,15 @@ def select_device(device: str = "auto") -> str:
         device: auto, cpu, gpu (any accelerator), cuda, mps or tpu.
 
     Raises:
-        BackendError: unknown, not there, or too late; there is no fallback.
+        BackendError: unknown, not there, broken, or too late; there is no fallback.
     """
     if device not in DEVICES:
         raise BackendError(f"unknown device {device!r}; known: {', '.join(DEVICES)}")
-    backend = select().backend
-    found = {"jax": _jax_device, "torch": _torch_device, "tensorflow": _tensorflow_device}[backend](
-        device
-    )
+    choice = select()
+    backend = choice.backend
+    take = {"jax": _jax_device, "torch": _torch_device, "tensorflow": _tensorflow_device}[backend]
+    with loading(choice):
+        found = take(device)
     if device == "auto" and found.startswith("cpu"):
         found += ": no accelerator found"
     return f"{backend} on {found}"
@@ -309,16 +310,17 @@ def full_precision() -> None:
 
 
 def trains_in_bfloat16() -> bool:
-    """Whether this machine can train convolutions in bfloat16.
+    """Whether the device in use can train convolutions in bfloat16.
 
-    PyTorch fails in their gradient on a processor without instructions for that type.
+    PyTorch fails in their gradient on a processor without instructions for that type. What counts
+    is where Keras computes, and not what else the machine has.
     """
-    if loaded_keras().config.backend() != "torch":
+    keras = loaded_keras()
+    if keras.config.backend() != "torch" or keras.ops.zeros(()).device.type != "cpu":
         return True
     import torch
 
-    accelerated = torch.cuda.is_available() or torch.backends.mps.is_available()
-    if accelerated or not torch.backends.mkldnn.is_available():  # a build may be without it
+    if not torch.backends.mkldnn.is_available():  # a build may be without it
         return True
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
@@ -339,8 +341,13 @@ def ordered_updates() -> None:
 
 
 def loaded_keras() -> Any:
-    """Keras, on the backend that was selected."""
-    select()
-    import keras
+    """Keras, on the backend that was selected.
+
+    Raises:
+        BackendError: none is installed, or it is broken.
+    """
+    choice = select()
+    with loading(choice):
+        import keras
 
     return keras

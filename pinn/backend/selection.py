@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pinn.errors import BackendError
+from pinn.errors import BackendError, PinnError
 
 BACKENDS = ("jax", "torch", "tensorflow")
 ALIASES = {"pytorch": "torch", "tf": "tensorflow"}
@@ -79,6 +81,26 @@ def available(backend: str) -> str:
     found = Selection(_known(ALIASES.get(name, name), "asked for"), "asked for")
     _check_installed(found)
     return found.backend
+
+
+@contextlib.contextmanager
+def loading(choice: Selection) -> Iterator[None]:
+    """Around the first import of a backend: one that is there, but broken, becomes a sentence.
+
+    Raises:
+        BackendError: whatever went wrong.
+    """
+    try:
+        yield
+    except PinnError:
+        raise
+    except Exception as error:  # a build for another machine, a library that is missing, ...
+        text = (str(error).strip().splitlines() or [""])[0]
+        raise BackendError(
+            f"the backend {choice.backend} ({choice.reason}) is installed, but cannot be loaded "
+            f"({type(error).__name__}: {text}); install it again, or choose another with "
+            "--backend or KERAS_BACKEND"
+        ) from error
 
 
 def _check_installed(choice: Selection) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pinn.backend.selection import select
+from pinn.backend import loaded_keras
 from pinn.check.cost import costs
 from pinn.check.exposures import frame_findings, repeated
 from pinn.check.facts import facts, truth_findings
@@ -27,7 +27,7 @@ from pinn.check.places import Layout, layout, position_findings
 from pinn.check.report import Fact, Finding, Report, options_text, ranked, said
 from pinn.config import ScanConfig
 from pinn.data.scan import Scan
-from pinn.errors import BackendError
+from pinn.errors import BackendError, ConfigError
 from pinn.io.load import load
 
 __all__ = [
@@ -61,7 +61,7 @@ def check(
         scan: as loaded, or the file.
         config: how it was, or is to be, read; proposals are made on top of it.
         orientation: also test how positions lie against frames, which takes seconds to a minute
-            and a backend; where none is installed, a remark says so instead.
+            and a backend; where none can be loaded, a remark says so instead.
         thorough: look at every frame, and give the orientation test twice the data.
         backend: whose rates to estimate costs from.
         progress: told in a word what is being done.
@@ -99,7 +99,7 @@ def check(
         try:
             turned = rank_orientations(scan, bad_pixels=bad.any, thorough=thorough)
             findings += orientation_findings(turned, scan, config)
-        except BackendError as error:
+        except (BackendError, ConfigError) as error:
             findings.append(untested(error))
     tell("estimating costs")
     estimates, memory = costs(scan, found, backend)
@@ -164,9 +164,10 @@ def rank_orientations(
         None if the scan has too few frames to tell anything.
 
     Raises:
-        BackendError: no backend is installed, or not the one asked for.
+        BackendError: no backend is installed, not the one asked for, or a broken one.
+        ConfigError: the scan's propagation or detector response is of no known kind.
     """
-    select()
+    loaded_keras()
     from pinn.check.ranking import rank
 
     return rank(scan, bad_pixels, thorough)

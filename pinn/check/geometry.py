@@ -7,7 +7,7 @@ from pinn.check.report import Finding
 from pinn.check.symmetry import Choice, composed
 from pinn.config import ScanConfig
 from pinn.data.scan import Scan
-from pinn.errors import BackendError
+from pinn.errors import BackendError, ConfigError
 
 DECIDE = (
     "what would tell: a probe known from another scan, complex and asymmetric (--probe FILE); a "
@@ -43,12 +43,15 @@ def orientation_findings(
     return findings
 
 
-def untested(error: BackendError) -> Finding:
-    """That the test was left out, for it needs a backend."""
+def untested(error: BackendError | ConfigError) -> Finding:
+    """That the test was left out, for it needs a backend, and the kinds of physics of the scan."""
+    needs = (
+        "which needs a backend" if isinstance(error, BackendError) else "which needs its physics"
+    )
     return Finding(
         "remark",
         "orientation-untested",
-        f"how positions lie against frames was not tested, which needs a backend: {error}",
+        f"how positions lie against frames was not tested, {needs}: {error}",
     )
 
 

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from pinn.check.exposures import named, without
 from pinn.check.report import Finding
 from pinn.config import ScanConfig
-from pinn.data.geometry import LENGTH_UNITS, object_pixel_m, probe_diameter_px, wavelength_m
+from pinn.data.geometry import LENGTH_UNITS, following_pixel_m, probe_diameter_px
 from pinn.data.scan import Scan
 from pinn.data.subset import SAME_PLACE_PX
 
@@ -243,10 +243,14 @@ def known_pixel_m(scan: Scan) -> float | None:
     """The object pixel in metres: stated, or from energy, distance and detector pixel."""
     if scan.pixel_size_m is not None:
         return scan.pixel_size_m
-    if scan.energy_ev is None or scan.distance_m is None or scan.detector_pixel_m is None:
-        return None
-    wave = wavelength_m(scan.energy_ev, scan.particle)
-    return object_pixel_m(wave, scan.distance_m, scan.N, scan.detector_pixel_m)
+    return following_pixel_m(
+        scan.energy_ev,
+        scan.particle,
+        scan.distance_m,
+        scan.N,
+        scan.detector_pixel_m,
+        scan.propagation,
+    )
 
 
 def _guessed_unit(scan: Scan, config: ScanConfig, found: Layout, reach: float) -> dict[str, Any]:

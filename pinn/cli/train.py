@@ -139,7 +139,10 @@ def _stored_options(output: Path) -> dict[str, Any]:
             stored = content.get("scan", {}) if name == "scan" else content[name]
             options |= cls.from_stored(stored).model_dump(mode="json", exclude_unset=True)
         return options
-    except ConfigError:
-        raise  # an option of then has no counterpart any more
+    except ConfigError as error:  # an option of then has no counterpart any more
+        raise ConfigError(
+            f"{error}; {output / 'config.json'} says so, and a run with it cannot be resumed: "
+            "start a new one, with another --output"
+        ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}  # `train` says what is wrong with it

@@ -75,6 +75,8 @@ def _sentence(cls: type[BaseModel], error: ValidationError) -> str:
         name = ".".join(str(p) for p in item["loc"])
         if item["type"] == "extra_forbidden":
             parts.append(successors.sentence(name, cls.__name__) or _unknown(name, cls))
+        elif told := successors.value_sentence(name, item["input"], cls.__name__):
+            parts.append(told)
         elif item["type"] == "missing":
             parts.append(f"option {name!r} is required")
         else:

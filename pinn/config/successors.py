@@ -119,6 +119,30 @@ SUCCESSORS: dict[str, dict[str, Successor]] = {
 }
 
 
+@dataclass(frozen=True)
+class Gone:
+    """Values that an option had in 0.1.0 and has no more.
+
+    Attributes:
+        values: each.
+        advice: what to do instead, a clause without a full stop.
+    """
+
+    values: tuple[str, ...]
+    advice: str
+
+
+VALUES: dict[str, dict[str, Gone]] = {
+    "TrainConfig": {
+        "optimizer": Gone(
+            ("nadam", "adamax", "adagrad", "adadelta", "lion", "lamb"),
+            "take adam, adamw, sgd or rmsprop",
+        ),
+        "schedule": Gone(("stages",), "take exponential, cosine or plateau"),
+    },
+}
+
+
 # Present option: those of earlier versions that it joins.
 _JOINED = {
     "ScanConfig": {
@@ -142,6 +166,20 @@ def sentence(name: str, *classes: str) -> str | None:
     return None
 
 
+def value_sentence(name: str, value: Any, cls: str) -> str | None:
+    """What became of a value of an option; None for one that never was.
+
+    Args:
+        name: of the option.
+        value: what it is to be.
+        cls: name of the configuration class.
+    """
+    gone = VALUES.get(cls, {}).get(name)
+    if gone is None or value not in gone.values:
+        return None
+    return f"{name} {value} is gone since {SINCE}: {gone.advice}"
+
+
 def translated(cls: str, stored: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """What an earlier version stored, under the present names.
 
@@ -160,8 +198,20 @@ def translated(cls: str, stored: Mapping[str, Any]) -> tuple[dict[str, Any], lis
     if (frozen := values.pop("freeze", None)) is not None:
         patterns = [f"{name.strip()}:0" for name in str(frozen).split(",") if name.strip()]
         values["rate_factors"] = ",".join([*patterns, values.get("rate_factors") or ""]).strip(",")
+    for name in VALUES.get(cls, {}):
+        if (told := value_sentence(name, values.get(name), cls)) is not None:
+            del values[name]
+            lost.append(told)
     if values.get("mask_path") is None:
         values.pop("mask_path_polarity", None)
+    elif values.get("bad_pixels") is not None and "mask_path_polarity" in values:
+        inside = values.pop("mask_path_polarity")
+        beside = values.setdefault("bad_pixels_polarity", "bad")
+        if inside != beside:
+            lost.append(
+                f"the mask at mask_path marks the {inside} pixels and the bad_pixels file the "
+                f"{beside} ones, but bad_pixels_polarity is for both since {SINCE}: invert the file"
+            )
     for name, successor in SUCCESSORS.get(cls, {}).items():
         if name not in values:
             continue

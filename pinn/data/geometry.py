@@ -21,6 +21,7 @@ ELECTRON_KG = 9.1093837015e-31
 
 LENGTH_UNITS = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "nm": 1e-9}
 PARTICLES = ("photon", "electron")
+FAR = "far"  # the propagation that the object pixel is computed for
 _REST_EV = ELECTRON_KG * LIGHT_M_S**2 / CHARGE_C  # 511 keV
 _HC_EV_M = PLANCK_J_S * LIGHT_M_S / CHARGE_C  # 1.24e-6 eV m
 
@@ -58,8 +59,27 @@ def wavelength_m(energy_ev: float, particle: str = "photon") -> float:
 def object_pixel_m(
     wavelength_m: float, distance_m: float, side_px: float, detector_pixel_m: float
 ) -> float:
-    """Side of an object pixel in metres for frames of `side_px` detector pixels."""
+    """Side of an object pixel in metres in the far field, for `side_px` detector pixels."""
     return wavelength_m * distance_m / (side_px * detector_pixel_m)
+
+
+def following_pixel_m(
+    energy_ev: float | None,
+    particle: str,
+    distance_m: float | None,
+    side_px: float,
+    detector_pixel_m: float | None,
+    propagation: str = FAR,
+) -> float | None:
+    """The object pixel that follows from the instrument.
+
+    Returns:
+        Metres; None where a number is missing, or where the propagation is another than the far
+        field, so that nothing follows.
+    """
+    if energy_ev is None or distance_m is None or detector_pixel_m is None or propagation != FAR:
+        return None
+    return object_pixel_m(wavelength_m(energy_ev, particle), distance_m, side_px, detector_pixel_m)
 
 
 def probe_diameter_px(probe: np.ndarray) -> float:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Self, get_type_hints
 
 import numpy as np
 
+from pinn.data import geometry
 from pinn.data import validation as check
 from pinn.data.dose import Dose
 from pinn.data.frames import DerivedFrames, FrameSource
@@ -120,8 +121,8 @@ class Measurement:
     distance_m: PositiveFact = None
     detector_pixel_m: PositiveFact = None
     particle: Annotated[str, Kind(check.check_particle, fact=True)] = "photon"
-    propagation: str = "far"
-    detector_response: str = "none"
+    propagation: Annotated[str, Kind(check.check_kind, fact=True)] = geometry.FAR
+    detector_response: Annotated[str, Kind(check.check_kind, fact=True)] = "none"
     saturation: PositiveFact = None
     acquisition: Annotated[Mapping[str, float] | None, Kind(check.check_acquisition)] = None
     steps: Annotated[Sequence[Mapping[str, Any]], Kind(check.check_steps)] = ()
@@ -189,6 +190,10 @@ def _kinds_of(measurement: type[Measurement]) -> dict[str, Kind]:
 
 Measurement.kinds = _kinds_of(Measurement)
 FACTS = tuple(name for name, kind in Measurement.kinds.items() if kind.fact)
+# Those of them that are words, and what a file that does not say means.
+WORDS: Mapping[str, str] = {
+    f.name: f.default for f in fields(Measurement) if f.name in FACTS and isinstance(f.default, str)
+}
 LABELS = frozenset(name for name, kind in Measurement.kinds.items() if kind.label)
 
 

@@ -358,6 +358,19 @@ def check_particle(particle: str, of: Subject) -> str:
     return particle
 
 
+def check_kind(kind: str, of: Subject) -> str:
+    """The name of a kind of physics, with its numbers perhaps; which there are, `pinn.ops` knows.
+
+    Raises:
+        ScanError: no text, or an empty one.
+    """
+    if not isinstance(kind, str) or not kind:
+        raise ScanError(
+            f"{of} is {str(kind)[:40]!r}, but the name of a kind is required; correct it"
+        )
+    return kind
+
+
 def check_path(path: str | Path | None, of: Subject) -> Path | None:
     """The path of a file, or None."""
     return None if path is None else Path(path)

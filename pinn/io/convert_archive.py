@@ -11,7 +11,7 @@ import os
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -177,9 +177,9 @@ def readers(source: Path) -> list[Callable[..., Foreign | None]]:
     """The readers that are installed.
 
     Raises:
-        ArchiveError: none is.
+        ArchiveError: none is, or one cannot be loaded.
     """
-    found = [entry.load() for entry in entry_points(group=GROUP)]
+    found = [_loaded(entry) for entry in entry_points(group=GROUP)]
     if not found and starts_as_zip(source) and not zipfile.is_zipfile(source):
         raise ArchiveError(f"{source} is no whole zip file; get another copy")
     if not found:
@@ -190,6 +190,18 @@ def readers(source: Path) -> list[Callable[..., Foreign | None]]:
             "the same"
         )
     return found
+
+
+def _loaded(entry: EntryPoint) -> Callable[..., Foreign | None]:
+    try:
+        reader: Callable[..., Foreign | None] = entry.load()
+    except Exception as error:  # whatever a package of others may raise when it is imported
+        owner = "a package" if entry.dist is None else f"the package {entry.dist.name}"
+        raise ArchiveError(
+            f"the reader of archives {entry.name!r} ({entry.value}) of {owner} cannot be loaded "
+            f"({type(error).__name__}: {error}); install {owner} again, or remove it"
+        ) from None
+    return reader
 
 
 def _keep(source: Path, final: Path) -> None:

@@ -25,6 +25,12 @@ def need_pixel(contents: Contents, unit: str) -> float:
         ScanError: it is not known.
     """
     if contents.pixel_size_m is None:
+        if contents.propagation != geometry.FAR:
+            raise ScanError(
+                f"positions of {contents.where} are in {unit}, but what an object pixel is follows "
+                f"from no geometry with the propagation {str(contents.propagation)[:40]!r}: say "
+                "--pixel-size-m"
+            )
         missing = [name for name in _GEOMETRY if getattr(contents, name) is None]
         options = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
         raise ScanError(
@@ -38,7 +44,7 @@ def with_optics(contents: Contents, config: ScanConfig) -> Contents:
     """Put together what the file says and what the options override.
 
     The object pixel is the option, or follows from the geometry where an option changed that, or
-    is what the file states, or follows from the file's geometry.
+    is what the file states, or follows from the file's geometry. It follows in the far field only.
 
     Raises:
         ScanError: a number that is not positive, or far from any measurement.
@@ -60,11 +66,13 @@ def with_optics(contents: Contents, config: ScanConfig) -> Contents:
             )
     particle = contents.particle if config.particle == "auto" else config.particle
     check_particle(particle, Subject(where, "particle"))
+    for name in ("propagation", "detector_response"):
+        wanted = getattr(config, name)
+        said = getattr(contents, name)
+        values[name] = said if wanted == ScanConfig.model_fields[name].default else wanted
     energy, distance, detector = (values[name] for name in _GEOMETRY)
-    computed = None
-    if energy is not None and distance is not None and detector is not None:
-        wavelength = geometry.wavelength_m(energy, particle)
-        computed = geometry.object_pixel_m(wavelength, distance, contents.frames.shape[2], detector)
+    width, propagation = contents.frames.shape[2], values["propagation"]
+    computed = geometry.following_pixel_m(energy, particle, distance, width, detector, propagation)
     pixel = values["pixel_size_m"]
     overridden = config.particle != "auto" or any(
         getattr(config, name) is not None for name in _GEOMETRY
@@ -77,7 +85,4 @@ def with_optics(contents: Contents, config: ScanConfig) -> Contents:
             f"pixel, which give {computed:.4g} m: {pixel:.4g} m was taken"
         )
     values["pixel_size_m"] = pixel
-    for name in ("propagation", "detector_response"):
-        if getattr(config, name) != ScanConfig.model_fields[name].default:  # else the reader's
-            values[name] = getattr(config, name)
     return contents.changed(*notes, particle=particle, **values)

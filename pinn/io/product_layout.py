@@ -86,6 +86,7 @@ def write_root(
     image: np.ndarray,
     origin_px: Sequence[float] | np.ndarray,
     losses: Sequence[float] = (),
+    far_field: bool = True,
 ) -> None:
     """Write a whole product into an empty file.
 
@@ -101,11 +102,12 @@ def write_root(
         image: the object, `(H, W)`.
         origin_px: where its pixel [0, 0] lies, (y, x).
         losses: one for each epoch.
+        far_field: whether the detector is in it.
     """
     for key, names in ATTRIBUTES.items():
         for one in names:
             h5.attrs[one.lstrip("@")] = float(numbers.get(key, 0.0))
-    h5.attrs["far_field"] = True
+    h5.attrs["far_field"] = far_field
     h5.attrs["name"] = storable(name)
     h5.attrs["comments"] = storable(" ".join(sentence for sentence in comments if sentence))
     h5[INDEXES] = indexes

@@ -17,8 +17,8 @@ import h5py
 import numpy as np
 
 from pinn.data.frames import pieces
-from pinn.data.geometry import photon_energy_ev, photon_wavelength_m
-from pinn.data.measurement import FACTS
+from pinn.data.geometry import FAR, photon_energy_ev, photon_wavelength_m
+from pinn.data.measurement import FACTS, WORDS
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
@@ -71,7 +71,7 @@ def complete_geometry(scan: Scan) -> Geometry:
     """The lengths of a scan: what is missing follows from the others, or is nominal.
 
     They satisfy `pixel size * detector pixel * N = wavelength * distance`, unless all four are
-    given and do not.
+    given and do not. What follows by that is nominal where the propagation is not the far field.
     """
     given = {
         "pixel_size_m": scan.pixel_size_m,
@@ -91,7 +91,7 @@ def complete_geometry(scan: Scan) -> Geometry:
             continue
         if len(values) == 3:  # four lengths with one equation: the last one follows
             values[name] = _last(name, values, scan.N)
-            nominal += [name] if nominal else []
+            nominal += [name] if nominal or scan.propagation != FAR else []
         else:
             values[name] = assumed[name]
             nominal.append(name)
@@ -195,8 +195,9 @@ def read_scan_group(group: Hdf5File, contents: Contents) -> None:
         labels = group.full("label_patches")
         contents.label_patches = Hdf5Frames(group.path, labels, kind="c")
     for name in FACTS:
-        setattr(contents, name, group.number(f"@{name}"))
-    contents.particle = group.text("@particle") or "photon"
+        if name not in WORDS:
+            setattr(contents, name, group.number(f"@{name}"))
+    read_words(group, contents)
     contents.units = group.text("@frames_units") or contents.units
     contents.centre, contents.beam_centre = "centred", None
     origin = np.asarray(group.group.attrs.get("truth_origin_px", (0.0, 0.0)))
@@ -208,6 +209,13 @@ def read_scan_group(group: Hdf5File, contents: Contents) -> None:
     contents.truth_origin_px = (float(origin[0]), float(origin[1]))
     contents.acquisition = _json(group, "acquisition", dict)
     contents.steps = _json(group, "steps", list)
+
+
+def read_words(group: Hdf5File, contents: Contents) -> None:
+    """Put the words of the group, as the propagation, in the place of what the format said."""
+    for name, usual in WORDS.items():
+        said = group.text(f"@{name}") or ""  # no text is refused as any other wrong word
+        setattr(contents, name, said if name in group.group.attrs else usual)
 
 
 def _json(group: Hdf5File, name: str, kind: type) -> Any:

@@ -1,10 +1,12 @@
 """From the exit wave to the detector: propagators by name.
 
-To add one, write a class with the three methods of `Propagator` and register it::
+To add one, write a class with the two methods of `Propagator` and register it::
 
     propagators.register("mine", Mine)
 
-A scan whose `propagation` is `mine` is then trained on, refined and judged with it.
+A scan whose `propagation` is `mine` is then trained on, refined and judged with it. What an object
+pixel is in metres follows from the instrument in the far field alone (`pinn.data.geometry`); a scan
+of another propagation states it.
 """
 
 from __future__ import annotations
@@ -26,11 +28,6 @@ class Propagator(Protocol):
     def adjoint(self, waves: Pair) -> Pair:
         """The adjoint: waves at the detector `(..., N, N)` to the plane of the object."""
 
-    def object_pixel_m(
-        self, wavelength_m: float, distance_m: float, side_px: int, detector_pixel_m: float
-    ) -> float:
-        """Side of an object pixel in metres, for frames of `side_px` detector pixels."""
-
 
 @dataclass(frozen=True)
 class FarField:
@@ -46,12 +43,6 @@ class FarField:
     def adjoint(self, waves: Pair) -> Pair:
         """See `Propagator`."""
         return fourier.ifft2c(waves)
-
-    def object_pixel_m(
-        self, wavelength_m: float, distance_m: float, side_px: int, detector_pixel_m: float
-    ) -> float:
-        """See `Propagator`."""
-        return wavelength_m * distance_m / (side_px * detector_pixel_m)
 
 
 propagators: Kinds[Propagator] = Kinds("propagation", far=FarField)

@@ -20,7 +20,7 @@ __all__ = [
     "simulate_to_file",
 ]
 
-_GONE = ("recipes", "simulate_many")
+_GONE = ("Written", "recipes", "simulate_many")
 
 
 def __getattr__(name: str) -> Any:

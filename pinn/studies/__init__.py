@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 __all__ = ["check_libraries", "study"]
 
 
+def __getattr__(name: str) -> Any:
+    if name == "StudyResult":
+        raise ImportError(
+            "pinn.studies.StudyResult is in pinn.studies.run since pinn 0.2: from pinn.studies.run "
+            "import StudyResult"
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def check_libraries() -> None:
     """Make sure that the libraries of the extra `study` are there.
 

@@ -20,7 +20,11 @@ from pinn.studies.names import SECTIONS
 from pinn.studies.plan import Plan
 from pinn.studies.scans import Scans, StudyScan, file_checksum
 
-VERSION = 1  # raised when the same options give a study other numbers
+# Raised when the same options give other numbers: of a training with all that follows, or of a test
+# alone. 2: networks that see one frame at a time predict and stitch each frame once (0.1.0: about
+# four times), so that the tests of a study begun by 0.1.0 are done again with its trainings.
+VERSION = 1
+TESTS = 2
 _LEARNING = ("train", "model", "scan")
 _BY_THE_SCAN = {"model": {"N", "probe_modes"}}
 
@@ -67,7 +71,8 @@ class Run:
             "evaluate": plan.evaluate.model_dump(by_alias=True),
             "identity": scan.identity,
         }
-        key = _checksum({**test, "scan": _nameless(test["scan"]), "training": self.id})
+        whose = {"tests": TESTS, "training": self.id}
+        key = _checksum({**test, "scan": _nameless(test["scan"]), **whose})
         if key not in self.tests:
             resolved = _resolved("reconstruct", parts["reconstruct"])
             self.tests[key] = {**test, "name": name, "path": str(scan.path), "resolved": resolved}

@@ -165,6 +165,21 @@ def archive_to_resume(folder: Path | None, scans: list[Scan]) -> Model:
     return start
 
 
+def run_options(folder: Path | None, start: Model) -> TrainConfig:
+    """The options that the run in `folder` had.
+
+    Raises:
+        ConfigError: one of them has no counterpart any more.
+    """
+    try:
+        return TrainConfig.from_stored(start.provenance["train"])
+    except ConfigError as error:
+        raise ConfigError(
+            f"the run in {folder} cannot be resumed: {error}; start a new one, or give the trained "
+            "model to train() to go on with a fresh optimiser"
+        ) from None
+
+
 def check_scans(folder: Path, start: Model, scans: list[Scan]) -> None:
     """Refuse to resume on other scans, or on the same ones read in another way.
 

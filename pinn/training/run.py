@@ -19,7 +19,7 @@ from pinn.networks.trained import Model
 from pinn.training.callback import Report, Watch
 from pinn.training.fit import fit
 from pinn.training.plan import plan_run
-from pinn.training.resume import archive_to_resume, begun, check_resumed
+from pinn.training.resume import archive_to_resume, begun, check_resumed, run_options
 from pinn.training.session import Session
 from pinn.training.start import check_watched, instrument_of, probe_modes_of
 
@@ -101,7 +101,8 @@ def _prepare(
             resume, model, train = False, model or options_then[0], train or options_then[1]
     if resume:
         start = archive_to_resume(folder, scans)
-        train = train or TrainConfig.from_stored(start.provenance["train"])
+        then = run_options(folder, start)
+        train = train or then
         if isinstance(model, ModelConfig):  # these are those of the scans in any case
             given = model.model_dump(exclude={"N", *of_scans})
             model_options = {**given, **model_options}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 
 import keras
 import numpy as np
@@ -93,6 +94,22 @@ def test_device_that_no_machine_has_is_an_error_and_an_unknown_name_lists_the_kn
 def test_device_auto_says_in_one_line_what_it_took():
     line = backend.select_device("auto")
     assert line.startswith(f"{keras.backend.backend()} on ") and "\n" not in line
+
+
+@pytest.mark.parametrize("supported", [False, True])
+def test_bfloat16_is_judged_by_the_device_in_use(monkeypatch, supported):
+    """With `--device cpu` a GPU of the machine is no reason to train in it."""
+    if keras.backend.backend() != "torch":
+        assert backend.trains_in_bfloat16()
+        return
+    torch = sys.modules["torch"]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)
+    with keras.device("cpu"):
+        assert backend.trains_in_bfloat16() is supported
+    with keras.device("meta"):  # any other than the processor
+        assert backend.trains_in_bfloat16()
 
 
 def test_determinism_with_a_seed_repeats_random_numbers():

@@ -92,6 +92,8 @@ def test_the_pixel_size_may_follow_from_the_experiment():
     known = {"energy_ev": energy, "distance_m": distance, "detector_pixel_m": detector}
     finding = codes(scan_at(grid() * pixel / 1e-9, disc_probe(16), **known))["positions-unit"]
     assert finding.options == {"positions_unit": "nm"}
+    other = scan_at(grid() * pixel / 1e-9, disc_probe(16), **known, propagation="near")
+    assert codes(other)["positions-unit"].options == {}  # nothing follows
 
 
 def test_without_a_pixel_size_no_unit_is_proposed_but_asked_for():

@@ -9,7 +9,7 @@ import pytest
 import pinn
 from pinn import cli
 from pinn.config import Config, ModelConfig, RefineConfig, ScanConfig, TrainConfig
-from pinn.config.successors import SUCCESSORS, sentence
+from pinn.config.successors import SUCCESSORS, VALUES, sentence
 from pinn.errors import ConfigError
 from pinn.moved import MODULES
 from pinn.simulate.config import SimulateConfig
@@ -89,6 +89,12 @@ TRANSLATED = [
     (ScanConfig, {"bad_pixels": "m.npy", "bad_pixels_polarity": "good", "mask_path": None,
                   "mask_path_polarity": "bad"},
      {"bad_pixels": "m.npy", "bad_pixels_polarity": "good"}),
+    (ScanConfig, {"bad_pixels": "m.npy", "bad_pixels_polarity": "bad", "mask_path": "m",
+                  "mask_path_polarity": "bad"},
+     {"bad_pixels": "m.npy", "mask_path": "m"}),
+    (ScanConfig, {"bad_pixels": "m.npy", "bad_pixels_polarity": "good", "mask_path": "m",
+                  "mask_path_polarity": "good"},
+     {"bad_pixels": "m.npy", "mask_path": "m", "bad_pixels_polarity": "good"}),
     (ModelConfig, {"encoder_attention": "none", "positions_limit": 5.0, "N": 32}, {"N": 32}),
     (TrainConfig, {"freeze": "stem, near_*,"}, {"rate_factors": "stem:0,near_*:0"}),
     (TrainConfig, {"freeze": "stem", "rate_factors": "far:0.1"},
@@ -122,12 +128,72 @@ def test_what_has_no_counterpart_is_refused_or_left_out(cls, stored, caplog):
     assert name in caplog.text
 
 
+@pytest.mark.parametrize(("inside", "beside"), [("good", "bad"), ("bad", "good")])
+def test_two_masks_of_different_polarity_are_not_read_with_one(inside, beside):
+    """0.1.0 had a polarity for each; with one of them for both, a mask would be inverted."""
+    stored = {
+        "mask_path": "m", "mask_path_polarity": inside,
+        "bad_pixels": "m.npy", "bad_pixels_polarity": beside,
+    }  # fmt: skip
+    told = f"mask_path marks the {inside} pixels and the bad_pixels file the {beside} ones"
+    with pytest.raises(ConfigError, match=f"{told}.* invert the file"):
+        ScanConfig.from_stored(stored)
+
+
+GONE = [
+    (cls, name, value)
+    for cls, names in VALUES.items()
+    for name, gone in names.items()
+    for value in gone.values
+]
+
+
+@pytest.mark.parametrize(("cls", "name", "value"), GONE)
+def test_a_value_that_is_gone_says_what_to_take(cls, name, value, tmp_path, capsys, caplog):
+    gone = VALUES[cls][name]
+    told = f"{name} {value} is gone since 0.2: {gone.advice}"
+    with pytest.raises(ConfigError) as error:
+        CLASSES[cls](**{name: value})
+    assert str(error.value) == told
+    with pytest.raises(ConfigError) as error:
+        CLASSES[cls].from_stored({name: value, "seed": 3})
+    assert str(error.value) == told
+    assert CLASSES[cls].from_stored({name: value, "seed": 3}, lenient=True) == CLASSES[cls](seed=3)
+    assert told in caplog.text
+    file = tmp_path / "options.toml"
+    file.write_text(f"{name} = '{value}'\n")
+    assert cli.run([COMMANDS[cls], "--config", str(file)]) == 2
+    assert f"'{value}' is not one of '" in capsys.readouterr().err  # and those that there are
+    listed = " ".join(PAGE.split()).split("Values that are gone: ")[1].split(". `precision`")[0]
+    assert value in listed and f"({gone.advice})" in listed
+
+
 @pytest.mark.parametrize(("old", "new"), MODULES.items())
 def test_modules_say_where_they_are(old, new):
     assert importlib.util.find_spec(new) is not None
     with pytest.raises(ModuleNotFoundError, match=f"{old} is {new} since"):
         importlib.import_module(old)
     assert f"| `{old}` | `{new}` |" in PAGE
+
+
+# What packages of 0.1.0 had in their `__all__`, and have no more.
+EXPORTED = {
+    "pinn.io.legacy": (
+        *("DEFAULTS", "InferenceConfig", "KEY_MAPPINGS", "LEGACY", "LegacyDictionary"),
+        *("LegacyParams", "LegacyTranslation", "ModelConfig", "PyTorchExecutionConfig"),
+        *("TrainingConfig", "config_from_dict", "dataclass_to_legacy_dict", "doubts"),
+        *("update_legacy_dict", "validate_inference_config", "validate_model_config"),
+        "validate_training_config",
+    ),
+    "pinn.simulate": ("Written", "recipes", "simulate_many"),
+    "pinn.studies": ("StudyResult",),
+}
+
+
+@pytest.mark.parametrize(("package", "name"), [(p, n) for p, ns in EXPORTED.items() for n in ns])
+def test_names_that_packages_exported_say_what_became_of_them(package, name):
+    with pytest.raises(ImportError, match=rf"{name} is .*(pinn 0\.2|pinn\.io\.legacy\. Use )"):
+        getattr(importlib.import_module(package), name)
 
 
 def test_from_imports_say_it_and_others_are_left_alone():
@@ -137,6 +203,12 @@ def test_from_imports_say_it_and_others_are_left_alone():
         from pinn.metrics import evaluate  # noqa: F401
     with pytest.raises(ImportError, match=r"simulate_many is gone .* a loop"):
         from pinn.simulate import simulate_many  # noqa: F401
+    with pytest.raises(ImportError, match=r"from pinn\.studies\.run import StudyResult"):
+        from pinn.studies import StudyResult  # noqa: F401
+    with pytest.raises(ImportError, match=r"from pinn\.io\.formats\.registry import names"):
+        from pinn.io.formats import names  # noqa: F401
+    with pytest.raises(ImportError, match="cannot import name 'nonsense'"):
+        from pinn.studies import nonsense  # noqa: F401
     with pytest.raises(ModuleNotFoundError, match=r"No module named .pinn\.nonsense."):
         importlib.import_module("pinn.nonsense")
     assert not hasattr(pinn, "metrics")

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import zipfile
+from hashlib import sha256
 from pathlib import Path
 
 import keras  # noqa: F401  (so that nobody runs this without having chosen a backend)
@@ -11,6 +13,8 @@ import pytest
 import subject
 
 import pinn
+from pinn import cli
+from pinn.errors import ArchiveError, ConfigError
 
 HERE = Path(__file__).parent
 V010 = HERE / "v010"
@@ -77,6 +81,48 @@ def test_an_interrupted_training_is_brought_to_its_end(scan, tmp_path):
     same(subject.columns(after.history), expected("training/"), 1e-3)
     written = names.of_archive(folder / "wts.h5.zip") | names.of_config(folder / "config.json")
     assert names.missing(OLD, written, DECIDED) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"optimizer": "nadam"}, "optimizer nadam is gone since 0.2: take adam, adamw, sgd or"),
+        (
+            {"schedule": "stages", "rate_stages": "2:0.1"},
+            "schedule stages is gone since 0.2: take exponential, cosine or plateau",
+        ),
+        ({"label_phase": "absolute"}, "option 'label_phase' is gone since 0.2"),
+    ],
+)
+def test_a_training_with_what_is_gone_is_refused_by_a_sentence(
+    scan, tmp_path, changes, told, capsys
+):
+    folder = tmp_path / "training"
+    shutil.copytree(V010 / "training", folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["train"] |= changes
+    (folder / "config.json").write_text(json.dumps(config))
+    command = ["train", str(V010 / "scan.npz"), "--output", str(folder), "--resume"]
+    assert cli.run(command) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert told in said and "cannot be resumed: start a new one" in said
+    assert str(folder / "config.json") in said and "Input should" not in said
+    with zipfile.ZipFile(V010 / "training" / "wts.h5.zip") as source:
+        members = {name: source.read(name) for name in source.namelist()}
+    provenance = json.loads(members["provenance.json"])
+    provenance["train"] |= changes
+    members["provenance.json"] = json.dumps(provenance).encode()
+    manifest = json.loads(members["manifest.json"])
+    manifest["sha256"]["provenance.json"] = sha256(members["provenance.json"]).hexdigest()
+    members["manifest.json"] = json.dumps(manifest).encode()
+    with zipfile.ZipFile(folder / "wts.h5.zip", "w") as target:
+        for name, content in members.items():
+            target.writestr(name, content)
+    with pytest.raises(ConfigError, match=f"the run in .* cannot be resumed: {told}"):
+        pinn.train(scan, output=folder, resume=True)
+    (folder / "wts.h5.zip").unlink()
+    with pytest.raises(ArchiveError, match=f"cannot be used .*{told}.* start it anew"):
+        pinn.train(scan, output=folder, resume=True)
 
 
 def test_an_interrupted_refinement_is_brought_to_its_end(scan, tmp_path):

@@ -87,7 +87,10 @@ def test_an_attribute_that_is_added_in_one_place_travels_everywhere(tmp_path):
 
 def test_facts_are_single_values_that_files_keep():
     scan = Scan(counts_stack(), positions(), energy_ev=8e3, saturation=500)
-    assert scan.facts() == {"energy_ev": 8e3, "particle": "photon", "saturation": 500.0}
+    assert scan.facts() == {
+        "energy_ev": 8e3, "particle": "photon", "saturation": 500.0,
+        "propagation": "far", "detector_response": "none",
+    }  # fmt: skip
     assert set(scan.facts()) <= set(FACTS)
     assert {"truth", "label_patches", "made_with"} == LABELS
 

@@ -29,9 +29,6 @@ class DefocusPhase:
         near = fourier.ifft2c(waves)
         return pairs.multiply(near, pairs.conj(self._phase(near)))
 
-    def object_pixel_m(self, wavelength_m, distance_m, side_px, detector_pixel_m):
-        return wavelength_m * distance_m / (side_px * detector_pixel_m)
-
     def _phase(self, waves):
         phase = np.angle(quadratic(waves[0].shape[-1], self.strength)).astype("float32")
         return ops.convert_to_tensor(np.cos(phase)), ops.convert_to_tensor(np.sin(phase))

@@ -125,6 +125,10 @@ NPZ = {
     ),
     "units": (dict(frames_units=np.array("photons")), "'frames_units'", "'photons'", "counts"),
     "units type": (dict(frames_units=np.array(3)), "'frames_units'", "one string is required"),
+    "propagation in numbers": (
+        dict(metadata=np.array('{"propagation": 3}')),
+        *("propagation", "'3'", "name of a kind"),
+    ),
     "nested steps": (
         dict(metadata=np.array('{"steps": [{"step": "a", "b": ' + nested(300) + "}]}")),
         *("steps", "more than 8 deep"),

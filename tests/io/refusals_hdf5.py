@@ -176,6 +176,10 @@ CHANGES = {
             attributes(E + "pinn_scan", particle="neutron"),
             *("particle", "'neutron'", "photon or electron"),
         ),
+        "propagation in numbers": (
+            attributes(E + "pinn_scan", propagation=3),
+            *("propagation", "name of a kind"),
+        ),
     },
     "nxcxi": {
         "no frames": (put(DETECTOR + "data", None), "no frames"),

@@ -52,6 +52,8 @@ def full_scan(**changes):
         "detector_pixel_m": 5e-5,
         "acquisition": {"exposure_time_s": 0.01},
         "saturation": 45.0,
+        "propagation": "near:0.5",
+        "detector_response": "blur:1.5",
         "steps": [{"step": "crop", "side": 16, "from": [20, 22]}],
     }
     places = np.stack([BASE["ycoords"], BASE["xcoords"]], 1)
@@ -131,6 +133,7 @@ def test_every_format_that_is_written_reads_back_as_the_same_scan(tmp_path, name
     np.testing.assert_array_equal(mask, valid)
     # single precision of a square root or a square
     np.testing.assert_allclose(mine, amplitude, rtol=1e-6)
+    assert (found.propagation, found.detector_response) == ("near:0.5", "blur:1.5")
     # Lengths in files are metres from an origin of the format's choice.
     shift = found.positions_px - scan.positions_px
     np.testing.assert_allclose(shift, shift[[0]].repeat(M, 0), atol=1e-6)

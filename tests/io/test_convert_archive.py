@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import sys
 import zipfile
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 
 import numpy as np
 import pytest
@@ -88,6 +89,29 @@ def test_the_first_reader_that_knows_the_file_reads_it(tmp_path, old, installed)
     installed("read_nothing")
     with pytest.raises(ArchiveError, match="no archive that an installed reader knows"):
         convert_archive(old, tmp_path / "new")
+
+
+@pytest.mark.parametrize("fault", ["raise ImportError('no libfoo')", "1 / 0", "other = 1"])
+def test_a_reader_that_cannot_be_loaded_is_named_with_its_package(
+    tmp_path, old, monkeypatch, capsys, fault
+):
+    """A distribution as `pip` leaves it, with a fault in its module."""
+    folder = tmp_path / "site"
+    (folder / "foreign_reader-1.0.dist-info").mkdir(parents=True)
+    (folder / "foreign_reader-1.0.dist-info" / "METADATA").write_text("Name: foreign-reader\n")
+    (folder / "foreign_reader-1.0.dist-info" / "entry_points.txt").write_text(
+        f"[{module.GROUP}]\ntheirs = broken_reader:read\n"
+    )
+    (folder / "broken_reader.py").write_text(fault)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "broken_reader", raising=False)
+    (entry,) = (one for one in entry_points(group=module.GROUP) if one.name == "theirs")
+    monkeypatch.setattr(module, "entry_points", lambda group: [entry])
+    assert cli.run(["convert", str(old), str(tmp_path / "new")]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "'theirs' (broken_reader:read) of the package foreign-reader cannot be loaded" in said
+    assert "install the package foreign-reader again, or remove it" in said
+    assert "Traceback" not in said and not (tmp_path / "new").exists()
 
 
 def test_what_is_read_is_never_overwritten(tmp_path, old, installed):

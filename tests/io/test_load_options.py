@@ -15,6 +15,7 @@ from pinn.data import geometry, resample
 from pinn.data.masks import mask_rows
 from pinn.data.prepare import Bin, Crop, Flip, orient
 from pinn.errors import ConfigError, ScanError
+from pinn.io.convert import write_scan
 from pinn.io.formats.registry import FORMATS
 from pinn.io.load import load
 
@@ -206,6 +207,20 @@ def test_energy_distance_and_detector_make_the_object_pixel(scan_file):
     assert any("does not follow from energy" in note for note in torn.notes)
 
 
+def test_an_object_pixel_follows_in_the_far_field_only(scan_file):
+    path = scan_file(metadata=OPTICS)
+    assert load(path).pixel_size_m == pytest.approx(
+        geometry.photon_wavelength_m(8.5e3) * 2.1 / (N * 75e-6)
+    )
+    near = load(path, propagation="near:3")
+    assert (near.propagation, near.pixel_size_m) == ("near:3", None)
+    stated = load(path, propagation="near:3", pixel_size_m=3e-8)
+    assert stated.pixel_size_m == 3e-8
+    assert not any("does not follow" in note for note in stated.notes)
+    with pytest.raises(ScanError, match=r"propagation 'near:3': say --pixel-size-m$"):
+        load(path, propagation="near:3", positions_unit="um")
+
+
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_positions_are_turned_and_the_truth_left_out(scan_file, orientation):
     start = {"xcoords_start": BASE["xcoords"] + 1, "ycoords_start": BASE["ycoords"] - 2}
@@ -259,6 +274,31 @@ def test_bad_pixels_from_every_kind_of_file(tmp_path, scan_file, kind, polarity)
     scan = load(scan_file(bad_pixels=own), bad_pixels=path, bad_pixels_polarity=polarity)
     np.testing.assert_array_equal(scan.valid_mask, ~(own | extra))
     assert scan.steps == ({"step": "bad_pixels", "file": path.name, "pixels": 2},)
+
+
+@pytest.mark.parametrize("polarity", ["bad", "good"])
+@pytest.mark.parametrize("each", [False, True], ids=["one", "each"])
+def test_the_mask_of_the_file_and_one_beside_it_are_joined(tmp_path, polarity, each):
+    """No pixel is its own mirror image here, and the two masks share one of three."""
+    own, extra = np.zeros((M, N, N), bool), np.zeros((N, N), bool)
+    own[:, 1, 2] = own[:, 5, 3] = extra[5, 3] = extra[6, 9] = True
+    if each:
+        own[3, 0, 7] = True
+    turned = (lambda mask: ~mask) if polarity == "good" else (lambda mask: mask)
+    with h5py.File(tmp_path / "a.h5", "w") as h5:
+        h5["data"], h5["places"] = COUNTS, PLACES
+        h5["mask"] = turned(own if each else own[0]).astype(np.uint8)
+    path = bad_pixels_file(tmp_path, "npy", turned(extra))
+    scan = load(
+        tmp_path / "a.h5", data_path="data", positions_path="places", mask_path="mask",
+        bad_pixels=path, bad_pixels_polarity=polarity,
+    )  # fmt: skip
+    np.testing.assert_array_equal(np.broadcast_to(mask_of(scan), own.shape), ~(own | extra))
+    # also with the mask of a file that always marks the bad ones
+    again = load(
+        write_scan(scan, tmp_path / "b.npz"), bad_pixels=path, bad_pixels_polarity=polarity
+    )
+    np.testing.assert_array_equal(np.broadcast_to(mask_of(again), own.shape), ~(own | extra))
 
 
 def two_datasets(path):

@@ -8,6 +8,7 @@ from foreign_files import BAD, COUNTS, PLACES_M, H, M, W, frames_of, write_ptyd
 from pinn.config import ScanConfig
 from pinn.errors import ScanError
 from pinn.io.formats.ptyd import is_ptyd, read_ptyd
+from pinn.io.stored_frames import valid_pixels
 
 
 def read(path, **options):
@@ -73,6 +74,21 @@ def test_weights_that_differ_are_a_mask_of_each_frame(tmp_path):
     bad = read(path).bad_pixels
     np.testing.assert_array_equal(bad.read(np.arange(M)), ~(weights > 0))
     assert bad.dtype == bool
+
+
+@pytest.mark.parametrize("polarity", ["bad", "good"])
+def test_good_pixels_of_the_file_are_joined_with_a_mask_beside_it(tmp_path, polarity):
+    path = write_ptyd(tmp_path / "a.ptyd", weights="none")
+    with h5py.File(path, "r+") as h5:
+        h5["info/weight2d"] = (~BAD).astype(float)  # what is good, whatever the option says
+    extra = np.zeros((H, W), bool)
+    extra[0, 5] = extra[np.argwhere(BAD)[0][0], np.argwhere(BAD)[0][1]] = True
+    np.save(tmp_path / "m.npy", extra if polarity == "bad" else ~extra)
+    options = ScanConfig(bad_pixels=tmp_path / "m.npy", bad_pixels_polarity=polarity)
+    found = read(path)
+    np.testing.assert_array_equal(valid_pixels(found, options), ~(BAD | extra))
+    assert BAD.sum() < (BAD | extra).sum() < BAD.size / 2
+    found.close()
 
 
 def test_integer_frames_are_counts_and_options_win(tmp_path):

@@ -10,6 +10,7 @@ from scan_files import DETECTOR, DISTANCE, ENERGY, PIXEL, WAVELENGTH, M, N, coun
 from pinn.data.frames import ArrayFrames
 from pinn.data.geometry import electron_wavelength_m
 from pinn.data.masks import mask_rows
+from pinn.data.measurement import FACTS
 from pinn.data.scan import Scan
 from pinn.errors import OutputError
 from pinn.io.formats.cxi_writer import write_cxi
@@ -64,7 +65,7 @@ def same(scan, again, rtol=0.0):
         assert (ours is None) == (theirs is None), name
         if ours is not None:
             np.testing.assert_array_equal(ours, theirs, err_msg=name)
-    for name in ("pixel_size_m", "energy_ev", "distance_m", "detector_pixel_m", "particle"):
+    for name in set(FACTS) - {"saturation"}:  # that is of values, which may be others
         assert getattr(scan, name) == getattr(again, name), name
 
 
@@ -89,6 +90,30 @@ def test_a_scan_reopens_as_it_was(written):
     np.testing.assert_array_equal(again.frames.read(ALL), counts())
     np.testing.assert_array_equal(again.valid_mask, mask)
     assert again.acquisition == scan.acquisition and again.steps == scan.steps
+
+
+def test_the_physics_of_a_scan_is_kept_with_a_part_of_its_frames_too(written, tmp_path):
+    scan = example(propagation="near:0.5", detector_response="blur:1.5")
+    path = written(scan)
+    same(scan, load(path))
+    if path.suffix == ".cxi":  # positions of one file, frames of another
+        part = load(path, diffraction=path, pixel_size_m=PIXEL)
+    else:
+        assert h5py.File(path).attrs["far_field"] == np.False_
+        with h5py.File(diffraction_path(path), "a") as h5:
+            indexes, patterns = h5["indexes"][1:], h5["patterns"][1:]
+            del h5["indexes"], h5["patterns"]
+            h5["indexes"], h5["patterns"] = indexes, patterns
+        part = load(path)
+        assert len(part) == M - 1
+    assert (part.propagation, part.detector_response) == ("near:0.5", "blur:1.5")
+
+
+def test_a_product_of_others_that_is_not_of_the_far_field_is_noted(tmp_path):
+    write_ptychodus(tmp_path / "a.h5", example(propagation="near"))
+    again = load(without_group(tmp_path / "a.h5"))
+    assert again.propagation == "far"
+    assert any("not in the far field; far is assumed" in note for note in again.notes)
 
 
 @pytest.mark.parametrize(
@@ -319,6 +344,11 @@ def test_the_fourth_length_follows_from_three(missing):
     assert found.photon_energy_ev == pytest.approx(ENERGY, rel=1e-12)
     assert found.distance_m == pytest.approx(DISTANCE, rel=1e-12)
     assert found.detector_pixel_m == pytest.approx(DETECTOR, rel=1e-12)
+
+
+def test_a_length_that_follows_in_the_far_field_only_is_nominal_elsewhere():
+    found = complete_geometry(example(**KNOWN, propagation="near"))
+    assert found.nominal == ("detector_pixel_m",)
 
 
 @pytest.mark.parametrize("known", [(), ("pixel_size_m",), ("energy_ev", "detector_pixel_m")])

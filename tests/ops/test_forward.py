@@ -14,6 +14,7 @@ from keras import ops
 from oracles import centred_dft
 
 from pinn import backend
+from pinn.data.geometry import object_pixel_m
 from pinn.errors import ConfigError
 from pinn.ops import forward, pairs, windows
 from pinn.ops.detector import Ideal
@@ -209,11 +210,15 @@ def test_every_kind_has_an_exact_adjoint(kind):
     assert np.vdot(b, number(there)) == pytest.approx(np.vdot(number(back), a), rel=1e-4)
 
 
-def test_the_far_field_says_what_an_object_pixel_is():
-    from pinn.data.geometry import object_pixel_m
-
-    case = 1.5e-10, 2.0, 64, 75e-6
-    assert FarField().object_pixel_m(*case) == pytest.approx(object_pixel_m(*case), rel=1e-12)
+def test_the_far_field_has_the_object_pixel_that_loading_computes():
+    """A grating of 8 object pixels is seen at the angle `wavelength / period`."""
+    wavelength, distance, side, detector = 1.5e-10, 2.0, 64, 75e-6
+    grating = np.exp(2j * np.pi * np.arange(side) / 8) * np.ones((side, 1))
+    wave = to_numpy(pairs.abs2(FarField().forward(_tensors({"a": grating})["a"])))
+    row, column = np.unravel_index(np.argmax(wave), wave.shape)
+    pixel = object_pixel_m(wavelength, distance, side, detector)
+    assert row == side // 2
+    assert (column - side // 2) * detector == pytest.approx(distance * wavelength / (8 * pixel))
 
 
 @pytest.mark.parametrize(

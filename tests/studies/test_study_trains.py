@@ -20,6 +20,7 @@ import pinn
 from pinn import cli
 from pinn.io.archive import read_archive
 from pinn.networks.registry import names
+from pinn.studies import runs
 from pinn.studies.plan import read_plan
 
 TOML = """
@@ -114,6 +115,19 @@ def test_a_study_trains_every_cell(finished):
     assert [*result.groups["nrmse median"]] == [np.median(values)] and values[0] != values[1]
     assert (folder / "table.md").read_text() == result.table
     assert (folder / "nrmse.png").exists() and (folder / "table.csv").exists()
+
+
+def test_tests_of_a_version_with_other_numbers_are_done_again_with_its_trainings(
+    study, finished, copy, monkeypatch
+):
+    """As those of 0.1.0: its records are never in a row beside those of now."""
+    monkeypatch.setattr("pinn.studies.runs.TESTS", runs.TESTS + 1)
+    again, said = stages(study, copy[0], sweep={"seed": [0, 1]})
+    assert "reconstruct" in said and "train" not in said
+    assert [*again.cells["run"]] == [*finished[1].cells["run"]]
+    for _, row in again.cells.iterrows():
+        records = list((copy[0] / "runs" / row["run"] / "tests").glob("*.json"))
+        assert len(records) == 2 and row["status"] == "done"
 
 
 def test_what_is_done_is_not_repeated(study, finished, copy):

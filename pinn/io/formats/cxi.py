@@ -31,7 +31,7 @@ from pinn.io.formats.ptychodus import Join, open_patterns
 from pinn.io.hdf5 import Hdf5File, holds, reading
 from pinn.io.layout import Number, read_numbers, read_truth, square_pixel, stated_units
 from pinn.io.product_layout import object_origin
-from pinn.io.scan_group import ours, read_scan_group
+from pinn.io.scan_group import ours, read_scan_group, read_words
 
 FRAMES = ("data_1/data", f"{DETECTOR}/data")
 INDEXES, OPR = "ptychodus/probe_position_indexes", "ptychodus/opr_weights"
@@ -142,6 +142,8 @@ def _read_split(entry: Hdf5File, config: ScanConfig, notes: list[str]) -> Conten
         _rest(entry, config, contents, K)
         if contents.probe_weights is not None:
             contents.probe_weights = join.mean(contents.probe_weights)
+        if (group := ours(entry)) is not None:
+            read_words(group, contents)
         if basis is None:
             contents.notes.append(_AXES)
     except BaseException:

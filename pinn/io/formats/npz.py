@@ -20,7 +20,7 @@ from pinn.config import ScanConfig
 from pinn.data.frame_values import CENTRES, UNITS
 from pinn.data.frames import FrameSource, NpyInZipFrames, OnDemandFrames
 from pinn.data.geometry import PARTICLES
-from pinn.data.measurement import FACTS
+from pinn.data.measurement import FACTS, WORDS
 from pinn.data.simulated_parts import SimulatedParts
 from pinn.data.zipped import Member
 from pinn.errors import ScanError
@@ -219,10 +219,10 @@ def _apply_metadata(contents: Contents, metadata: dict[str, Any], file: NpzFile)
         metadata = {**metadata, UNITS_KEY: _text(file, UNITS_KEY)}
     contents.units = _word(metadata, UNITS_KEY, UNITS, file.path)
     contents.centre = _word(metadata, "frames_centre", CENTRES, file.path)
-    contents.particle = _word(metadata, "particle", PARTICLES, file.path) or "photon"
+    _word(metadata, "particle", PARTICLES, file.path)
     for name in FACTS:
-        if name != "particle":
-            setattr(contents, name, _number(metadata.get(name)))
+        said = metadata.get(name, WORDS.get(name))
+        setattr(contents, name, said if name in WORDS else _number(said))
     physics = metadata.get("physics_parameters")
     photons = physics.get("nphotons") if isinstance(physics, dict) else metadata.get("nphotons")
     contents.photons_per_frame = _number(photons)

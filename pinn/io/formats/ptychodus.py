@@ -40,7 +40,7 @@ from pinn.io.product_layout import (
     object_origin,
     pixel_sizes,
 )
-from pinn.io.scan_group import GROUP, ours, read_scan_group
+from pinn.io.scan_group import GROUP, ours, read_scan_group, read_words
 
 PATTERNS = "patterns"
 TRAINING = (PATTERNS, "probe_position_x_px", "probe_position_y_px")
@@ -106,6 +106,11 @@ def read_product(path: Path, config: ScanConfig) -> Contents:
                         f"only {len(join.rows)} frames of {path.name} were found: positions are "
                         "those in metres"
                     )
+                    read_words(group, contents)
+            elif file.number("@far_field") == 0:
+                contents.notes.append(
+                    "the file says that the detector is not in the far field; far is assumed"
+                )
         except BaseException:
             contents.close()
             raise

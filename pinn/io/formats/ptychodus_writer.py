@@ -17,6 +17,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from pinn.data.geometry import FAR
 from pinn.data.scan import Scan
 from pinn.errors import OutputError
 from pinn.io.atomic import atomic_path
@@ -138,6 +139,7 @@ def _write_product(h5: h5py.File, scan: Scan, geometry: Geometry, photons: float
         weights=scan.probe_weights,
         image=image,
         origin_px=origin,
+        far_field=scan.propagation == FAR,
     )
 
 

@@ -24,11 +24,22 @@ _MOVED = {
         *("dataclass_to_legacy_dict", "update_legacy_dict", "validate_model_config"),
         *("validate_training_config", "validate_inference_config"),
     ),
+    "ptycho._dictionary": ("config_from_dict",),
+    "ptycho._doubts": ("doubts",),
     "ptycho.params": ("LEGACY", "LegacyParams", "LegacyDictionary", "DEFAULTS"),
 }
 
 
+# And what is here under another name.
+_RENAMED = {
+    "KEY_MAPPINGS": "pinn.io.legacy.table.KEY_MAPPINGS",
+    "LegacyTranslation": "pinn.io.legacy.Translation",
+}
+
+
 def __getattr__(name: str) -> object:
+    if name in _RENAMED:
+        raise ImportError(f"pinn.io.legacy.{name} is {_RENAMED[name]} since pinn 0.2")
     for module, names in _MOVED.items():
         if name in names:
             raise ImportError(
