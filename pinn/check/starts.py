@@ -7,6 +7,7 @@ from scipy import fft
 
 from pinn.check.regions import coarser
 from pinn.check.symmetry import Choice, alike, members, probe_of
+from pinn.data.fourier import corner
 
 MODES = 4
 _WEAK_MODE = 0.02  # of the power
@@ -25,7 +26,7 @@ def given_probe(probe: np.ndarray, side: int) -> np.ndarray:
     strongest = np.argsort(-power, kind="stable")[:MODES]
     kept = strongest[power[strongest] >= _WEAK_MODE * power.sum()]
     modes = coarser(probe[kept].astype(np.complex128), side)
-    modes = fft.ifftshift(modes, (-2, -1))
+    modes = corner(modes)
     far = fft.fft2(modes, norm="ortho")
     place = centre_of(np.sum(np.abs(modes) ** 2, 0))
     modes = fft.ifft2(far * _ramp(side, place), norm="ortho")  # back by what it is off
