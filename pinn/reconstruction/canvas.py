@@ -113,7 +113,7 @@ class Canvas:
             synchronise: restore the long-range phase (`phases.phase_correction`).
             tolerance: of that phase.
             floor: pixels whose weight is below this share of the largest are left at zero: they
-                were lit by next to nothing.
+                were hardly illuminated.
 
         Returns:
             object `(H, W)` complex64, coverage `(H, W)` float32 (sum of the weights) and the

@@ -1,4 +1,4 @@
-"""A few frames that light the whole area of a scan."""
+"""A few frames that illuminate the whole area of a scan."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import numpy as np
 
 
 def covering(places: np.ndarray, footprint: np.ndarray, depth: int = 1) -> np.ndarray:
-    """Numbers of groups that light every pixel as often as asked for, or as all of them do.
+    """Numbers of groups that illuminate every pixel as often as asked for, or as all of them do.
 
     Greedy: first groups that bring much that is new, then less and less (each round takes what is
     worth half as much as the round before), so that a few do most of it and no pixel is forgotten.
 
     Args:
         places: `(G, K, 2)` [y, x] in pixels, of the patches of each group.
-        footprint: `(N, N)` bool, the pixels that a patch lights.
-        depth: how often each pixel is to be lit.
+        footprint: `(N, N)` bool, the pixels that a patch illuminates.
+        depth: how often each pixel is to be illuminated.
 
     Returns:
         int64 `(n,)`, ascending; the same arguments give the same.

@@ -60,8 +60,8 @@ def reconstruct(
     statistics = scan.statistics()
     own = statistics.exposure_factor
     factor = own if config.exposure == "scan" else model.exposure_factor
-    lit = illumination_of(scan, model, factor)
-    probe, contrast, in_counts = lit.probe, lit.contrast, lit.probe_counts
+    illumination = illumination_of(scan, model, factor)
+    probe, contrast = illumination.probe, illumination.contrast
     anchor = (0.0, 0.0)
     if config.anchor == "mean":
         mean = scan.positions_px.mean(0)
@@ -97,7 +97,7 @@ def reconstruct(
             canvas,
             model,
             probe,
-            in_counts,
+            illumination.probe_counts,
             read,
             scan.positions_px[:done],
             np.arange(done),
@@ -122,7 +122,7 @@ def reconstruct(
         stopped = True
         notes.append(f"stopped on request after {done} of {total} frames")
     if stitcher.dark:
-        notes.append(f"{stitcher.dark} frames without light were left out of the picture")
+        notes.append(f"{stitcher.dark} frames without counts were left out")
     if scan.scan_index is not None and len(np.unique(scan.scan_index)) > 1:
         notes.append("frames of several scan indices share this canvas, as one object")
     whole = stitcher.whole
@@ -152,7 +152,7 @@ def _likeness(
     config: ReconstructConfig,
 ) -> Comparison | None:
     """How the network explains single groups, against its training; None: that cannot be told."""
-    if config.weighting == "crop":  # what is cropped is not known, but lit
+    if config.weighting == "crop":  # what is cropped is illuminated, but not known
         return None
     intensity = np.sum(np.abs(probe) ** 2, axis=0)
     merged = model.config.merge == "probe"
@@ -197,7 +197,7 @@ def assemble(
     """Canvas and context to a `Reconstruction`.
 
     Args:
-        probe: `(P, N, N)` as the patches were lit.
+        probe: `(P, N, N)` that illuminates the patches.
         probe_counts: the same in square root of counts.
         read: numbers of frames `(n,)` to encoded frames.
         positions, indices: of the frames on the canvas.

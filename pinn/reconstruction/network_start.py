@@ -22,7 +22,7 @@ from pinn.reconstruction.cover import covering
 from pinn.reconstruction.illumination import illumination_of
 from pinn.reconstruction.stitching import Stitcher
 
-LIT = 0.05  # of its brightest pixel's light: what a frame covers
+LIT = 0.05  # of the largest intensity of the probe: what a frame covers
 _PHASE_TOLERANCE = 1e-3  # the first epoch changes more
 
 
@@ -42,8 +42,8 @@ def network_start(
     Args:
         scan: the measurement.
         model: a trained model of the same frame size.
-        rows: `(M,)` frames that may be looked at, all with light.
-        cover: frames over each lit pixel, at least; all there are where that is fewer.
+        rows: `(M,)` frames that may be looked at, none of them dark.
+        cover: frames over each illuminated pixel, at least; all there are where that is fewer.
         deadline: of the refinement.
         progress: called after every batch; `StopRequested` from it ends the work.
 

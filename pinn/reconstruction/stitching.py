@@ -33,7 +33,7 @@ class Stitcher:
     Attributes:
         canvas: where patches are added, without those of `half`.
         half: where the patches of one half of the frames are added instead, or None.
-        dark: frames without light; their patches are left out.
+        dark: frames without counts; their patches are left out.
         seconds: spent on reading, in the network and on stitching.
     """
 

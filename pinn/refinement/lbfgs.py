@@ -58,13 +58,13 @@ class Variables:
         roots, kinds = {}, None
         diagonal = {name: d.astype(np.float64) for name, d in gradient.diagonal.items()}
         if config.update_object:
-            light = diagonal["object"]
-            roots["object"] = np.sqrt(light + min(_SOFT, config.object_damping) * light.max())
+            curvature = diagonal["object"]
+            soft = min(_SOFT, config.object_damping) * curvature.max()
+            roots["object"] = np.sqrt(curvature + soft)
         if "probe" in diagonal:
-            light = diagonal["probe"]
-            peak = light.max(axis=(-2, -1), keepdims=True)
-            soft = light + _SOFT * peak
-            root = np.sqrt(np.broadcast_to(soft, state.probe.shape))
+            curvature = diagonal["probe"]
+            soft = _SOFT * curvature.max(axis=(-2, -1), keepdims=True)
+            root = np.sqrt(np.broadcast_to(curvature + soft, state.probe.shape))
             if config.probe_support is not None:
                 kept = support(state.probe.shape[-1], config.probe_support) > 0
                 root = np.where(kept, root, np.inf)  # what is outside does not change

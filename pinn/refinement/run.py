@@ -68,7 +68,7 @@ def refine(
     deadline = Deadline(None if config.seconds is None else began + config.seconds)
     rows = np.setdiff1d(np.arange(len(scan)), scan.statistics().dark_frames)
     if not len(rows):
-        raise ScanError(f"scan {scan.name} has no frame with light")
+        raise ScanError(f"all frames of scan {scan.name} are dark")
     frames = Frames(scan, rows)
     begun, cut_short = _beginning(scan, start, rows, deadline, progress)
     state = begin(scan, config, begun, rows, frames.factor)

@@ -226,7 +226,7 @@ class _Features(keras.Model):
     def call(self, inputs):
         patches = self.model.object_patches(inputs["frames"])
         _, seen = self.model.illuminated_object(patches, inputs)
-        (re, im), _, mean = levelled(pairs.unstack(seen), self.model.light(inputs))
+        (re, im), _, mean = levelled(pairs.unstack(seen), self.model.illumination(inputs))
         nothing = ops.zeros_like(re)
         parts = (mean + nothing, nothing), (re - mean, nothing), (nothing, im)
         re, im = self.model.probe(inputs["scan"])
