@@ -34,10 +34,10 @@ def network_start(
     deadline: Deadline,
     progress: Callable[[Progress], None] | None = None,
 ) -> tuple[Reconstruction, type[Exception] | None]:
-    """What a network makes of as few frames as cover the scan.
+    """A network's reconstruction of as few frames as cover the scan.
 
-    Contrast is not calibrated and nothing is judged: the first epoch of a refinement mends more
-    than that.
+    Contrast is not calibrated and nothing is judged: the first epoch of a refinement corrects
+    more than that.
 
     Args:
         scan: the measurement.
@@ -63,8 +63,8 @@ def network_start(
         groups = rows[:, None]
     else:
         index = None if scan.scan_index is None else scan.scan_index[rows]
-        found = groups_for_inference(positions[rows], model.config.gridsize, index)
-        groups = rows[found.indices]
+        grouped = groups_for_inference(positions[rows], model.config.gridsize, index)
+        groups = rows[grouped.indices]
     places = positions[groups]
     if not model.config.object_big:  # one patch for the group
         places = places.mean(1, keepdims=True)

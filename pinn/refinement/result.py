@@ -49,9 +49,9 @@ def assemble(
     factor = engine.frames.factor
     likelihood, spread, numbers = None, None, {}
     if judge:
-        found, sums = engine.judge(state)
+        result, sums = engine.judge(state)
         illumination = sums["illumination"]
-        likelihood = found.per_frame.astype(np.float32)
+        likelihood = result.per_frame.astype(np.float32)
         numbers = _noise(engine, state, likelihood)
         spread = disagreement(sums)
     else:
@@ -169,14 +169,14 @@ def _noise(engine: Any, state: State, likelihood: np.ndarray) -> dict[str, Any]:
     probe = state.probe[0] / engine.frames.factor
     scale = engine.counts_per_unit * engine.frames.factor**2
     frames = engine.frames
-    made = Explanation(
+    explanation = Explanation(
         state.object,
         state.origin,
         probe,
         state.positions,
         instrument=instrument(frames.propagation, frames.detector_response),
     )
-    rates = Judge(made, engine.size).rates(rows)
+    rates = Judge(explanation, engine.size).rates(rows)
     floor = float(np.mean(noise.expected_deviance(rates * scale)))
     flagged = noise.outliers(likelihood)
     return {"likelihood": {"noise_floor": floor, "flagged": flagged.tolist()}}
