@@ -40,9 +40,9 @@ def reconstruct(
 ) -> Reconstruction:
     """Reconstruct a whole scan with a trained network.
 
-    Every frame is predicted once by a network that sees one frame at a time; by any other one in
-    the group of the frame and its C-1 nearest, all patches placed. Frames are read as they are
-    needed.
+    A network that sees one frame at a time predicts every frame once. Any other network predicts,
+    for every frame, the group of the frame and its C-1 nearest, and all patches of the group are
+    placed. Frames are read as they are needed.
 
     Args:
         scan: the measurement.

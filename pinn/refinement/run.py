@@ -42,7 +42,7 @@ def refine(
     schedule: Schedule = _SCHEDULE,
     **options: Any,
 ) -> Reconstruction:
-    """Refine object, probe, positions and scale by descent through the forward model.
+    """Refine object, probe and positions of a scan through the forward model.
 
     Args:
         scan: the measurement; its probe is used where the start has none.

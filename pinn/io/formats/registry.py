@@ -238,7 +238,7 @@ def for_writing(path: Path, name: str | None) -> Format:
             return known
     suffixes = ", ".join(f"{s} ({f.name})" for f in FORMATS if f.write for s in f.suffixes)
     raise OutputError(
-        f"the ending of {path} tells no format to write; say --to with one of "
+        f"the file extension of {path} tells no format to write; say --to with one of "
         f"{', '.join(names(True))}, or use one of {suffixes}"
     )
 
