@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """One report. A callback that raises `StopRequested` ends the work after the present step.
+    """A progress report. A callback that raises `StopRequested` ends the work after this step.
 
     Attributes:
         stage: `train`, `reconstruct`, `simulate`, `convert`, `start` (the network's part of a
@@ -17,7 +17,7 @@ class Progress:
         rate: groups (or frames) per second.
         epoch, epochs: in training, counted from 1.
         loss, val_loss: at the end of an epoch, else None.
-        message: a line for people, or empty.
+        message: a line of text for the user, or empty.
     """
 
     stage: str

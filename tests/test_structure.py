@@ -89,6 +89,9 @@ EVERYWHERE = {"errors", "progress"}
 WITHOUT_KERAS = ("config", "data", "io", "plots", "simulate", "studies", "cli")
 # The independent oracle: it is what the forward model is tested against.
 ORACLE = "pinn.simulate.forward"
+# Who moves the zero frequency by its name; `pinn/ops/fourier.py` does by signs and by `roll`.
+SHIFTS = {"fftshift", "ifftshift"}
+SHIFTERS = {"data/fourier.py", "simulate/forward.py", "simulate/optics.py"}
 
 # Imports of our own packages inside functions, by what they keep from loading with the module.
 LATE = {
@@ -313,6 +316,16 @@ def _targets(nodes: Iterable[ast.AST], names: dict[str, Path]) -> set[str]:
 def test_nothing_but_the_simulator_imports_the_oracle():
     users = {room_of(path) for path in MODULES if ORACLE in imports(path)}
     assert users == {"simulate"}
+
+
+def test_the_zero_frequency_is_moved_by_its_owners_and_the_oracle_only():
+    users = {
+        name_of(path)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if {getattr(node, key, None) for key in ("attr", "id", "name")} & SHIFTS
+    }
+    assert users == SHIFTERS
 
 
 def test_functions_import_ours_only_where_the_table_says_why():

@@ -57,21 +57,21 @@ def fit(
     frames, first, tiny = _frames(regions, classes)
     objects, spectra = _start(regions, len(classes), probes)
     numbers, steps = _visits(regions, sweeps, seeds, fixed)
-    every = np.arange(len(regions))
-    corners = np.stack([region.corners for region in regions])[every, numbers]
+    each_region = np.arange(len(regions))
+    corners = np.stack([region.corners for region in regions])[each_region, numbers]
     starts = np.pad(corners, [(0, 0), (0, 0), (2, 0)])  # of (re or im, hypothesis, y, x)
-    fractions = np.stack([region.fractions for region in regions])[every, numbers]
-    here = {
+    fractions = np.stack([region.fractions for region in regions])[each_region, numbers]
+    visits = {
         "starts": starts.astype(np.int32),
         "fractions": fractions.astype(np.float32),
         "frames": first + numbers[:, :, None].astype(np.int32),
         "steps": steps.astype(np.float32),
     }
     run = backend.compile_function(partial(_run, through), reuse_first=False)
-    found = run((objects, spectra), frames, tiny, here)
+    visited_errors = run((objects, spectra), frames, tiny, visits)
     errors = np.zeros((len(regions), len(classes), len(regions[0].rows)))
-    for visited, each in zip(numbers, ops.convert_to_numpy(found), strict=True):
-        errors[every, :, visited] = each
+    for visited, values in zip(numbers, ops.convert_to_numpy(visited_errors), strict=True):
+        errors[each_region, :, visited] = values
     return errors
 
 
@@ -94,8 +94,8 @@ def _visits(
 
 def _frames(regions: Sequence[Region], classes: np.ndarray) -> tuple[Tensor, np.ndarray, Tensor]:
     """Encoded frames `(K, n, n)` with their zero frequency in the middle; the number of the first
-    frame of each region and hypothesis, int32 `(G, H)`; and amplitudes `(G, 1, 1, 1)` that are as
-    good as none."""
+    frame of each region and hypothesis, int32 `(G, H)`; and negligible amplitudes
+    `(G, 1, 1, 1)`, which keep quotients finite."""
     used, which = np.unique(classes, return_inverse=True)
     stack, tiny = [], []
     for region in regions:
@@ -124,51 +124,52 @@ def _start(
 
 
 def _run(
-    through: forward.Instrument, state: tuple, frames: Tensor, tiny: Tensor, here: dict
+    through: forward.Instrument, state: tuple, frames: Tensor, tiny: Tensor, visits: dict
 ) -> Tensor:
     """Errors `(S, G, H)` of all visits, one after the other."""
-    count, (objects, spectra) = here["steps"].shape[0], state
+    count, (objects, spectra) = visits["steps"].shape[0], state
     errors = ops.zeros((count, *spectra[0].shape[:2]))
 
-    def visit(number: Tensor, carried: tuple) -> tuple:
-        now = {name: ops.take(values, number, axis=0) for name, values in here.items()}
-        after, found = _step(through, frames, tiny, carried[:2], now)
-        return *after, ops.slice_update(carried[2], (number, 0, 0), found[None])
+    def visit_frames(number: Tensor, carried: tuple) -> tuple:
+        visit = {name: ops.take(values, number, axis=0) for name, values in visits.items()}
+        after, before = _step(through, frames, tiny, carried[:2], visit)
+        return *after, ops.slice_update(carried[2], (number, 0, 0), before[None])
 
     # no `ops.scan`: on TensorFlow what it collects must have the shapes of what it carries
-    return ops.fori_loop(0, count, visit, (objects, spectra, errors))[2]
+    return ops.fori_loop(0, count, visit_frames, (objects, spectra, errors))[2]
 
 
 def _step(
-    through: forward.Instrument, frames: Tensor, tiny: Tensor, state: tuple, here: dict
+    through: forward.Instrument, frames: Tensor, tiny: Tensor, state: tuple, visit: dict
 ) -> tuple[tuple, Tensor]:
     """One frame of each region: the state after it, and the errors `(G, H)` before."""
     objects, spectra = state
     G, H, _, n, _ = spectra[0].shape
-    ramp = _shift_ramp(here["fractions"], n)
+    ramp = _shift_ramp(visit["fractions"], n)
     probe = fourier.ifft2c(pairs.multiply(spectra, ramp))
     # a slice for each region: one gather and scatter for all of them is far slower
-    taken = [ops.slice(objects[g], here["starts"][g], (2, H, n, n)) for g in range(G)]
-    seen = ops.stack(taken, axis=1)
-    patches = seen[0], seen[1]
+    covered = [ops.slice(objects[g], visit["starts"][g], (2, H, n, n)) for g in range(G)]
+    both = ops.stack(covered, axis=1)
+    patches = both[0], both[1]
     arrived, rate = forward.predict(through, forward.exit_waves(patches, probe))
-    amplitude, valid = masks.decode(ops.take(frames, here["frames"], axis=0))
+    amplitude, valid = masks.decode(ops.take(frames, visit["frames"], axis=0))
     modulus = ops.sqrt(rate)
     missing = (amplitude - modulus) * valid
     chi = forward.missing_waves(through, arrived, missing / (modulus + tiny))
 
     brightest = ops.max(ops.sum(pairs.abs2(probe), axis=2), axis=(-2, -1), keepdims=True)
     change = ops.stack([ops.sum(part, axis=2) for part in pairs.multiply(pairs.conj(probe), chi)])
-    change = change * (here["steps"][0] / brightest)
+    change = change * (visit["steps"][0] / brightest)
     objects = tuple(
-        ops.slice_update(objects[g], here["starts"][g], taken[g] + change[:, g]) for g in range(G)
+        ops.slice_update(objects[g], visit["starts"][g], covered[g] + change[:, g])
+        for g in range(G)
     )
 
     densest = ops.max(pairs.abs2(patches), axis=(-2, -1), keepdims=True)
-    conjugate = seen[0][:, :, None], -seen[1][:, :, None]
-    size = (here["steps"][1] / densest)[:, :, None]
-    moved = fourier.fft2c(pairs.scale(pairs.multiply(conjugate, chi), size))
-    spectra = pairs.add(spectra, pairs.multiply(moved, pairs.conj(ramp)))
+    conjugate = patches[0][:, :, None], -patches[1][:, :, None]
+    step = (visit["steps"][1] / densest)[:, :, None]
+    shifted = fourier.fft2c(pairs.scale(pairs.multiply(conjugate, chi), step))
+    spectra = pairs.add(spectra, pairs.multiply(shifted, pairs.conj(ramp)))
     return (objects, spectra), ops.sum(missing * missing, axis=(-2, -1))
 
 

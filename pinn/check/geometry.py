@@ -65,7 +65,7 @@ def _of_class(found: Orientation, config: ScanConfig) -> Finding:
             "remark" if 0 in (found.best, *found.rivals) else "warning",
             "orientation-open",
             f"the frames do not tell how the positions lie against them ({names}): too little "
-            "light, structure or overlap, positions that are wrong by more than their axes, or a "
+            "counts, structure or overlap, positions that are wrong by more than their axes, or a "
             "probe that is far from the true one",
         )
     margin = min(score.margin for k, score in enumerate(found.classes) if k not in (found.best,))

@@ -1,4 +1,4 @@
-"""What frame values are: counts, amplitudes, or something scaled; and whether there is light."""
+"""What frame values are: counts, amplitudes, or something scaled; and whether they are enough."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def _called(scan: Scan, config: ScanConfig, units: str) -> dict[str, Any]:
 
 
 def dose_findings(scan: Scan) -> list[Finding]:
-    """Whether there is light enough."""
+    """Whether frames have too few photons."""
     stats = scan.statistics()
     if not stats.photons_known or stats.mean_counts >= _LOW:
         return []

@@ -190,19 +190,17 @@ def centre_of_mass(seen: Look) -> tuple[float, float]:
     for _ in range(3):
         # Weights symmetric about the estimate: the fold by whole pixels, the rest by the mean.
         whole = np.rint(centre).astype(int)
-        here = np.roll(seen.mean * seen.valid, -whole, (0, 1))
-        fine = np.roll(seen.valid, -whole, (0, 1))
-        both = fine & np.roll(fine[::-1, ::-1], 1, (0, 1))
-        counts = here * both
+        mean = np.roll(seen.mean * seen.valid, -whole, (0, 1))
+        valid = np.roll(seen.valid, -whole, (0, 1))
+        both = valid & np.roll(valid[::-1, ::-1], 1, (0, 1))
+        counts = mean * both
         counts = np.maximum(counts - np.median(counts[both]), 0.0) if both.any() else counts
         total = counts.sum()
         if total <= 0:
             return 0.0, 0.0
-        found = whole + np.array([counts.sum(1) @ index, counts.sum(0) @ index]) / total
-        if np.all(np.rint(found) == whole):
-            centre = found
+        centre = whole + np.array([counts.sum(1) @ index, counts.sum(0) @ index]) / total
+        if np.all(np.rint(centre) == whole):
             break
-        centre = found
     return float(centre[0]), float(centre[1])
 
 

@@ -56,7 +56,7 @@ def rank(scan: Scan, bad_pixels: np.ndarray | None, thorough: bool) -> Orientati
 
 
 def _usable(scan: Scan) -> np.ndarray:
-    """Frames with about as much light as most, near others, of the largest scan of the file."""
+    """Frames with about as many counts as most, near others, of the largest scan of the file."""
     counts = scan.statistics().frame_counts
     median = float(np.median(counts[counts > 0]))
     rows = np.flatnonzero((counts > DIM * median) & (counts < BRIGHT * median))

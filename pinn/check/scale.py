@@ -63,10 +63,10 @@ def rank_scales(
 
     def errors(tried: list[Region], seeds: list[int]) -> np.ndarray:
         """Weighted errors `(len(tried), F)`."""
-        found = fit(tried, np.array([number]), probe[None], _SWEEPS, through, seeds=seeds)[:, 0]
+        plain = fit(tried, np.array([number]), probe[None], _SWEEPS, through, seeds=seeds)[:, 0]
         held = np.stack([region.held for region in tried])
-        share = held.mean(1, keepdims=True)
-        return found * np.where(held, 0.5 / share, 0.5 / (1 - share))
+        fraction = held.mean(1, keepdims=True)
+        return plain * np.where(held, 0.5 / fraction, 0.5 / (1 - fraction))
 
     def best_of(factors: list[float]) -> float:
         means = errors([scaled(few, factor) for factor in factors], [0] * len(factors)).mean(1)
@@ -82,8 +82,8 @@ def rank_scales(
         errors([scaled(region, f) for region in regions], seeds).reshape(-1) for f in (1.0, factor)
     )
     energy = sum(float(region.energy.sum()) for region in regions)
-    here, there = (float(np.sqrt(e.sum() / energy)) for e in (given, other))
+    r_given, r_other = (float(np.sqrt(e.sum() / energy)) for e in (given, other))
     margin = sigmas(given - other)
-    if margin < _SIGMAS or there > _BETTER * here:
-        return Scale(1.0, here, here, margin)
-    return Scale(factor, there, here, margin)
+    if margin < _SIGMAS or r_other > _BETTER * r_given:
+        return Scale(1.0, r_given, r_given, margin)
+    return Scale(factor, r_other, r_given, margin)

@@ -7,6 +7,7 @@ from scipy import fft
 
 from pinn.check.regions import coarser
 from pinn.check.symmetry import Choice, alike, members, probe_of
+from pinn.data.fourier import corner
 
 MODES = 4
 _WEAK_MODE = 0.02  # of the power
@@ -25,10 +26,10 @@ def given_probe(probe: np.ndarray, side: int) -> np.ndarray:
     strongest = np.argsort(-power, kind="stable")[:MODES]
     kept = strongest[power[strongest] >= _WEAK_MODE * power.sum()]
     modes = coarser(probe[kept].astype(np.complex128), side)
-    modes = fft.ifftshift(modes, (-2, -1))
+    modes = corner(modes)
     far = fft.fft2(modes, norm="ortho")
-    place = centre_of(np.sum(np.abs(modes) ** 2, 0))
-    modes = fft.ifft2(far * _ramp(side, place), norm="ortho")  # back by what it is off
+    offset = centre_of(np.sum(np.abs(modes) ** 2, 0))
+    modes = fft.ifft2(far * _ramp(side, offset), norm="ortho")  # to index [0, 0]
     tilt = centre_of(np.sum(np.abs(far) ** 2, 0))
     return np.asarray(modes * _ramp(side, -tilt))
 
@@ -36,8 +37,8 @@ def given_probe(probe: np.ndarray, side: int) -> np.ndarray:
 def centre_of(intensity: np.ndarray) -> np.ndarray:
     """Centre of intensity `(2,)` of an image `(n, n)` relative to index [0, 0], within +-n/2."""
     n = len(intensity)
-    place = fft.fftfreq(n, 1 / n)
-    return np.array([intensity.sum(1 - axis) @ place for axis in (0, 1)]) / intensity.sum()
+    index = fft.fftfreq(n, 1 / n)
+    return np.array([intensity.sum(1 - axis) @ index for axis in (0, 1)]) / intensity.sum()
 
 
 def inclined(probe: np.ndarray, mean: np.ndarray) -> np.ndarray:
@@ -51,18 +52,18 @@ def inclined(probe: np.ndarray, mean: np.ndarray) -> np.ndarray:
 
 def _ramp(n: int, shift: np.ndarray) -> np.ndarray:
     """Factor in one space that shifts by `shift` pixels forward in the Fourier transform's."""
-    place = fft.fftfreq(n, 1 / n) / n
-    return np.exp(2j * np.pi * (shift[0] * place[:, None] + shift[1] * place))
+    cycles = fft.fftfreq(n)
+    return np.exp(2j * np.pi * (shift[0] * cycles[:, None] + shift[1] * cycles))
 
 
 def distinct(choices: list[Choice], probe: np.ndarray, limit: float) -> list[np.ndarray]:
     """The probes that belong to these choices, leaving out those that are like an earlier one."""
-    found: list[np.ndarray] = []
+    probes: list[np.ndarray] = []
     for choice in choices:
         candidate = probe_of(choice, probe)
-        if all(alike(candidate, other) < limit for other in found):
-            found.append(candidate)
-    return found
+        if all(alike(candidate, other) < limit for other in probes):
+            probes.append(candidate)
+    return probes
 
 
 def from_pattern(mean: np.ndarray) -> list[np.ndarray]:
@@ -79,14 +80,14 @@ def from_pattern(mean: np.ndarray) -> list[np.ndarray]:
     square = q[:, None] ** 2 + q**2
     total = float(mean.sum())
     radius = np.sqrt(float((mean * square).sum()) / total) + 1e-9  # of the pattern, cycles per px
-    found = []
+    probes = []
     for spread in (0.0, *_SPREADS):
         for sign in (1, -1) if spread else (1,):
             # A ray of frequency q lands at (d phase / d q) / 2 pi = curvature q.
             curvature = sign * spread * n / (2 * radius)
             far = np.sqrt(mean) * np.exp(1j * np.pi * curvature * square)
-            found.append(fft.ifft2(far, norm="ortho")[None])
-    return found
+            probes.append(fft.ifft2(far, norm="ortho")[None])
+    return probes
 
 
 def to_energy(probe: np.ndarray, counts: float) -> np.ndarray:
@@ -105,6 +106,6 @@ def starts(
         mean: mean counts `(n, n)` of the frames as the class has them, middle at index [0, 0].
         counts: mean counts of a frame.
     """
-    found = [] if probe is None else distinct(members(number), probe, SAME)
-    found = [inclined(start, mean) for start in found]
-    return [to_energy(start, counts) for start in (*found, *from_pattern(mean))]
+    given = [] if probe is None else distinct(members(number), probe, SAME)
+    given = [inclined(start, mean) for start in given]
+    return [to_energy(start, counts) for start in (*given, *from_pattern(mean))]

@@ -47,18 +47,19 @@ from pinn.io.atomic import atomic_path, atomic_write_json
     "--write-bad-pixels",
     type=PATH,
     metavar="FILE.npy",
-    help="Write a mask for --bad-pixels: the dead and hot pixels found, and those given.",
+    help="Write a mask for --bad-pixels with the dead and hot pixels found and those given.",
 )
 @click.option(
     "--orientations/--no-orientations",
     default=True,
     show_default=True,
-    help="Test how positions lie against frames. Takes seconds, at most a minute.",
+    help="Test the axes and signs of the positions against the frames. Takes seconds, at most a "
+    "minute.",
 )
 @click.option(
     "--thorough",
     is_flag=True,
-    help="Look at every frame, give the orientation test twice the data, and time a few training "
+    help="Check every frame, double the data of the orientation test, and time a few training "
     "steps on the device. Takes minutes.",
 )
 @backend_options

@@ -29,23 +29,23 @@ from pinn.io.formats.registry import names
 @click.option(
     "--to",
     type=click.Choice(names(writable=True)),
-    help="Format to write a scan in.  [default: by the ending of OUT]",
+    help="Format of the scan to write.  [default: by the file extension of OUT]",
 )
 @click.option(
     "--merge",
     type=click.Choice(MERGES),
-    help="Old model archive: weights of the patches in a group. legacy is PtychoPINN's rule.  "
-    "[default: probe]",
+    help="For an old model archive: weights of the patches in a group. legacy is PtychoPINN's "
+    "rule.  [default: probe]",
 )
 @click.option(
     "--model-role",
     type=click.Choice(ROLES),
-    help="Old model archive: which of its models to take.  [default: the first there is]",
+    help="For an old model archive: which of its models to convert.  [default: the first]",
 )
 @click.option(
     "--input-gain",
     type=click.FloatRange(min=0, min_open=True),
-    help="Old PyTorch archive: factor on the network's input.  [default: as its options say]",
+    help="For an old PyTorch archive: factor on the network's input.  [default: from its options]",
 )
 @quiet_option
 @click.pass_obj
@@ -59,12 +59,11 @@ def command(
     input_gain: float | None,
     resolved: Resolved,
 ) -> None:
-    """Convert a scan to another format, or an old model archive to one of ours.
+    """Convert a scan to another format, or an old model archive to the current format.
 
-    A scan is prepared on the way as the options say, for instance cropped, binned or split.
-    PtychoPINN's archives are wts.h5.zip, the folder that holds it, or a Lightning checkpoint.
-    They become OUT/wts.h5.zip, or OUT itself if it ends in .zip. Nothing in them is run. IN is not
-    changed.
+    The options can prepare the scan on the way, for instance crop, bin or split it. PtychoPINN's
+    archives are wts.h5.zip, the folder that holds it, or a Lightning checkpoint. They become
+    OUT/wts.h5.zip, or OUT itself if it ends in .zip. No code in them is run. IN is not changed.
     """
     options = {"merge": merge, "model_role": model_role, "input_gain": input_gain}
     if archive_kind(source) is not None:
@@ -73,7 +72,7 @@ def command(
     for name, value in options.items():
         if value is not None:
             flag = name.replace("_", "-")
-            raise ConfigError(f"--{flag} is for old model archives, but {source} is none")
+            raise ConfigError(f"--{flag} is for old model archives, but {source} is not one")
     reading = resolved.build(ScanConfig)
     check_target(source, target, to, reading)
     (scan,) = load_scans(common, (source,), reading)

@@ -50,7 +50,7 @@ def _content(facts: dict[str, Any]) -> tuple[str, list[str], list[Table]]:
     if facts["epochs"] < facts["epochs_asked"]:
         intro.append(
             f"Training was to take {facts['epochs_asked']} epochs and was stopped at its time "
-            "limit; more epochs give a better picture."
+            "limit; more epochs give a better reconstruction."
         )
     tables: list[Table] = []
     evaluation = metrics["evaluation"]

@@ -41,14 +41,14 @@ from pinn.plots.pictures import write_loss, write_probe
 @click.option(
     "--model",
     type=PATH,
-    help="Network that makes the start from a few frames: an archive or its folder.",
+    help="Network to start from: an archive or its folder. It reconstructs a few frames first.",
 )
 @click.option(
     "--output",
     type=PATH,
     help="Folder for reconstruction.h5, pictures, history.csv and the checkpoint.  [required]",
 )
-@click.option("--resume", is_flag=True, help="Go on from the checkpoint in the output folder.")
+@click.option("--resume", is_flag=True, help="Continue from the checkpoint in the output folder.")
 @check_option
 @backend_options
 @click.pass_obj
@@ -69,7 +69,7 @@ def command(
     the best state so far.
     """
     if start is not None and model is not None:
-        raise ConfigError("give --start or --model, not both: each says where to begin")
+        raise ConfigError("give --start or --model, not both")
     reading, config = resolved.build(ScanConfig), resolved.build(RefineConfig)
     (loaded,) = begin(common, output, (scan,), reading, check)
     first: Any = None if start is None else load_reconstruction(start)

@@ -68,7 +68,7 @@ def stop_at_errors(common: Common, scans: Sequence[Scan], config: ScanConfig) ->
                     remedy = f"; try {options_text(finding.options)}"
                 raise ScanError(
                     f"{scan.source or scan.name}: {finding.message}{remedy}; see pinn check, or "
-                    "go on all the same with --no-check"
+                    "continue anyway with --no-check"
                 )
             if finding.severity == "warning":
                 common.say(f"{scan.name}: {said(finding)}")

@@ -21,7 +21,7 @@ from pinn.studies import check_libraries
     "--data",
     multiple=True,
     type=PATH,
-    help="Folder to look for scan files in, before that of FILE.toml. May be repeated.",
+    help="Folder to search for scan files before the folder of FILE.toml. May be repeated.",
 )
 @click.option(
     "--only",
@@ -38,7 +38,7 @@ from pinn.studies import check_libraries
 @click.option(
     "--keep-archives",
     is_flag=True,
-    help="Keep the optimiser's state in each model, and keep the reconstructions.",
+    help="Keep the reconstructions, and the optimiser's state in each model.",
 )
 @click.option(
     "--pictures/--no-pictures",
@@ -50,8 +50,8 @@ from pinn.studies import check_libraries
 @click.option(
     "--one-process",
     is_flag=True,
-    help="Run all trainings in one process. Tiny ones are faster. But the peak memory is then that "
-    "of all trainings, and a crash ends the study.",
+    help="Run all trainings in one process. This is faster for tiny trainings. The peak memory is "
+    "then that of all trainings, and a crash ends the study.",
 )
 @click.option("--run", "folder", hidden=True, type=PATH)
 @backend_options
@@ -70,10 +70,10 @@ def command(
     one_process: bool,
     folder: Path | None,
 ) -> int:
-    """Run a sweep of trainings described in FILE.toml, and sum it up in a table.
+    """Run a sweep of trainings described in FILE.toml, and summarise it in a table.
 
-    Run again, it goes on where it stopped and computes what is new. Several runs may share one
-    output folder. The exit code is 1 if cells failed. The table names them.
+    A second run continues where the first one stopped, and computes only what is new. Several runs
+    may share one output folder. The exit code is 1 if cells failed. The table names them.
     """
     common = ctx.ensure_object(Common)
     if folder is None:

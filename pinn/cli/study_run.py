@@ -110,7 +110,7 @@ def run_child(common: Common, folder: Path, keep: bool, pictures: bool) -> int:
     """Compute one run in the child that `_start_child` starts; returns its exit code."""
     spec = read_json(folder / SPEC)
     if spec is None:
-        raise ArchiveError(f"{folder} holds no {SPEC} that can be read; start it by pinn study")
+        raise ArchiveError(f"{folder} holds no {SPEC} that can be read; run pinn study first")
     common.start_device()
     parent = os.getppid()
     with Reporter(common.quiet) as report:

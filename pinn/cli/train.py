@@ -58,10 +58,10 @@ class TrainCommand(ConfigCommand):
     multiple=True,
     metavar="FILE",
     type=PATH,
-    help="Scan for validation, in place of groups that are held out. May be given several times.",
+    help="Scan for validation, instead of held-out groups. May be repeated.",
 )
 @click.option(
-    "--resume", is_flag=True, help="Go on with the run in the output folder, up to --epochs."
+    "--resume", is_flag=True, help="Continue the run in the output folder, up to --epochs."
 )
 @check_option
 @backend_options

@@ -33,7 +33,7 @@ class Config(BaseModel):
         if isinstance(value, bool) and info.field_name is not None:
             annotation = cls.model_fields[info.field_name].annotation
             if bool not in (annotation, *get_args(annotation)):
-                raise ValueError("true and false are no value of this option")
+                raise ValueError("this option takes neither true nor false")
         return value
 
     def __init__(self, **values: Any) -> None:

@@ -33,17 +33,18 @@ def parse_loss(text: str) -> dict[str, float]:
         found = _TERM.fullmatch(part)
         if found is None:
             raise ValueError(
-                f"{text!r} is no sum of terms as 'poisson + 0.1 mae'; terms: {', '.join(TERMS)}"
+                f"{text!r} is not a sum of terms like 'poisson + 0.1 mae'; terms: "
+                f"{', '.join(TERMS)}"
             )
         number, name = found.groups()
         if name not in TERMS:
             raise ValueError(f"unknown term {name!r}; terms: {', '.join(TERMS)}")
         if name in weights:
-            raise ValueError(f"{name} is there twice")
+            raise ValueError(f"{name} appears twice")
         try:
             weight = 1.0 if number is None else float(number)
         except ValueError:
-            raise ValueError(f"the weight {number!r} of {name} is no number") from None
+            raise ValueError(f"the weight {number!r} of {name} is not a number") from None
         if not (weight > 0 and math.isfinite(weight)):
             raise ValueError(f"the weight of {name} is {number}, but it must be positive")
         weights[name] = weight
@@ -73,8 +74,8 @@ class LossOptions(Config):
     blend_epochs: int = Field(
         0,
         ge=0,
-        description="Staged training: number of epochs after these in which the physics replaces "
-        "the labels. The remaining epochs use the physics only.",
+        description="Staged training: number of epochs after label_epochs in which the physics "
+        "replaces the labels. The remaining epochs use the physics only.",
     )
 
     @property

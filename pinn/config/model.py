@@ -10,7 +10,7 @@ from pinn.config.base import Config
 
 
 class ModelConfig(Config):
-    """The network and the physics around it. Stored in the archive."""
+    """Options of the network and of the physics around it. Stored in the archive."""
 
     sections: ClassVar[dict[str, str]] = {"N": "Network and physics"}
     keys_only: ClassVar[frozenset[str]] = frozenset(

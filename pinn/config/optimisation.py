@@ -55,16 +55,19 @@ class OptimiserOptions(Config):
         "scale). Default: 0.01 for adamw, 0 for the others.",
     )
     clip_norm: float | None = Field(
-        1.0, gt=0, description="Largest norm of the gradient. It is the last of the three limits."
+        1.0,
+        gt=0,
+        description="Largest norm of the whole gradient. Applied after clip_adaptive and "
+        "clip_value.",
     )
     clip_value: float | None = Field(
-        None, gt=0, description="Largest size of each number in the gradient (the second limit)."
+        None, gt=0, description="Largest modulus of each element of the gradient."
     )
     clip_adaptive: float | None = Field(
         None,
         gt=0,
-        description="Largest ratio of the gradient of an output channel to the norm of its weights "
-        "(the first limit).",
+        description="Largest norm of the gradient of an output channel, relative to the norm of "
+        "its weights. Applied before clip_value and clip_norm.",
     )
     accumulate: int = Field(
         1,
@@ -86,7 +89,8 @@ class OptimiserOptions(Config):
     )
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
         "float32",
-        description="Number type of the network in training. The physics is always float32.",
+        description="Floating-point type of the network in training. The physics is always "
+        "float32.",
     )
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
     schedule: Literal["cosine", "constant", "exponential", "plateau"] = Field(
@@ -111,7 +115,7 @@ class OptimiserOptions(Config):
         0.95, gt=0, le=1, description="Factor on the learning rate per epoch (exponential)."
     )
     plateau_factor: float = Field(
-        0.5, gt=0, lt=1, description="Factor on the learning rate when nothing improves (plateau)."
+        0.5, gt=0, lt=1, description="Factor on the learning rate at each fall (plateau)."
     )
     plateau_patience: int = Field(
         2, ge=1, description="Epochs without improvement before the learning rate falls (plateau)."
@@ -149,13 +153,13 @@ class OptimiserOptions(Config):
             chosen, value = getattr(self, field), getattr(self, option)
             if chosen not in users and value != type(self).model_fields[option].default:
                 raise ValueError(
-                    f"{option} is {value!r}, but {field} {chosen} has no such thing; leave it out, "
+                    f"{option} is {value!r}, but {field} {chosen} does not use it; leave it out, "
                     f"or choose {' or '.join(users)}"
                 )
         if self.precision == "mixed_float16" and self.accumulate > 1:
             raise ValueError(
-                "mixed_float16 leaves batches out whose gradients overflow, and then accumulate "
-                "does not know its place in the epoch; use mixed_bfloat16, or larger batches"
+                "mixed_float16 skips batches whose gradients overflow, so that accumulate cannot "
+                "count them; use mixed_bfloat16, or larger batches without accumulate"
             )
         return self
 

@@ -13,7 +13,7 @@ POSITION_PARTS = ("scale", "rotation", "shear")
 
 
 class RefineConfig(Config):
-    """Refinement of one scan."""
+    """Options of the refinement of one scan."""
 
     sections: ClassVar[dict[str, str]] = {
         "epochs": "Run",
@@ -23,7 +23,7 @@ class RefineConfig(Config):
     }
     keys_only: ClassVar[frozenset[str]] = frozenset(("held_out", "seed", "update_object"))
 
-    epochs: int = Field(60, ge=1, description="Largest number of passes over the frames.")
+    epochs: int = Field(60, ge=1, description="Maximum number of passes over the frames.")
     seconds: float | None = Field(
         None,
         gt=0,
@@ -38,8 +38,8 @@ class RefineConfig(Config):
     lbfgs_iterations: int = Field(
         60,
         ge=0,
-        description="Largest number of L-BFGS iterations at the end, on object, probe and "
-        "positions together and over all frames (0 = none). Not used with tv.",
+        description="Maximum number of L-BFGS iterations at the end (0 = none). They refine "
+        "object, probe and positions together, over all frames. Not used with tv.",
     )
     held_out: float = Field(
         0.02,
@@ -117,7 +117,7 @@ class RefineConfig(Config):
                 raise ValueError("position_model has no effect without update_positions")
         changes = (self.update_object, self.update_probe, self.update_positions)
         if not any(changes) and not self.update_intensities and self.background == "none":
-            raise ValueError("nothing is refined: every update is switched off")
+            raise ValueError("nothing is refined: all updates are switched off")
         if self.opr_modes > 1 and not self.update_probe:
             raise ValueError("opr_modes need update_probe")
         return self

@@ -58,12 +58,13 @@ class RunOptions(Config):
     sample_every: int = Field(
         0,
         ge=0,
-        description="Epochs between drawings of sample patches (0 = at the end only).",
+        description="Number of epochs between pictures of sample patches (0 = only at the end).",
     )
     preview_every: int = Field(
         0,
         ge=0,
-        description="Epochs between previews: reconstructions of the first scan (0 = no previews).",
+        description="Number of epochs between previews, which are reconstructions of the first "
+        "scan (0 = no previews).",
     )
 
     @model_validator(mode="after")

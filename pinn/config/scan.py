@@ -48,7 +48,7 @@ _NEEDED = {"bad_pixels_polarity": ("bad_pixels", "mask_path")}
 
 
 class ScanConfig(Config):
-    """How a scan file is to be read."""
+    """Options for reading a scan file."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
@@ -73,7 +73,7 @@ class ScanConfig(Config):
         "corner [0, 0]. auto detects it and reports the choice.",
     )
     photons_per_frame: float | None = Field(
-        None, gt=0, description="Mean photons per frame, if the values are not counts."
+        None, gt=0, description="Mean number of photons per frame, if the values are not counts."
     )
     probe: Path | None = Field(
         None,
@@ -148,10 +148,15 @@ class ScanConfig(Config):
         "bad", description="Meaning of nonzero values in the bad_pixels file and at mask_path."
     )
     saturation: float | None = Field(
-        None, gt=0, description="Stored values of at least this are saturated and not used."
+        None,
+        gt=0,
+        description="Smallest stored value that is saturated. Saturated pixels are not used.",
     )
     beamstop: float | None = Field(
-        None, gt=0, description="Radius in pixels of a disc at the zero frequency that is not used."
+        None,
+        gt=0,
+        description="Radius in pixels of a beamstop at the zero frequency. Pixels under it are "
+        "not used.",
     )
     drop_frames: str | None = Field(
         None, description="Numbers of the frames to leave out, for instance 3,17,40-60."
@@ -174,11 +179,11 @@ class ScanConfig(Config):
         "Default: as the file says, or the middle.",
     )
     bin_frames: int = Field(
-        1, ge=1, le=64, description="Sum squares of this many pixels on a side (1 = no binning)."
+        1, ge=1, le=64, description="Sum blocks of this many pixels on a side (1 = no binning)."
     )
     part: Literal["all", "train", "test"] = Field(
         "all",
-        description="Part of the scan: all frames, one region for training, or the last quarter "
+        description="Part of the scan: all frames, the region for training, or the last quarter "
         "for testing.",
     )
 
@@ -195,8 +200,8 @@ class ScanConfig(Config):
             _pixel(self.beam_centre)
             if self.centre == "corner":
                 raise ValueError(
-                    "beam_centre says where the zero frequency is, and so does centre corner; give "
-                    "one of them"
+                    "beam_centre and centre corner both say where the zero frequency is; give one "
+                    "of them"
                 )
         self._no_dead_options()
         return self
@@ -223,5 +228,5 @@ def _pixel(text: str) -> tuple[float, float]:
     except ValueError:
         row = column = math.nan
     if not (0 <= row < math.inf and 0 <= column < math.inf):
-        raise ValueError(f"beam_centre is {text!r}, but ROW,COLUMN is required, as 63,64.5")
+        raise ValueError(f"beam_centre is {text!r}, but ROW,COLUMN is required, such as 63,64.5")
     return row, column

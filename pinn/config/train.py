@@ -13,7 +13,7 @@ from pinn.config.running import RunOptions
 
 
 class TrainConfig(OptimiserOptions, LossOptions, GroupOptions, RunOptions):
-    """One training run."""
+    """Options of one training run."""
 
     sections: ClassVar[dict[str, str]] = {
         **RunOptions.sections,
@@ -30,7 +30,7 @@ class TrainConfig(OptimiserOptions, LossOptions, GroupOptions, RunOptions):
         early = self.label_epochs + self.blend_epochs
         if self.mode == "pinn" and early >= self.epochs:
             raise ValueError(
-                f"label_epochs and blend_epochs take {early} of {self.epochs} epochs, and none is "
-                "left for the physics; ask for more epochs, or use mode supervised"
+                f"label_epochs and blend_epochs take {early} of {self.epochs} epochs and leave "
+                "none for the physics; raise epochs, or use mode supervised"
             )
         return self

@@ -63,28 +63,28 @@ def share_out(
             low = middle
         else:
             high = middle - 1
-    shares = np.minimum(capacity, low)
-    rest = n - int(shares.sum())
+    counts = np.minimum(capacity, low)
+    rest = n - int(counts.sum())
     open_ = np.flatnonzero(capacity > low)
-    shares[open_[:rest] if sequential else open_[rng.choice(len(open_), rest, replace=False)]] += 1
-    return shares
+    counts[open_[:rest] if sequential else open_[rng.choice(len(open_), rest, replace=False)]] += 1
+    return counts
 
 
-def draw_ranks(capacity: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def draw_ranks(capacity: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Random ranks below each owner's capacity, all different for one owner.
 
     Args:
         capacity: int64 `(S,)`.
-        shares: int64 `(S,)`, ranks for each owner.
+        counts: int64 `(S,)`, ranks for each owner.
 
     Returns:
-        int64 `(sum of shares,)`, owner by owner.
+        int64 `(sum of counts,)`, owner by owner.
     """
-    owners = np.repeat(np.arange(len(shares)), shares)
+    owners = np.repeat(np.arange(len(counts)), counts)
     ranks = rng.integers(0, capacity[owners])
-    ends = np.cumsum(shares)
-    for owner in np.flatnonzero(shares > 1).tolist():
-        count = int(shares[owner])
+    ends = np.cumsum(counts)
+    for owner in np.flatnonzero(counts > 1).tolist():
+        count = int(counts[owner])
         mine = rng.choice(int(capacity[owner]), count, replace=False)
         ranks[ends[owner] - count : ends[owner]] = mine
     return ranks

@@ -147,24 +147,25 @@ def make_groups(
         return Groups.of(positions, kept[indices], kept[seeds])
     if method not in ("nearest", "quadrants"):
         raise ConfigError(f"grouping is {method!r}, but nearest, quadrants or legacy is required")
-    found = find_candidates(positions, kept, index, C, _pool(C, neighbours, method))
+    candidates = find_candidates(positions, kept, index, C, _pool(C, neighbours, method))
     rule: _Rule
     notes: tuple[str, ...] = ()
     if method == "nearest":
         if neighbours is None and (n_groups or 0) <= len(kept):
-            found = Candidates(found.seeds, found.near[:, : C - 1])
-        rule = _Nearest(found, C - 1)
+            candidates = Candidates(candidates.seeds, candidates.near[:, : C - 1])
+        rule = _Nearest(candidates, C - 1)
     else:
-        steps = positions[found.near] - positions[found.seeds][:, None]
-        rule = quadrants = Quadrants(steps, found.near >= 0, C - 1)
+        steps = positions[candidates.near] - positions[candidates.seeds][:, None]
+        rule = quadrants = Quadrants(steps, candidates.near >= 0, C - 1)
         notes = _check_quadrants(quadrants, C)
     rng = np.random.default_rng(seed)
-    shares = _shares(rule, n_groups, at_most, sequential, rng, C, found.near.shape[1])
-    chosen = np.repeat(np.arange(len(shares)), shares)
-    columns = rule.members(chosen, draw_ranks(rule.capacity, shares, rng))
-    starts = found.seeds[chosen]
-    drawn = np.take_along_axis(found.near[chosen], columns, 1)
-    return Groups.of(positions, np.concatenate([starts[:, None], drawn], axis=1), starts, notes)
+    pool = candidates.near.shape[1]
+    counts = _groups_of_seeds(rule, n_groups, at_most, sequential, rng, C, pool)
+    chosen = np.repeat(np.arange(len(counts)), counts)
+    columns = rule.members(chosen, draw_ranks(rule.capacity, counts, rng))
+    seeds = candidates.seeds[chosen]
+    drawn = np.take_along_axis(candidates.near[chosen], columns, 1)
+    return Groups.of(positions, np.concatenate([seeds[:, None], drawn], axis=1), seeds, notes)
 
 
 def groups_for_inference(
@@ -256,7 +257,7 @@ def _check_quadrants(rule: Quadrants, C: int) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _shares(
+def _groups_of_seeds(
     rule: _Rule,
     n_groups: int | None,
     at_most: int | None,

@@ -9,7 +9,7 @@ from pinn.data.scan import Scan
 from pinn.data.shift import sample
 from pinn.errors import ScanError
 
-_LOOKED_AT = 64  # label patches read to see whether they hold a picture
+_LOOKED_AT = 64  # label patches read to see whether they vary
 _FLAT = 1e-5  # an object that varies less than this, relative to its size, is a placeholder
 
 
@@ -29,9 +29,9 @@ class Labels:
         source = scan.label_patches
         if source is not None:
             some = np.unique(np.linspace(0, len(scan) - 1, _LOOKED_AT).astype(np.int64))
-            _check_picture(source.read(some), f"the label patches of {scan.name}")
+            _check_varies(source.read(some), f"the label patches of {scan.name}")
         elif scan.truth is not None:
-            _check_picture(scan.truth, f"the truth of {scan.name} (objectGuess)")
+            _check_varies(scan.truth, f"the truth of {scan.name} (objectGuess)")
             low = scan.positions_px.min(0) + scan.N / 2 - scan.truth_origin_px
             high = scan.positions_px.max(0) - scan.N / 2 - scan.truth_origin_px
             if np.any(low < 0) or np.any(high > scan.truth.shape):
@@ -133,7 +133,7 @@ def _at_centre(
     return out, seen
 
 
-def _check_picture(values: np.ndarray, what: str) -> None:
+def _check_varies(values: np.ndarray, what: str) -> None:
     """Refuse a placeholder.
 
     Raises:

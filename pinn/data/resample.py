@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from pinn.data.fourier import fft2c, ifft2c
+
 
 def energy(field: np.ndarray) -> float:
     """Sum of `|field|^2` in double precision."""
@@ -27,10 +29,8 @@ def crop_far_field(field: np.ndarray, side: int) -> np.ndarray:
         complex128 `(..., side, side)`, centred at `[side//2, side//2]`. The transform is
         orthonormal: the energy is that which falls on the detector.
     """
-    axes = (-2, -1)
-    far = np.fft.fft2(np.fft.ifftshift(np.asarray(field, np.complex128), axes), norm="ortho")
-    far = centred_window(np.fft.fftshift(far, axes), side)
-    return np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(far, axes), norm="ortho"), axes)
+    far = fft2c(np.asarray(field, np.complex128))
+    return ifft2c(centred_window(far, side))
 
 
 def cut_probe(probe: np.ndarray, factor: int) -> np.ndarray:

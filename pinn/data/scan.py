@@ -154,13 +154,13 @@ class Scan(Measurement):
         """
         rows = np.asarray(indices, np.int64).reshape(-1)
         raw, mask = self.frames.read(rows), mask_rows(self.valid_mask, rows)
-        here = np.arange(len(rows))
+        mask_index = np.arange(len(rows))
         amplitude, valid = np.empty(raw.shape, np.float32), np.empty(raw.shape, bool)
         factor = None if self._dose is None else np.sqrt(self._rescale(self._dose))
         step = max(1, _CACHED_PIXELS // self.N**2)
         for first in range(0, len(rows), step):
             part = slice(first, first + step)
-            values, valid[part] = apply_mask(raw[part], mask, here[part], self.saturation)
+            values, valid[part] = apply_mask(raw[part], mask, mask_index[part], self.saturation)
             if self.units != "amplitude":
                 np.sqrt(values, out=values)
             amplitude[part] = values if factor is None else values * factor
@@ -176,7 +176,7 @@ class Scan(Measurement):
             dose = self._dose
             # One pass is enough where the dose is that of these very frames.
             other = dose is not None and (self.dose_is_of_more or dose.known)
-            found = scan_statistics(
+            statistics = scan_statistics(
                 measured_pieces(self.frames, self.valid_mask, self.saturation),
                 saturation=self.saturation,
                 shape=(len(self), self.N, self.N),
@@ -186,15 +186,15 @@ class Scan(Measurement):
                 rescale=dose.factor(self.units) if dose is not None and other else None,
             )
             if dose is not None and not other:
-                dose.settle(found.rescale)
+                dose.settle(statistics.rescale)
             assumed = not self.units_given and self.frames.dtype.kind == "f"
-            if assumed and self.units == "counts" and not found.integer_valued:
+            if assumed and self.units == "counts" and not statistics.integer_valued:
                 raise ScanError(
                     f"some frames of {self.where} hold whole numbers only and others do not, so "
                     "counts and amplitudes cannot be told apart; say which with units (--frames)"
                 )
-            self._statistics = found
-            self._note(*found.notes)
+            self._statistics = statistics
+            self._note(*statistics.notes)
         return self._statistics
 
     def probe_gauge(self) -> np.ndarray:

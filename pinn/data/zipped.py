@@ -115,8 +115,8 @@ def open_zip(path: Path) -> zipfile.ZipFile:
                 "it again"
             ) from None
         raise ScanError(
-            f"scan file {path} begins with {start!r} and is no NPZ (zip) file, whatever its name "
-            "says; convert it"
+            f"scan file {path} begins with {start!r} and is not an NPZ (zip) file, despite its "
+            "name; convert it"
         ) from None
 
 

@@ -23,7 +23,7 @@ def convert(
     progress: Report | None = None,
     **options: Any,
 ) -> Path:
-    """Read a scan as the options say and write it, prepared; frames pass in pieces.
+    """Read a scan file, prepare it by the options, and write it in a format. Frames pass in pieces.
 
     Masks, truth, units, several scans, energy and distance go along as far as the target's format
     has a place for them; NPZ has one for all, and for the record of the steps taken.
@@ -31,7 +31,7 @@ def convert(
     Args:
         source: scan file of any known format.
         target: what to write; it appears when it is whole.
-        to: format to write; default by the ending of `target`.
+        to: format to write; default: by the file extension of `target`.
         config: how to read; `options` override its fields.
         progress: called with a `Progress` about a hundred times.
 
@@ -59,7 +59,7 @@ def check_target(source: Path, target: Path, to: str | None, config: ScanConfig)
     Raises:
         ScanError: the source is no scan.
         ConfigError: an unknown format.
-        OutputError: the target's ending tells no format, or it is one of the inputs.
+        OutputError: the target's file extension tells no format, or it is one of the inputs.
     """
     inputs = recognise(source, config).files(source)
     inputs += [path for name in _INPUTS if (path := getattr(config, name)) is not None]
@@ -74,7 +74,7 @@ def write_scan(
     Args:
         scan: what to write.
         path: the file; it appears when it is whole.
-        format: its name; default by the ending of `path`.
+        format: its name; default: by the file extension of `path`.
         progress: called with a `Progress` about a hundred times.
 
     Raises:

@@ -78,7 +78,7 @@ def open_hdf5(path: str | Path, *, cache_bytes: int | None = None) -> h5py.File:
 def _opening(path: Path, head: bytes, reason: str) -> str:
     if not is_hdf5(path, head):
         return (
-            f"scan file {path} begins with {head[:8]!r} and is no HDF5 file, whatever its name says"
+            f"scan file {path} begins with {head[:8]!r} and is not an HDF5 file, despite its name"
         )
     if "truncated" in reason:
         return f"scan file {path} is truncated: it ends before its own header says; copy it again"

@@ -80,7 +80,7 @@ def write_product(path: str | Path, recon: Result) -> Path:
 
 
 class Reconstruction(Result):
-    """A result with its file: what reconstruction and refinement return."""
+    """The result of a reconstruction or refinement, which can be saved to a file."""
 
     def save(self, path: str | Path) -> Path:
         """Write it to a file, or as `reconstruction.h5` into a folder; returns the file's path.
@@ -92,11 +92,11 @@ class Reconstruction(Result):
 
 
 def load_reconstruction(path: str | Path) -> Reconstruction:
-    """Read a result, or a product of ptychodus that has no group of ours.
+    """Read a result of pinn, or a product of ptychodus.
 
-    Without our group, pixel coordinates are metres over pixel size, coverage is one and every
-    pixel valid (a note says so); of coherent probe variations without weights the first is taken,
-    and several object layers are multiplied.
+    In a product that pinn did not write, pixel coordinates are metres over pixel size, coverage is
+    one and every pixel is valid (a note says so); of coherent probe variations without weights the
+    first is taken, and several object layers are multiplied.
 
     Args:
         path: the file, or a folder that holds `reconstruction.h5`.

@@ -16,7 +16,7 @@ class FrameNormaliser(PhysicsLayer):
 
     All frames of a scan look alike: what they share is many times larger than what tells them
     apart. A network fed with plain amplitudes first learns the answer to the common part, one
-    flat picture for all, and may stay there for the whole run (docs/collapse.md). The mean frame
+    flat object for all, and may stay there for the whole run (docs/collapse.md). The mean frame
     and the gain are weights that are never trained, so they travel with the archive.
 
     Args:

@@ -27,6 +27,9 @@ class Displacements(PhysicsLayer):
         frames: number of frames of every scan.
         limit: bound of a coordinate in pixels, before the mean is taken off.
         trainable: whether the optimiser may change them.
+
+    Attributes:
+        raw: one weight `(M, 2)` per scan, w above.
     """
 
     def __init__(self, frames: Sequence[int], limit: float, trainable: bool = True, **kwargs):
@@ -34,7 +37,7 @@ class Displacements(PhysicsLayer):
         self.frames, self.limit = tuple(int(count) for count in frames), float(limit)
 
     def build(self, input_shape=None):
-        self.moves = [
+        self.raw = [
             self.add_weight(
                 name=f"moves_{number}",
                 shape=(count, 2),
@@ -47,7 +50,7 @@ class Displacements(PhysicsLayer):
 
     def of_scan(self, number: int):
         """Displacements `(M, 2)` [y, x] of a scan."""
-        moved = self.limit * ops.tanh(self.moves[number] * (UNIT_PX / self.limit))
+        moved = self.limit * ops.tanh(self.raw[number] * (UNIT_PX / self.limit))
         return moved - ops.mean(moved, axis=0, keepdims=True)
 
     def call(self, frame):

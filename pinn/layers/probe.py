@@ -95,8 +95,8 @@ class Probe(PhysicsLayer):
 def illumination_weight(probe: pairs.Pair, floor: float = 0.01) -> pairs.Tensor:
     """Weights `(..., N, N)` proportional to `sum_modes |P|^2`, maximum 1 plus `floor`.
 
-    The floor keeps the object defined over the whole patch, where the light is too faint to
-    determine it but strong enough to matter for the rate.
+    The floor keeps the object defined over the whole patch, where the illumination is too weak
+    to determine it but strong enough to matter for the rate.
     """
     intensity = ops.sum(pairs.abs2(probe), axis=-3)
     peak = ops.max(intensity, axis=(-2, -1), keepdims=True)

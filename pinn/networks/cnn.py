@@ -45,7 +45,7 @@ def widths(N: int, scale: int) -> tuple[list[int], list[int], int]:
 def _conv(filters: int, name: str) -> keras.layers.Conv2D:
     # He initialisation keeps the variance through ReLU layers. With Glorot's each layer halves
     # it, and the deeper encoder of N >= 128 starts with outputs that hardly depend on the input:
-    # one root of the collapse to a flat picture (docs/collapse.md).
+    # one root of the collapse to a flat object (docs/collapse.md).
     return keras.layers.Conv2D(
         filters, 3, padding="same", activation="relu", kernel_initializer=he_normal(), name=name
     )

@@ -25,16 +25,16 @@ def initialise(network: keras.Model, seed: int) -> None:
     """
     for position, layer in enumerate(network.layers):
         # By identity: variables of Keras compare their values.
-        places = {id(weight): place for place, weight in enumerate(layer.weights)}
+        numbers = {id(weight): number for number, weight in enumerate(layer.weights)}
         for inner in _all_layers(layer):
             redraw = getattr(inner, "redraw", None)
             if redraw is not None and inner.weights:
-                redraw(np.random.default_rng([seed, position, 1 + places[id(inner.weights[0])]]))
+                redraw(np.random.default_rng([seed, position, 1 + numbers[id(inner.weights[0])]]))
                 continue
             for weight, initialiser in _scaled_weights(inner):
-                own = inner is layer and weight is getattr(layer, "kernel", None)
-                place = [] if own else [1 + places[id(weight)]]
-                rng = np.random.default_rng([seed, position, *place])
+                kernel = inner is layer and weight is getattr(layer, "kernel", None)
+                number = [] if kernel else [1 + numbers[id(weight)]]
+                rng = np.random.default_rng([seed, position, *number])
                 drawn = draw_scaled(initialiser, tuple(weight.shape), _fans(weight, inner), rng)
                 weight.assign(drawn.astype("float32"))
 

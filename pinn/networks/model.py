@@ -123,7 +123,7 @@ class PtychoModel(keras.Model):
 
     def group_object(self, patches: Any, inputs: dict[str, Any]) -> Any:
         """Merge patches `(B, C, N, N, 2)` into the object on the group canvas `(B, M, M, 2)`."""
-        weights = self.light(inputs) if self.settings.merge == "probe" else None
+        weights = self.illumination(inputs) if self.settings.merge == "probe" else None
         return self.merge(patches, self.offsets(inputs), weights)
 
     def offsets(self, inputs: dict[str, Any]) -> Any:
@@ -137,7 +137,7 @@ class PtychoModel(keras.Model):
         canvas = self.group_object(patches, inputs)
         return canvas, self.extract(canvas, self.offsets(inputs))
 
-    def light(self, inputs: dict[str, Any]) -> Any:
+    def illumination(self, inputs: dict[str, Any]) -> Any:
         """Illumination of a patch's pixels `(B or 1, 1, N, N)`, maximum about 1, no gradient."""
         re, im = self.probe(inputs["scan"])
         probe = ops.stop_gradient(re), ops.stop_gradient(im)
@@ -151,19 +151,20 @@ class PtychoModel(keras.Model):
         if self.contrast is None:
             return patches
         factors = ops.take(self.contrast, inputs["scan"], axis=0)
-        return pairs.stack(scale_deviation(pairs.unstack(patches), self.light(inputs), factors))
+        illumination = self.illumination(inputs)
+        return pairs.stack(scale_deviation(pairs.unstack(patches), illumination, factors))
 
     def call(self, inputs: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Returns `object` `(B, M, M, 2)` and `rate` `(B, C, N, N)` in counts where the objective
         looks at the physics, and `patches` `(B, K, N, N, 2)` where it looks at them."""
         patches = self.object_patches(inputs["frames"], training)
-        seen = {"patches": patches} if self.objective.needs_patches else {}
+        shown = {"patches": patches} if self.objective.needs_patches else {}
         if not self.objective.physics:
-            return seen
+            return shown
         canvas, illuminated = self.illuminated_object(patches, inputs)
         scan, illuminated = inputs["scan"], self._with_contrast(illuminated, inputs)
         rate = self.diffract(illuminated, self.probe(scan), self.scale(scan))
-        return {"object": canvas, "rate": rate, **seen}
+        return {"object": canvas, "rate": rate, **shown}
 
     # -- loss ----------------------------------------------------------------------------
 
@@ -181,7 +182,7 @@ class PtychoModel(keras.Model):
         terms = self.objective.terms(detector, patches)
         sizes = self.objective.sizes(detector, patches)
         weight = x["physics_weight"][0] if self.objective.staged else None
-        self.loss_column.update_state(terms, sizes, self.objective.shares(weight))
+        self.loss_column.update_state(terms, sizes, self.objective.term_weights(weight))
         for mean in self.term_means:
             mean.update_state(terms[mean.name], sample_weight=sizes[mean.name])
         if detector is not None:
@@ -217,8 +218,9 @@ class PtychoModel(keras.Model):
         labels, labelled = None, None
         if self.objective.needs_labels:
             labels, labelled = pairs.unstack(x["labels"]), x["labelled"]
-        light = self.light(x) if self.objective.needs_light else None
-        return Patches(pairs.unstack(y_pred["patches"]), x["weight"], labels, labelled, light)
+        illumination = self.illumination(x) if self.objective.needs_illumination else None
+        patches = pairs.unstack(y_pred["patches"])
+        return Patches(patches, x["weight"], labels, labelled, illumination)
 
     # -- state as named arrays -----------------------------------------------------------
 
@@ -232,19 +234,20 @@ class PtychoModel(keras.Model):
         Raises:
             ValueError: a name is missing, unknown, or has another shape.
         """
-        own = {_key(name): (name, variable) for name, variable in self._named_weights().items()}
+        named = self._named_weights().items()
+        variables = {_key(name): (name, variable) for name, variable in named}
         given = {_key(name): array for name, array in arrays.items()}
-        missing, unknown = own.keys() - given.keys(), given.keys() - own.keys()
+        missing, unknown = variables.keys() - given.keys(), given.keys() - variables.keys()
         if missing or unknown:
             raise ValueError(
                 f"weights missing {sorted(missing)[:3]}, unknown {sorted(unknown)[:3]}"
             )
-        for key, (name, variable) in own.items():
+        for key, (name, variable) in variables.items():
             if given[key].shape != tuple(variable.shape):
                 raise ValueError(
                     f"weight {name} has shape {given[key].shape}, expected {tuple(variable.shape)}"
                 )
-        for key, (_, variable) in own.items():
+        for key, (_, variable) in variables.items():
             variable.assign(given[key])
 
     def _named_weights(self) -> dict[str, Any]:
@@ -257,8 +260,8 @@ class PtychoModel(keras.Model):
         if self.contrast is not None:
             named["contrast"] = self.contrast
         if self.positions is not None:
-            for number, moves in enumerate(self.positions.moves):
-                named[f"positions/{number:04d}"] = moves
+            for number, variable in enumerate(self.positions.raw):
+                named[f"positions/{number:04d}"] = variable
         for number, variable in enumerate(self.network.weights):
             named[f"network/{number:04d}/{variable.path}"] = variable
         return named

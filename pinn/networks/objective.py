@@ -65,14 +65,14 @@ class Patches:
         weight: `(B,)`, 0 for groups that only fill the batch.
         labels: pair `(B, K, N, N)`, or None.
         labelled: `(B, K, N, N)`, 1 where there is a label.
-        light: `(B, 1, N, N)` or `(1, 1, N, N)`, illumination of the pixels, or None for equal.
+        illumination: `(B, 1, N, N)` or `(1, 1, N, N)`, weights of the pixels, or None for equal.
     """
 
     predicted: Pair
     weight: Tensor
     labels: Pair | None = None
     labelled: Tensor | None = None
-    light: Tensor | None = None
+    illumination: Tensor | None = None
 
 
 class Objective:
@@ -84,7 +84,7 @@ class Objective:
     Attributes:
         weights: weight of each term, by name.
         physics: rates are predicted; False in supervised training.
-        needs_labels, needs_patches, needs_light: what the terms look at.
+        needs_labels, needs_patches, needs_illumination: what the terms look at.
         staged: the batches say how much the physics weighs.
     """
 
@@ -95,21 +95,21 @@ class Objective:
         self.staged = run.staged
         self.needs_labels = run.needs_labels
         self.needs_patches = any(name not in LIKELIHOODS for name in self.weights)
-        self.needs_light = self.needs_labels
+        self.needs_illumination = self.needs_labels
 
     def terms(self, detector: Detector | None, patches: Patches | None) -> dict[str, Tensor]:
         """Each term of the batch by name, without its weight, scalars."""
-        found: dict[str, Any] = {}
+        terms: dict[str, Any] = {}
         if detector is not None:
             for name in self._of(LIKELIHOODS):
-                found[name] = _LIKELIHOODS[name](
+                terms[name] = _LIKELIHOODS[name](
                     detector.counts, detector.rate, detector.valid, detector.weight(name)
                 )
         if patches is not None:
-            found |= self._against_labels(patches) if self.needs_labels else {}
+            terms |= self._against_labels(patches) if self.needs_labels else {}
             for name in self._of(REGULARISERS):
-                found[name] = _mean(_REGULARISERS[name](patches.predicted), patches.weight)
-        return found
+                terms[name] = _mean(_REGULARISERS[name](patches.predicted), patches.weight)
+        return terms
 
     def sizes(self, detector: Detector | None, patches: Patches | None) -> dict[str, Tensor]:
         """What each term of the batch is divided by, scalars.
@@ -117,48 +117,48 @@ class Objective:
         A mean over batches that is weighted with it is the term of all their groups together,
         however they are cut into batches.
         """
-        found: dict[str, Any] = {}
+        sizes: dict[str, Any] = {}
         if detector is not None:
             for name in self._of(LIKELIHOODS):
                 used = ops.where(detector.valid > 0.0, detector.counts, 0.0)
-                each = ops.sum(ops.sqrt(used) if name == "mae" else used, axis=(1, 2, 3))
+                size = ops.sum(ops.sqrt(used) if name == "mae" else used, axis=(1, 2, 3))
                 weight = detector.weight(name)
-                found[name] = ops.sum(each if weight is None else each * weight)
+                sizes[name] = ops.sum(size if weight is None else size * weight)
         if patches is not None:
             for name in self._of(LABEL_TERMS):
-                found[name] = ops.sum(self._label_weight(patches))
+                sizes[name] = ops.sum(self._label_weight(patches))
             for name in self._of(REGULARISERS):
-                found[name] = ops.sum(patches.weight)
-        return found
+                sizes[name] = ops.sum(patches.weight)
+        return sizes
 
-    def shares(self, physics_weight: Tensor | None = None) -> dict[str, Any]:
+    def term_weights(self, physics_weight: Tensor | None = None) -> dict[str, Any]:
         """What each term is multiplied with in the loss.
 
         Args:
-            physics_weight: scalar; multiplies the likelihoods, and one less it the label terms.
+            physics_weight: scalar w; likelihoods are multiplied by w, label terms by 1 - w.
                 None: neither is changed.
         """
-        found: dict[str, Any] = dict(self.weights)
+        weights: dict[str, Any] = dict(self.weights)
         if physics_weight is None:
-            return found
-        for name in found:
+            return weights
+        for name in weights:
             if name in LIKELIHOODS:
-                found[name] = found[name] * physics_weight
+                weights[name] = weights[name] * physics_weight
             elif name in LABEL_TERMS:
-                found[name] = found[name] * (1.0 - physics_weight)
-        return found
+                weights[name] = weights[name] * (1.0 - physics_weight)
+        return weights
 
     def total(self, terms: dict[str, Tensor], physics_weight: Tensor | None = None) -> Tensor:
-        """Weighted sum of the terms; see `shares`."""
-        loss, shares = ops.zeros(()), self.shares(physics_weight)
+        """Weighted sum of the terms; see `term_weights`."""
+        loss, weights = ops.zeros(()), self.term_weights(physics_weight)
         for name, value in terms.items():
-            loss = loss + shares[name] * value
+            loss = loss + weights[name] * value
         return loss
 
     def _label_weight(self, patches: Patches) -> Tensor:
         assert patches.labelled is not None
         weight = patches.labelled * patches.weight[:, None, None, None]
-        return weight if patches.light is None else weight * patches.light
+        return weight if patches.illumination is None else weight * patches.illumination
 
     def _against_labels(self, patches: Patches) -> dict[str, Tensor]:
         assert patches.labels is not None
@@ -177,8 +177,8 @@ class LossColumn(keras.metrics.Metric):
     """The loss of all groups of an epoch, as if they were one batch.
 
     Keras' own mean counts every batch alike, also the last one with few groups; here each term is
-    a mean weighted with its size (`Objective.sizes`), and the loss their sum by their shares,
-    which are the same for a whole epoch.
+    a mean weighted with its size (`Objective.sizes`), and the loss their weighted sum,
+    with weights that are the same for a whole epoch.
 
     Args:
         terms: names of the terms.
@@ -187,32 +187,32 @@ class LossColumn(keras.metrics.Metric):
     def __init__(self, terms: Sequence[str], name: str = "loss") -> None:
         super().__init__(name=name)
         self.terms = tuple(terms)
-        self.totals, self.counts, self.shares = (
+        self.totals, self.counts, self.term_weights = (
             [self.add_variable((), "zeros", name=f"{term}_{part}") for term in self.terms]
-            for part in ("total", "size", "share")
+            for part in ("total", "size", "weight")
         )
 
     def update_state(
-        self, values: Mapping[str, Any], sizes: Mapping[str, Any], shares: Mapping[str, Any]
+        self, values: Mapping[str, Any], sizes: Mapping[str, Any], weights: Mapping[str, Any]
     ) -> None:
         """Take in the terms of a batch, all by name."""
-        for term, total, count, share in zip(
-            self.terms, self.totals, self.counts, self.shares, strict=True
+        for term, total, count, weight in zip(
+            self.terms, self.totals, self.counts, self.term_weights, strict=True
         ):
             total.assign(total + values[term] * sizes[term])
             count.assign(count + sizes[term])
-            share.assign(ops.cast(shares[term], share.dtype))
+            weight.assign(ops.cast(weights[term], weight.dtype))
 
     def result(self) -> Any:
         loss = ops.zeros(())
-        for total, count, share in zip(self.totals, self.counts, self.shares, strict=True):
+        for total, count, weight in zip(self.totals, self.counts, self.term_weights, strict=True):
             size = count + 0.0  # a tensor of the backend; JAX takes no variable for one
-            loss = loss + share * (total + 0.0) / ops.where(size > 0.0, size, 1.0)
+            loss = loss + weight * (total + 0.0) / ops.where(size > 0.0, size, 1.0)
         return loss
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Mean of `(B, K)` over the groups that count."""
+    """Mean of `(B, K)` over patches, then over groups by their weight `(B,)`."""
     total = ops.sum(weight)
-    each = ops.mean(values, axis=1)
-    return ops.sum(each * weight) / ops.where(total > 0.0, total, ops.ones_like(total))
+    means = ops.mean(values, axis=1)
+    return ops.sum(means * weight) / ops.where(total > 0.0, total, ops.ones_like(total))

@@ -21,7 +21,7 @@ Predictor = Callable[[np.ndarray, np.ndarray], np.ndarray]
 class _Placement(keras.Model):
     """Frames `(B, N, N, C)` and places `(B, K, 3)` to `(B, K, N+1, N+1, 3)`.
 
-    A place is the fraction (y, x) of the position and 1, or 0 for a frame without light, whose
+    A place is the fraction (y, x) of the position and 1, or 0 for a frame without counts, whose
     patch is made from nothing.
 
     The last axis is (w Re, w Im, w), moved by the fractional part of the position, so that the
@@ -32,22 +32,22 @@ class _Placement(keras.Model):
         self,
         model: PtychoModel,
         weight: np.ndarray,
-        light: np.ndarray,
+        illumination: np.ndarray,
         contrast: np.ndarray | None,
         alone: bool,
     ) -> None:
         super().__init__(name="placement")
         self.model, self.alone = model, alone
-        self.weight, self.light = weight.astype("float32"), light.astype("float32")
+        self.weight, self.illumination = weight.astype("float32"), illumination.astype("float32")
         self.contrast = None if contrast is None else contrast.astype("float32")
         self.built = True
 
     def call(self, inputs):
         patches = pairs.unstack(self.model.object_patches(inputs["frames"]))
         if self.contrast is not None:
-            light = ops.convert_to_tensor(self.light)
+            illumination = ops.convert_to_tensor(self.illumination)
             factors = ops.convert_to_tensor(self.contrast)[None]
-            patches = self._scaled(patches, light, factors)
+            patches = self._scaled(patches, illumination, factors)
         re, im = patches
         fractions = inputs["places"]
         weight = ops.convert_to_tensor(self.weight) * fractions[..., 2][..., None, None]
@@ -60,13 +60,13 @@ class _Placement(keras.Model):
         moved = ops.matmul(ops.matmul(rows, parts), columns)
         return ops.transpose(moved, (0, 1, 3, 4, 2))
 
-    def _scaled(self, patches, light, factors):
+    def _scaled(self, patches, illumination, factors):
         """Deviations from the mean of the group, or of each patch where frames are alone."""
         shape = ops.shape(patches[0])
         if self.alone:
             side = self.model.settings.N
             patches = tuple(ops.reshape(part, (-1, 1, side, side)) for part in patches)
-        re, im = scale_deviation(patches, light, factors)
+        re, im = scale_deviation(patches, illumination, factors)
         return ops.reshape(re, shape), ops.reshape(im, shape)
 
 
@@ -105,9 +105,9 @@ def compile_predictor(
             of each patch from its own; None leaves them.
     """
     pair = probe.real.astype("float32"), probe.imag.astype("float32")
-    light = ops.convert_to_numpy(illumination_weight(pair))
+    illumination = ops.convert_to_numpy(illumination_weight(pair))
     alone = getattr(model.network, "frame_by_frame", False)
-    placement = _Placement(model, patch_weight(probe, config), light, contrast, alone)
+    placement = _Placement(model, patch_weight(probe, config), illumination, contrast, alone)
     compiled = backend.compile_inference(placement)
 
     def predict(frames: np.ndarray, places: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ _MOVED = {"loss": "poisson"}  # once of the model, now of the training run; what
 
 
 class Model:
-    """What `train` returns and `reconstruct` takes.
+    """A trained network with its options, statistics, history and provenance.
 
     Attributes:
         config: the `ModelConfig`.
@@ -135,7 +135,7 @@ class Model:
 
 
 def load_model(path: str | Path, canvas: int | None = None) -> Model:
-    """Read an archive (the file, or a folder that holds `wts.h5.zip`).
+    """Read a trained model from an archive (the file, or a folder that holds `wts.h5.zip`).
 
     Args:
         canvas: side of the group canvas for further training; not needed for inference.

@@ -220,9 +220,10 @@ def object_sums(view: View, probe: Pair, chi: Pair, used: Tensor) -> tuple[Pair,
         used: `(B,)`, 0 for frames that only fill a batch (where `chi` is 0 as well).
     """
     re, im = pairs.multiply(pairs.conj(probe), chi)
-    light = ops.sum(pairs.abs2(probe), axis=1) * used[:, None, None]
-    planes = [view.add(plane) for plane in (ops.sum(re, axis=1), ops.sum(im, axis=1), light)]
-    return (planes[0], planes[1]), planes[2]
+    illumination = ops.sum(pairs.abs2(probe), axis=1) * used[:, None, None]
+    planes = ops.sum(re, axis=1), ops.sum(im, axis=1), illumination
+    re, im, illumination = (view.add(plane) for plane in planes)
+    return (re, im), illumination
 
 
 def probe_sums(patches: Pair, weights: Tensor, chi: Pair) -> tuple[Pair, Tensor]:
@@ -235,10 +236,10 @@ def probe_sums(patches: Pair, weights: Tensor, chi: Pair) -> tuple[Pair, Tensor]
     """
     _, P, N = chi[0].shape[:3]
     back = ops.transpose(weights)
-    pulls = pairs.multiply(pairs.conj((patches[0][:, None], patches[1][:, None])), chi)
+    products = pairs.multiply(pairs.conj((patches[0][:, None], patches[1][:, None])), chi)
     re, im = (
         ops.reshape(ops.matmul(back, ops.reshape(part, (-1, P * N * N))), (-1, P, N, N))
-        for part in pulls
+        for part in products
     )
     seen = ops.reshape(pairs.abs2(patches), (-1, N * N))
     return (re, im), ops.reshape(ops.matmul(back * back, seen), (-1, 1, N, N))

@@ -6,10 +6,9 @@ that is not used holds (NaN, 4294967295) changes neither the value nor a gradien
 
 `rate_floor` is added to the rate where a logarithm or root of it is taken. The default, 1e-6
 counts, is one photon in a million frames: no scan can tell it from darkness, so it biases nothing,
-yet it bounds what a pixel that counted but is predicted dark can do: the slope of its deviance
-with respect to the far-field amplitude is at most `2 counts / sqrt(rate_floor)`. It is added, not
-a lower limit, because a limit would remove the gradient of exactly the pixels that are predicted
-worst.
+yet it bounds what a pixel that counted but is predicted dark can do: the derivative of its deviance
+by the far-field amplitude is at most `2 counts / sqrt(rate_floor)`. It is added, not a lower limit,
+because a limit would remove the gradient of exactly the pixels that are predicted worst.
 
 Where scans are mixed, `weight` is what makes them comparable: `brightness` says how many counts a
 pixel of each scan has on average, and dividing by it gives a scan of a thousandth of the dose the

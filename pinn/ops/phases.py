@@ -7,7 +7,7 @@ from keras import ops
 from pinn.ops.pairs import Pair, Tensor, abs2
 
 # Modulus below which an angle loses its say. Objects are of order one; a pixel that lets through
-# one part in ten thousand of the light has no phase that a frame could tell.
+# one part in ten thousand of the intensity has no phase that a frame could tell.
 SOFTNESS = 1e-2
 
 
@@ -28,8 +28,8 @@ def bounded_angle(pair: Pair, softness: float = SOFTNESS) -> Tensor:
     # float32 of -pi, the angle of a negative number whose imaginary part is -0
     value = ops.where(value < -3.1415926, -value, value)
     norm = fixed_re * fixed_re + fixed_im * fixed_im + softness * softness
-    slope = (fixed_re * im - fixed_im * re) / norm
-    return value + (slope - ops.stop_gradient(slope))
+    linear = (fixed_re * im - fixed_im * re) / norm
+    return value + (linear - ops.stop_gradient(linear))
 
 
 def unit(pair: Pair) -> Pair:

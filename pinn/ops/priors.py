@@ -9,7 +9,7 @@ from pinn.ops.phases import bounded_angle, magnitude
 
 
 def total_variation(pair: Pair, smoothing: float = 1e-3) -> Tensor:
-    """Isotropic total variation of complex images, smoothed at zero slope.
+    """Isotropic total variation of complex images, smoothed at zero gradient.
 
     `sum (sqrt(|D_y z|^2 + |D_x z|^2 + smoothing^2) - smoothing)` with forward differences that are
     zero past the last row and column (Rudin, Osher and Fatemi 1992,
@@ -18,13 +18,14 @@ def total_variation(pair: Pair, smoothing: float = 1e-3) -> Tensor:
 
     Args:
         pair: `(..., H, W)`.
-        smoothing: slope below which the penalty is quadratic, in units of the image; above 0.
+        smoothing: modulus of the gradient below which the penalty is quadratic, in units of the
+            image; above 0.
 
     Returns:
         `(...,)`, one value per image.
     """
     down, right = _differences(pair)
-    return ops.sum(_slope(abs2(down), abs2(right), smoothing), axis=(-2, -1))
+    return ops.sum(_gradient_norm(abs2(down), abs2(right), smoothing), axis=(-2, -1))
 
 
 def total_variation_gradient(pair: Pair, smoothing: float = 1e-3) -> Pair:
@@ -32,11 +33,11 @@ def total_variation_gradient(pair: Pair, smoothing: float = 1e-3) -> Pair:
     down, right = _differences(pair)
     rows = [(0, 0)] * (len(pair[0].shape) - 2) + [(0, 1), (0, 0)]
     columns = [(0, 0)] * (len(pair[0].shape) - 2) + [(0, 0), (0, 1)]
-    slope2 = ops.pad(abs2(down), rows) + ops.pad(abs2(right), columns)
-    weight = 1.0 / ops.sqrt(slope2 + smoothing * smoothing)
+    square = ops.pad(abs2(down), rows) + ops.pad(abs2(right), columns)
+    weight = 1.0 / ops.sqrt(square + smoothing * smoothing)
     out = []
     for d, r in zip(down, right, strict=True):
-        # each difference pulls its two pixels apart
+        # the derivative of a difference: minus at its first pixel, plus at its second
         d, r = d * weight[..., :-1, :], r * weight[..., :, :-1]
         after = ops.pad(d, [*rows[:-2], (1, 0), (0, 0)]) + ops.pad(r, [*rows[:-2], (0, 0), (1, 0)])
         out.append(after - ops.pad(d, rows) - ops.pad(r, columns))
@@ -50,7 +51,7 @@ def amplitude_variation(pair: Pair, smoothing: float = 1e-3) -> Tensor:
     """
     modulus = safe_abs(pair)
     down, right = _differences((modulus, ops.zeros_like(modulus)))
-    return ops.mean(_slope(abs2(down), abs2(right), smoothing), axis=(-2, -1))
+    return ops.mean(_gradient_norm(abs2(down), abs2(right), smoothing), axis=(-2, -1))
 
 
 def phase_variation(pair: Pair, smoothing: float = 1e-3) -> Tensor:
@@ -64,7 +65,7 @@ def phase_variation(pair: Pair, smoothing: float = 1e-3) -> Tensor:
     down = multiply((re[..., 1:, :], im[..., 1:, :]), conj((re[..., :-1, :], im[..., :-1, :])))
     right = multiply((re[..., :, 1:], im[..., :, 1:]), conj((re[..., :, :-1], im[..., :, :-1])))
     steps = bounded_angle(down), bounded_angle(right)
-    return ops.mean(_slope(steps[0] ** 2, steps[1] ** 2, smoothing), axis=(-2, -1))
+    return ops.mean(_gradient_norm(steps[0] ** 2, steps[1] ** 2, smoothing), axis=(-2, -1))
 
 
 def amplitude_deviation(pair: Pair) -> Tensor:
@@ -82,13 +83,13 @@ def phase_deviation(pair: Pair) -> Tensor:
     return ops.mean(magnitude(bounded_angle(multiply(pair, conj((mean[0], mean[1]))))), (-2, -1))
 
 
-def _slope(down2: Tensor, right2: Tensor, smoothing: float) -> Tensor:
+def _gradient_norm(down2: Tensor, right2: Tensor, smoothing: float) -> Tensor:
     """`sqrt(down^2 + right^2 + e^2) - e` of every pixel, from squared forward differences."""
     last_row = [(0, 0)] * (len(down2.shape) - 2) + [(0, 1), (0, 0)]
     last_column = [(0, 0)] * (len(down2.shape) - 2) + [(0, 0), (0, 1)]
-    slope2 = ops.pad(down2, last_row) + ops.pad(right2, last_column)
+    square = ops.pad(down2, last_row) + ops.pad(right2, last_column)
     # x / (sqrt(x + e^2) + e) equals sqrt(x + e^2) - e without the loss of digits at small x.
-    return slope2 / (ops.sqrt(slope2 + smoothing * smoothing) + smoothing)
+    return square / (ops.sqrt(square + smoothing * smoothing) + smoothing)
 
 
 def _differences(pair: Pair) -> tuple[Pair, Pair]:

@@ -122,7 +122,7 @@ def check_positions(positions_px: Any) -> np.ndarray:
 def scan_area(positions_px: Any) -> tuple[float, float, float, float]:
     """`(y0, y1, x0, x1)` of the scan area in object coordinates: whole pixels around the positions.
 
-    The centres of the patches are meant, not the rim that their outer halves light.
+    The centres of the patches are meant, not the rim that their outer halves illuminate.
     """
     positions = check_positions(positions_px)
     low, high = np.floor(positions.min(0)), np.ceil(positions.max(0))

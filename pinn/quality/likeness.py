@@ -87,12 +87,12 @@ def group_rates(
     )
     fixed = np.float32(weight), np.float32(probe.real), np.float32(probe.imag)
     parts = np.float32(patches.real), np.float32(patches.imag), *offsets
-    found = []
+    rates = []
     for first in range(0, G, size):
         filled = np.resize(np.arange(first, min(first + size, G)), size)
         rate = ops.convert_to_numpy(step(tuple(part[filled] for part in parts), fixed))
-        found.append(rate[: G - first])
-    return np.concatenate(found)
+        rates.append(rate[: G - first])
+    return np.concatenate(rates)
 
 
 def _rates(
@@ -104,8 +104,8 @@ def _rates(
     weights = ops.broadcast_to(weight, ops.shape(re))
     matrices = group_canvas.group_matrices(patch_offsets, N, side)
     merged, _ = group_canvas.merge((re, im), weights, *matrices)
-    seen: Pair = forward.group_patches(merged, offsets, N)
-    return forward.predict(through, forward.exit_waves(seen, probe)).rate
+    under_frames: Pair = forward.group_patches(merged, offsets, N)
+    return forward.predict(through, forward.exit_waves(under_frames, probe)).rate
 
 
 def sample_rates(
@@ -141,10 +141,13 @@ def sample_rates(
             for first in range(0, len(groups), batch_size)
         ]
     )
-    there = positions[groups]
-    alone = patches.shape[1] != groups.shape[1]  # one patch for the whole group
-    places = there.mean(1, keepdims=True) if alone else there
-    rates = group_rates(patches, weight, places, there, probe, batch_size, through)
+    frame_positions = positions[groups]
+    patch_positions = frame_positions
+    if patches.shape[1] != groups.shape[1]:  # one patch for the whole group
+        patch_positions = frame_positions.mean(1, keepdims=True)
+    rates = group_rates(
+        patches, weight, patch_positions, frame_positions, probe, batch_size, through
+    )
     return frames.reshape(-1, N, N), rates.reshape(-1, N, N)
 
 
@@ -173,7 +176,7 @@ def compare(
     rate = rate * intensity_ratio(counts, rate, valid)
     k, r = counts[valid], rate[valid]
     mean = float(k.mean())
-    here = float(deviance(k, r).mean()) / mean
+    measured = float(deviance(k, r).mean()) / mean
     noise = float(expected_deviance(r).mean()) / mean
     dose = (0.5 / exposure_factor) ** 2
     if dose < FAINT:  # training counted in units in which a pixel has one count
@@ -184,9 +187,9 @@ def compare(
     without_noise = usual < 0.5 * floor
     usual -= 0.0 if without_noise else min(floor, usual)
     whole = bool(np.all(np.abs(k - np.rint(k)) < _WHOLE + 1e-5 * k))
-    if here < 0.5 * noise or (without_noise and not whole):
+    if measured < 0.5 * noise or (without_noise and not whole):
         noise = 0.0
-    excess = max(here - noise, 0.0)
+    excess = max(measured - noise, 0.0)
     return Comparison(excess, usual, excess / max(usual, _NOISE_SHARE * noise, 1e-12))
 
 

@@ -1,1 +1,1 @@
-"""From scan and network to picture: inference, canvas, phases, contrast, streaming."""
+"""From scan and network to object: inference, canvas, phases, contrast, streaming."""

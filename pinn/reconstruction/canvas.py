@@ -113,7 +113,7 @@ class Canvas:
             synchronise: restore the long-range phase (`phases.phase_correction`).
             tolerance: of that phase.
             floor: pixels whose weight is below this share of the largest are left at zero: they
-                were lit by next to nothing.
+                were hardly illuminated.
 
         Returns:
             object `(H, W)` complex64, coverage `(H, W)` float32 (sum of the weights) and the
@@ -148,10 +148,10 @@ class Canvas:
             return np.zeros((0, 0), np.float32)
         sums = self._window(self._low, self._high)
         re, im, weight, power, squares = np.moveaxis(sums[..., : _SQUARE + 1], -1, 0)
-        known = (weight > 0) & (weight**2 >= 1.5 * squares)
-        divisor = np.where(known, weight, 1.0)
+        several = (weight > 0) & (weight**2 >= 1.5 * squares)
+        divisor = np.where(several, weight, 1.0)
         variance = power / divisor - (re**2 + im**2) / divisor**2
-        spread: np.ndarray = np.sqrt(np.maximum(np.where(known, variance, 0.0), 0.0))
+        spread: np.ndarray = np.sqrt(np.maximum(np.where(several, variance, 0.0), 0.0))
         return spread.astype(np.float32)
 
     def _cover(self, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -195,12 +195,13 @@ def _add_gradients(sums: np.ndarray) -> None:
     `(n, H, W, 9)`."""
     re, im = sums[..., 0], sums[..., 1]
     down, right = np.s_[:, :-1], np.s_[:, :, :-1]
-    for here, there, part in (
+    for pixel, neighbour, columns in (
         (down, np.s_[:, 1:], _GRADIENT_Y),
         (right, np.s_[:, :, 1:], _GRADIENT_X),
     ):
-        sums[here][..., part.start] = re[here] * re[there] + im[here] * im[there]
-        sums[here][..., part.start + 1] = re[here] * im[there] - im[here] * re[there]
+        (a, b), (c, d) = (re[pixel], im[pixel]), (re[neighbour], im[neighbour])
+        sums[pixel][..., columns.start] = a * c + b * d
+        sums[pixel][..., columns.start + 1] = a * d - b * c
 
 
 def legacy_reassemble(

@@ -40,9 +40,9 @@ def reconstruct(
 ) -> Reconstruction:
     """Reconstruct a whole scan with a trained network.
 
-    Every frame is predicted once by a network that sees one frame at a time; by any other one in
-    the group of the frame and its C-1 nearest, all patches placed. Frames are read as they are
-    needed.
+    A network that sees one frame at a time predicts every frame once. Any other network predicts,
+    for every frame, the group of the frame and its C-1 nearest, and all patches of the group are
+    placed. Frames are read as they are needed.
 
     Args:
         scan: the measurement.
@@ -58,10 +58,10 @@ def reconstruct(
     """
     config = (config or ReconstructConfig()).replace(**options)
     statistics = scan.statistics()
-    own = statistics.exposure_factor
-    factor = own if config.exposure == "scan" else model.exposure_factor
-    lit = illumination_of(scan, model, factor)
-    probe, contrast, in_counts = lit.probe, lit.contrast, lit.probe_counts
+    scan_factor = statistics.exposure_factor
+    factor = scan_factor if config.exposure == "scan" else model.exposure_factor
+    illumination = illumination_of(scan, model, factor)
+    probe, contrast = illumination.probe, illumination.contrast
     anchor = (0.0, 0.0)
     if config.anchor == "mean":
         mean = scan.positions_px.mean(0)
@@ -78,7 +78,7 @@ def reconstruct(
     def locate(indices: np.ndarray) -> np.ndarray:
         return scan.positions_px[indices]
 
-    total, started, told, shown, done = len(groups), time.perf_counter(), -1, 0, 0
+    total, started, percent, part, done = len(groups), time.perf_counter(), -1, 0, 0
     notes, stopped = list(scan.notes), False
 
     def result(
@@ -86,7 +86,7 @@ def reconstruct(
     ) -> Reconstruction:
         extra: dict[str, Any] = {
             "exposure": config.exposure,
-            "exposure_ratio": own / model.exposure_factor,
+            "exposure_ratio": scan_factor / model.exposure_factor,
             "seconds": {**stitcher.seconds, "total": time.perf_counter() - started},
             "frames": int(done),
             "mean_counts": statistics.mean_counts,
@@ -97,7 +97,7 @@ def reconstruct(
             canvas,
             model,
             probe,
-            in_counts,
+            illumination.probe_counts,
             read,
             scan.positions_px[:done],
             np.arange(done),
@@ -111,18 +111,18 @@ def reconstruct(
 
     try:
         for done in stitcher.run(groups, locate, read, stitcher.canvas):
-            if progress is not None and (done * 100 // total > told or done == total):
-                told = done * 100 // total
+            if progress is not None and (done * 100 // total > percent or done == total):
+                percent = done * 100 // total
                 rate = done / max(time.perf_counter() - started, 1e-9)
                 progress(Progress(stage="reconstruct", done=done, total=total, rate=rate))
-            if watch is not None and done < total and done * _PARTS // total > shown:
-                shown = done * _PARTS // total
+            if watch is not None and done < total and done * _PARTS // total > part:
+                part = done * _PARTS // total
                 watch(result(stitcher.whole, done, config.replace(calibrate=False)))
     except StopRequested:
         stopped = True
         notes.append(f"stopped on request after {done} of {total} frames")
     if stitcher.dark:
-        notes.append(f"{stitcher.dark} frames without light were left out of the picture")
+        notes.append(f"{stitcher.dark} frames without counts were left out")
     if scan.scan_index is not None and len(np.unique(scan.scan_index)) > 1:
         notes.append("frames of several scan indices share this canvas, as one object")
     whole = stitcher.whole
@@ -137,8 +137,8 @@ def reconstruct(
             recon, read, factor**-2, config.batch_size, model.network.diffract.through
         )
         clock = time.perf_counter()
-        found = _likeness(stitcher, model, probe, scan, read, factor, config)
-        recon = recon if found is None else with_likeness(recon, found, clock)
+        likeness = _likeness(stitcher, model, probe, scan, read, factor, config)
+        recon = recon if likeness is None else with_likeness(recon, likeness, clock)
     return with_verdict(recon)
 
 
@@ -151,8 +151,8 @@ def _likeness(
     factor: float,
     config: ReconstructConfig,
 ) -> Comparison | None:
-    """How the network explains single groups, against its training; None: that cannot be told."""
-    if config.weighting == "crop":  # what is cropped is not known, but lit
+    """How the network explains single groups, against its training; None: unknown."""
+    if config.weighting == "crop":  # what is cropped is illuminated, but not known
         return None
     intensity = np.sum(np.abs(probe) ** 2, axis=0)
     merged = model.config.merge == "probe"
@@ -197,7 +197,7 @@ def assemble(
     """Canvas and context to a `Reconstruction`.
 
     Args:
-        probe: `(P, N, N)` as the patches were lit.
+        probe: `(P, N, N)` that illuminates the patches.
         probe_counts: the same in square root of counts.
         read: numbers of frames `(n,)` to encoded frames.
         positions, indices: of the frames on the canvas.
@@ -220,11 +220,11 @@ def assemble(
         seconds["calibrate"] = time.perf_counter() - clock
         if "total" in seconds:
             seconds["total"] += seconds["calibrate"]
-        found = {name: value for name, value in asdict(contrast).items() if name != "note"}
-        found["applied"] = contrast.note is None
+        record = {name: value for name, value in asdict(contrast).items() if name != "note"}
+        record["applied"] = contrast.note is None
         # no one knows which part of the spread lies along the mean of the object
         disagreement *= np.float32(np.hypot(contrast.real, contrast.imaginary) / np.sqrt(2))
-        extra["statistics"] = {**extra["statistics"], "contrast": found, "seconds": seconds}
+        extra["statistics"] = {**extra["statistics"], "contrast": record, "seconds": seconds}
         if contrast.note is not None:
             extra["notes"] = (*extra.get("notes", ()), contrast.note)
     if not np.all(np.isfinite(obj)):

@@ -22,7 +22,7 @@ from pinn.reconstruction.cover import covering
 from pinn.reconstruction.illumination import illumination_of
 from pinn.reconstruction.stitching import Stitcher
 
-LIT = 0.05  # of its brightest pixel's light: what a frame covers
+LIT = 0.05  # of the largest intensity of the probe: what a frame covers
 _PHASE_TOLERANCE = 1e-3  # the first epoch changes more
 
 
@@ -34,16 +34,16 @@ def network_start(
     deadline: Deadline,
     progress: Callable[[Progress], None] | None = None,
 ) -> tuple[Reconstruction, type[Exception] | None]:
-    """What a network makes of as few frames as cover the scan.
+    """A network's reconstruction of as few frames as cover the scan.
 
-    Contrast is not calibrated and nothing is judged: the first epoch of a refinement mends more
-    than that.
+    Contrast is not calibrated and nothing is judged: the first epoch of a refinement corrects
+    more than that.
 
     Args:
         scan: the measurement.
         model: a trained model of the same frame size.
-        rows: `(M,)` frames that may be looked at, all with light.
-        cover: frames over each lit pixel, at least; all there are where that is fewer.
+        rows: `(M,)` frames that may be looked at, none of them dark.
+        cover: frames over each illuminated pixel, at least; all there are where that is fewer.
         deadline: of the refinement.
         progress: called after every batch; `StopRequested` from it ends the work.
 
@@ -63,8 +63,8 @@ def network_start(
         groups = rows[:, None]
     else:
         index = None if scan.scan_index is None else scan.scan_index[rows]
-        found = groups_for_inference(positions[rows], model.config.gridsize, index)
-        groups = rows[found.indices]
+        grouped = groups_for_inference(positions[rows], model.config.gridsize, index)
+        groups = rows[grouped.indices]
     places = positions[groups]
     if not model.config.object_big:  # one patch for the group
         places = places.mean(1, keepdims=True)

@@ -42,7 +42,7 @@ def phase_correction(
         tolerance: relative residual of the integral at which it ends.
 
     Returns:
-        `(H, W)` float32 radians, mean zero over the cells that carry light; zero if nothing does.
+        `(H, W)` float32 radians, mean zero over the cells by their weight; zero where all are dark.
     """
     height, width = obj.shape
     if min(height, width) < 2 or not np.any(grad_y):
@@ -53,11 +53,11 @@ def phase_correction(
     cells_x = _cells(grad_x[:, :-1] * unit[:, :-1] * np.conj(unit[:, 1:]), obj.shape, block)
     # between the centres of neighbouring cells
     step_y, step_x = cells_y[:-1] + cells_y[1:], cells_x[:, :-1] + cells_x[:, 1:]
-    slopes = np.angle(step_y) * block, np.angle(step_x) * block
+    gradients = np.angle(step_y) * block, np.angle(step_x) * block
     weights = _weights(step_y, step_x)
-    field = _integrate(slopes, weights, cells_y.shape, tolerance)
-    light = np.abs(cells_y) + np.abs(cells_x)
-    field -= np.sum(light * field) / np.sum(light)
+    field = _integrate(gradients, weights, cells_y.shape, tolerance)
+    weight = np.abs(cells_y) + np.abs(cells_x)
+    field -= np.sum(weight * field) / np.sum(weight)
     rows = (np.arange(height) + 0.5) / block - 0.5
     columns = (np.arange(width) + 0.5) / block - 0.5
     grid = np.meshgrid(rows, columns, indexing="ij")
@@ -82,12 +82,12 @@ def _weights(step_y: np.ndarray, step_x: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _integrate(
-    slopes: tuple[np.ndarray, np.ndarray],
+    gradients: tuple[np.ndarray, np.ndarray],
     weights: tuple[np.ndarray, np.ndarray],
     shape: tuple[int, int],
     tolerance: float,
 ) -> np.ndarray:
-    """Least squares `min sum w (difference of field - slope)^2`, conjugate gradients
+    """Least squares `min sum w (difference of field - gradient)^2`, conjugate gradients
     preconditioned with the cosine-transform solution of the unweighted problem."""
     rows, columns = shape
     size = rows * columns
@@ -113,7 +113,7 @@ def _integrate(
         transformed[0, 0] = 0.0
         return idctn(transformed, norm="ortho").ravel()
 
-    right = divergence(weights[0] * slopes[0], weights[1] * slopes[1])
+    right = divergence(weights[0] * gradients[0], weights[1] * gradients[1])
     if not np.any(right):
         return np.zeros(shape)
     solution, _ = cg(

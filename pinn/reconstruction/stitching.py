@@ -33,7 +33,7 @@ class Stitcher:
     Attributes:
         canvas: where patches are added, without those of `half`.
         half: where the patches of one half of the frames are added instead, or None.
-        dark: frames without light; their patches are left out.
+        dark: frames without counts; their patches are left out.
         seconds: spent on reading, in the network and on stitching.
     """
 
@@ -118,10 +118,11 @@ class Stitcher:
             frames = read(unique)[inverse.reshape(chosen.shape)]  # (b, C, N, N)
             lit = np.any(frames > 0, axis=(2, 3))
             self.dark += int(np.count_nonzero(~lit[:, 0]))
-            place = locate(chosen)
+            positions = locate(chosen)
             if self._one_object:
-                place, lit = place.mean(1, keepdims=True), np.any(lit, axis=1, keepdims=True)
-            corners, fractions = canvas.split(place)
+                positions = positions.mean(1, keepdims=True)
+                lit = np.any(lit, axis=1, keepdims=True)
+            corners, fractions = canvas.split(positions)
             places = np.concatenate([fractions, lit[..., None]], axis=-1, dtype=np.float32)
             clock = self._lap("read", clock)
             patches = self._predict_groups(frames, places, size)
@@ -135,12 +136,12 @@ class Stitcher:
         count, N = len(frames), self.N
         batch = np.zeros((size, *frames.shape[1:]), np.float32)
         batch[:count] = frames
-        where = np.zeros((size, *places.shape[1:]), np.float32)
-        where[:count] = places
+        padded = np.zeros((size, *places.shape[1:]), np.float32)
+        padded[:count] = places
         if self.frame_by_frame:  # single frames fill the places of a group
             batch = batch.reshape(-1, self.members, N, N)
-            where = where.reshape(-1, self.members, 3)
-        patches = self._predict(np.ascontiguousarray(np.moveaxis(batch, 1, -1)), where)
+            padded = padded.reshape(-1, self.members, 3)
+        patches = self._predict(np.ascontiguousarray(np.moveaxis(batch, 1, -1)), padded)
         return patches.reshape(size, -1, *patches.shape[-3:])[:count]
 
     def _add(

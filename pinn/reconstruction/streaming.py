@@ -21,7 +21,7 @@ from pinn.reconstruction.stitching import ReadFrames, Stitcher
 
 
 class Reconstructor:
-    """Incremental reconstruction of frames that may come late, out of order or not at all.
+    """Incremental reconstruction of frames that may arrive late, out of order or not at all.
 
     The result depends only on which frames have arrived, not on their order or packets. A network
     that sees one frame at a time places each frame when it arrives. For any other one, every frame
@@ -160,16 +160,16 @@ class Reconstructor:
                 f"{self.arrived} frames have arrived, but a group of this model has {members}"
             )
         canvas = self._stitcher.canvas
-        known, places, placed = self._arrivals.sorted()
+        numbers, positions, placed = self._arrivals.sorted()
         if not placed.all():
             canvas = canvas.copy()
-            groups = known[self._stitcher.groups(places)]
+            groups = numbers[self._stitcher.groups(positions)]
             for _ in self._stitcher.run(
                 groups[~placed], self._arrivals.positions, self._waiting, canvas
             ):
                 pass
         statistics = {
-            "frames": len(known),
+            "frames": len(numbers),
             "duplicates": self.duplicates,
             "exposure_ratio": self._factor / self.model.exposure_factor,
         }
@@ -179,8 +179,8 @@ class Reconstructor:
             self._probe,
             self._probe_counts,
             self._waiting,
-            places,
-            known,
+            positions,
+            numbers,
             self.config,
             "live",
             statistics=statistics,

@@ -1,1 +1,1 @@
-"""Refinement: from a network's picture, another result or nothing to the best object there is."""
+"""Refinement of a network's reconstruction, of another result or of a flat object."""

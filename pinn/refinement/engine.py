@@ -128,7 +128,7 @@ class Engine:
         """One pass that changes nothing; all pixels count as fitted.
 
         Returns:
-            What it found of each frame, and on the canvas `object` `(H, W)` complex64,
+            What it says of each frame, and on the canvas `object` `(H, W)` complex64,
             `illumination` and `missing` `(H, W)` float32 of `Step.assess`.
         """
         return self._assess(self._whole, state, _PLANES, before=before)
@@ -142,9 +142,9 @@ class Engine:
         """The likelihood of the fitted pixels of all frames, and its gradient."""
         static = self.static
         names = _PLANES[:2] + (("probe", "probe_strength") if static.probe else ())
-        found, sums = self._assess(self._exact, state, names, before=before)
+        frames, sums = self._assess(self._exact, state, names, before=before)
         amplitude = self.config.likelihood == "amplitude"
-        loss = found.others["distance"] if amplitude else found.deviance
+        loss = frames.others["distance"] if amplitude else frames.deviance
         # d/dO* of 4 (R - A)^2 is -4 conj(P) chi, by parts twice that; of the deviance,
         # 2 rate (1 - k / rate), with chi half of its ratio, the same
         unit = -8.0 * self.counts_per_unit
@@ -152,13 +152,13 @@ class Engine:
         if static.probe:
             diagonal["probe"] = sums["probe_strength"]
         if static.positions:
-            diagonal["positions"] = found.others["position_squares"]
+            diagonal["positions"] = frames.others["position_squares"]
         return Gradient(
             value=float(np.sum(loss)),
-            frames=found,
+            frames=frames,
             object=unit * sums["object"],
             probe=unit * sums["probe"] if static.probe else None,
-            positions=unit * found.others["position_pulls"] if static.positions else None,
+            positions=unit * frames.others["position_products"] if static.positions else None,
             diagonal=diagonal,
         )
 
@@ -181,11 +181,11 @@ class Engine:
             rows = tile.rows if numbers is None else np.intersect1d(tile.rows, numbers)
             if not len(rows):
                 continue
-            held = {**self._common(state), **self._planes(state, tile)}
-            held = keras.tree.map_structure(ops.convert_to_tensor, held)
+            values = {**self._common(state), **self._planes(state, tile)}
+            values = keras.tree.map_structure(ops.convert_to_tensor, values)
             sums = {**{name: self._empty(name) for name in planes}, **shared}
             for chosen, batch in self._batches(state, tile, rows, outputs, before):
-                sums, out = assess(sums, held, batch)
+                sums, out = assess(sums, values, batch)
                 outputs.add(chosen, out)
             shared = {name: sums[name] for name in shared}
             for name, plane in planes.items():
@@ -211,11 +211,11 @@ class Engine:
 
     def _batch(self, state: State, tile: Tile, rows: np.ndarray) -> dict[str, np.ndarray]:
         filled = np.resize(rows, self.size)
-        places = state.positions[filled] - state.origin - np.asarray(tile.corner)
-        # held inside the tile: a position at the limit of its way may round to just beyond
+        positions = state.positions[filled] - state.origin - np.asarray(tile.corner)
+        # held inside the tile: a position at its limit may round to just beyond
         low = self.N // 2
-        places = np.clip(places, low, low + np.array(self.shape) - self.N - 1 - 1e-3)
-        corners, fractions = windows.split(places, self.N)
+        positions = np.clip(positions, low, low + np.array(self.shape) - self.N - 1 - 1e-3)
+        corners, fractions = windows.split(positions, self.N)
         return {
             "frames": self.frames.read(filled),
             "corners": corners,
@@ -235,9 +235,9 @@ class Engine:
         return slice(y, y + height), slice(x, x + width)
 
     def _planes(self, state: State, tile: Tile) -> dict[str, Any]:
-        place = self._slices(tile)
-        obj, velocity = _pair(state.object[place]), _pair(state.velocity[place])
-        return {"object": obj, "anchor": _pair(state.object[place]), "velocity": velocity}
+        window = self._slices(tile)
+        obj, velocity = _pair(state.object[window]), _pair(state.velocity[window])
+        return {"object": obj, "anchor": _pair(state.object[window]), "velocity": velocity}
 
     def _common(self, state: State) -> dict[str, Any]:
         common = {"probe": _pair(state.probe), "background": np.array(state.background)}

@@ -66,8 +66,8 @@ def correlate_halves(
             raise StopRequested
         _, sums = loop.engine.judge(loop.best)
         results.append((loop.best.object, sums["illumination"]))
-    (one, light), (other, other_light) = results
-    both = (light > FLOOR * light.max()) & (other_light > FLOOR * other_light.max())
+    (one, other), illuminations = zip(*results, strict=True)
+    both = np.all([i > FLOOR * i.max() for i in illuminations], axis=0)
     # what two refinements need not share: a phase ramp and a factor
     flat = remove_ramp(other, find_ramp(other, one, both))
     return correlate(one, flat * find_factor(flat, one, both), both)

@@ -1,4 +1,4 @@
-"""The last stretch: L-BFGS on object, probe and positions together, over all frames at once.
+"""L-BFGS refinement at the end: object, probe and positions together, over all frames.
 
 First-order steps on batches leave a little noise in the object, and are slow where object and
 positions would have to change together: an object a little stretched explains frames at positions
@@ -34,7 +34,7 @@ _SOFT = 0.05  # of the largest (positions: the median) curvature is added, objec
 
 @dataclass(frozen=True, eq=False)
 class Variables:
-    """What changes, as one vector of distances from a state, and back.
+    """The refined quantities as one vector of scaled differences from a state, and back.
 
     Attributes:
         state: at the origin.
@@ -54,17 +54,17 @@ class Variables:
     def around(
         cls, state: State, start: np.ndarray, config: RefineConfig, gradient: Gradient
     ) -> Variables:
-        """Those that are refined."""
+        """The variables of what is refined, with the origin at a state."""
         roots, kinds = {}, None
         diagonal = {name: d.astype(np.float64) for name, d in gradient.diagonal.items()}
         if config.update_object:
-            light = diagonal["object"]
-            roots["object"] = np.sqrt(light + min(_SOFT, config.object_damping) * light.max())
+            curvature = diagonal["object"]
+            soft = min(_SOFT, config.object_damping) * curvature.max()
+            roots["object"] = np.sqrt(curvature + soft)
         if "probe" in diagonal:
-            light = diagonal["probe"]
-            peak = light.max(axis=(-2, -1), keepdims=True)
-            soft = light + _SOFT * peak
-            root = np.sqrt(np.broadcast_to(soft, state.probe.shape))
+            curvature = diagonal["probe"]
+            soft = _SOFT * curvature.max(axis=(-2, -1), keepdims=True)
+            root = np.sqrt(np.broadcast_to(curvature + soft, state.probe.shape))
             if config.probe_support is not None:
                 kept = support(state.probe.shape[-1], config.probe_support) > 0
                 root = np.where(kept, root, np.inf)  # what is outside does not change
@@ -88,10 +88,10 @@ class Variables:
     def state_at(self, x: np.ndarray) -> State:
         """The state at a vector; what does not change is shared with the first."""
         changed: dict[str, Any] = {}
-        at = 0
+        first = 0
         for name, root in self.roots.items():
             count = root.size * (1 if name == "positions" else 2)
-            values, at = x[at : at + count], at + count
+            values, first = x[first : first + count], first + count
             if name == "positions":
                 shift = values.reshape(root.shape) / root
                 if self.kinds is not None:
@@ -104,17 +104,17 @@ class Variables:
 
     def gradient_at(self, gradient: Gradient) -> np.ndarray:
         """The gradient with respect to the vector."""
-        found = []
+        parts = []
         for name, root in self.roots.items():
             values = np.asarray(getattr(gradient, name))
             if name != "positions":
                 values = values / root
-                found.append(np.stack([values.real, values.imag]).ravel())
+                parts.append(np.stack([values.real, values.imag]).ravel())
                 continue
             if self.kinds is not None:
                 values = self.kinds.T @ values.ravel()
-            found.append((values / root).ravel())
-        return np.concatenate(found).astype(np.float64)
+            parts.append((values / root).ravel())
+        return np.concatenate(parts).astype(np.float64)
 
     def beyond(self, state: State, anchor: np.ndarray) -> bool:
         """Positions would have to be cut off: they, or the object as a whole, go too far."""
@@ -172,7 +172,7 @@ class LBFGS:
         self.notes: list[str] = []
         self.ended: str | None = None
         self._value = self._least = np.inf  # the best likelihood, and the best by `TOLERANCE`
-        self._at = 0  # iteration of the latter
+        self._least_at = 0  # iteration of the latter
         self._since = time.perf_counter()  # when the state before was kept
 
     def run(
@@ -217,9 +217,9 @@ class LBFGS:
 
         def accepted(x: np.ndarray) -> None:
             self.iterations += 1
-            at, gradient = latest[0]
+            evaluated, gradient = latest[0]
             watched = gradient.frames.per_pixel(held=c.held_out > 0)
-            better = np.array_equal(at, x) and np.isfinite(watched) and watched < self._value
+            better = np.array_equal(evaluated, x) and np.isfinite(watched) and watched < self._value
             if better:
                 self._keep(variables.state_at(x), gradient)
                 self._value = watched
@@ -227,8 +227,8 @@ class LBFGS:
                     after(self.best)
             reports.after_round(self.iterations, gradient.frames, c.held_out > 0)
             if better and watched < self._least * (1.0 - TOLERANCE):
-                self._least, self._at = watched, self.iterations
-            if self.iterations - self._at >= 2 * c.patience:
+                self._least, self._least_at = watched, self.iterations
+            if self.iterations - self._least_at >= 2 * c.patience:
                 raise StopIteration
 
         minimize(

@@ -140,21 +140,21 @@ class Loop:
         began = time.perf_counter()
 
         try:
-            found = self.engine.epoch(state, lengths, c.momentum, reports.before)
+            result = self.engine.epoch(state, lengths, c.momentum, reports.before)
         except (OutOfTime, StopRequested):
             self._keep_unfinished(before)
             raise
-        watched = found.per_pixel(held=c.held_out > 0)
-        accepted = math.isfinite(watched) and state.finite and found.finite
+        watched = result.per_pixel(held=c.held_out > 0)
+        accepted = math.isfinite(watched) and state.finite and result.finite
         if not accepted or watched > GROWTH * self._best_value():
             self._reject(before, watched)
             return
-        self._correct(found, number)
+        self._correct(result, number)
         state.epoch = number
         row = {
             "epoch": number,
-            "deviance": found.per_pixel(),
-            "held_deviance": found.per_pixel(held=True) if c.held_out else None,
+            "deviance": result.per_pixel(),
+            "held_deviance": result.per_pixel(held=True) if c.held_out else None,
             "seconds": time.perf_counter() - began,
             "length": state.length,
         }
@@ -165,7 +165,7 @@ class Loop:
         state.history.append(row)
         if improved or number < self._all_from:
             self.best = state.copy()
-        reports.after_round(number, found, c.held_out > 0)
+        reports.after_round(number, result, c.held_out > 0)
 
     def _keep_unfinished(self, before: State) -> None:
         """What a cut epoch has changed is kept where it is finite and there is nothing better."""
@@ -195,20 +195,20 @@ class Loop:
 
     # -- what changes once in an epoch ---------------------------------------------------
 
-    def _correct(self, found: Pass, number: int) -> None:
+    def _correct(self, result: Pass, number: int) -> None:
         """Positions, intensities, OPR weights and background, and the gauge."""
         state, c, first = self.state, self.config, self.schedule
         if c.update_positions and number >= first.positions:
             since = number - first.positions
             positions.update(
-                self.engine.look, self.engine.origin, state, found, self.start, c, since
+                self.engine.look, self.engine.origin, state, result, self.start, c, since
             )
         if c.update_intensities and number >= first.intensities:
-            corrections = np.nan_to_num(found.others["intensity_corrections"], nan=1.0)
+            corrections = np.nan_to_num(result.others["intensity_corrections"], nan=1.0)
             state.factors *= np.clip(corrections, 0.25, 4.0) ** _DAMPED
             gauge.fix_factors(state)
         if c.opr_modes > 1 and number >= first.opr_weights:
-            updates = np.nan_to_num(found.others["opr_updates"])
+            updates = np.nan_to_num(result.others["opr_updates"])
             state.opr_weights[:, 1:] += _DAMPED * np.clip(updates[:, 1:], -0.5, 0.5)
             gauge.fix_variations(state)
         if c.background != "none" and number >= first.background:

@@ -16,7 +16,7 @@ _STEP_PX, LIMIT_PX = 0.5, 10.0  # largest position update in an epoch, and in al
 _MOMENTUM = 0.8  # of the position updates
 _SEARCH_PX = 3.0  # radius of the search for the positions of frames explained worst
 MOST_SHIFT = 1.0  # of the object as a whole, in pixels: canvases have room for no more
-_SEARCH_EVERY, _SEARCH_FROM = 10, 20  # epochs after positions began to move
+_SEARCH_EVERY, _SEARCH_FROM = 10, 20  # epochs after the first update of positions
 _SEARCH_FRACTION, _SEARCH_TRIES = 0.1, 16
 
 
@@ -24,7 +24,7 @@ def update(
     look: Look,
     anchor: np.ndarray,
     state: State,
-    found: Pass,
+    result: Pass,
     start: np.ndarray,
     config: RefineConfig,
     since: int,
@@ -32,17 +32,17 @@ def update(
     """Move positions as an epoch says, within their limits and as a model of the errors allows.
 
     With momentum, since the object follows the positions: what many neighbours have in common
-    would change slowly without. Now and then others are tried besides.
+    would change slowly without it. Every few epochs a random search looks for better positions.
 
     Args:
         look: looks at frames under another state, see `Engine.look`.
         anchor: `(2,)` origin of the object's canvas.
         state: is changed.
-        found: of the epoch.
+        result: of the epoch.
         start: `(M, 2)` positions before refinement.
-        since: epochs since positions began to move.
+        since: epochs since the first update of positions.
     """
-    updates = np.nan_to_num(found.others["position_updates"])
+    updates = np.nan_to_num(result.others["position_updates"])
     state.drift = _limited(_MOMENTUM * state.drift + updates, _STEP_PX)
     shift = state.positions + state.drift - start
     if config.position_parts:
@@ -50,14 +50,14 @@ def update(
     state.positions = start + shift
     within_limits(state, start, LIMIT_PX, anchor)
     if not config.position_parts and since >= _SEARCH_FROM and since % _SEARCH_EVERY == 0:
-        search(look, anchor, state, found, start, config)
+        search(look, anchor, state, result, start, config)
 
 
 def search(
     look: Look,
     anchor: np.ndarray,
     state: State,
-    found: Pass,
+    result: Pass,
     start: np.ndarray,
     config: RefineConfig,
 ) -> None:
@@ -70,13 +70,13 @@ def search(
         look: looks at frames under another state, see `Engine.look`.
         anchor: `(2,)` origin of the object's canvas.
         state: is changed.
-        found: what the last epoch says of the frames.
+        result: of the last epoch, for each frame.
         start: `(M, 2)` positions before refinement.
     """
     rng = np.random.default_rng([config.seed, state.epoch, 1])
-    count = int(np.ceil(_SEARCH_FRACTION * len(found.per_frame)))
-    rows = np.sort(np.argsort(-np.nan_to_num(found.per_frame), kind="stable")[:count])
-    trial, here = state.copy(), state.positions[rows].copy()
+    count = int(np.ceil(_SEARCH_FRACTION * len(result.per_frame)))
+    rows = np.sort(np.argsort(-np.nan_to_num(result.per_frame), kind="stable")[:count])
+    trial, before = state.copy(), state.positions[rows].copy()
 
     def deviance(of: State) -> np.ndarray:  # of fitted pixels: what is held out must not choose
         seen = look(of, rows, fitted=True)
@@ -85,10 +85,10 @@ def search(
     best = deviance(state)
     for _ in range(_SEARCH_TRIES):
         angle = rng.uniform(0.0, 2.0 * np.pi, count)
-        far = _SEARCH_PX * np.sqrt(rng.uniform(0.0, 1.0, count))
-        places = here + far[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=1)
+        radius = _SEARCH_PX * np.sqrt(rng.uniform(0.0, 1.0, count))
+        places = before + radius[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=1)
         inside = np.linalg.norm(places - start[rows], axis=1) <= LIMIT_PX
-        trial.positions[rows] = np.where(inside[:, None], places, here)
+        trial.positions[rows] = np.where(inside[:, None], places, before)
         value = deviance(trial)
         better = value < best
         best = np.where(better, value, best)
@@ -108,7 +108,7 @@ def within_limits(
 
     Args:
         start: `(M, 2)` positions before refinement.
-        limit_px: longest way from there.
+        limit_px: largest distance from there.
         anchor: `(2,)` origin that the object's stays within `MOST_SHIFT` of, where given.
     """
     shift, common = state.positions - start, np.zeros(2)

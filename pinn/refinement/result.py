@@ -19,7 +19,7 @@ from pinn.refinement.state import State
 if TYPE_CHECKING:
     from pinn.refinement.loop import Loop
 
-FLOOR = 1e-2  # pixels with less light than this share of the brightest are left out
+FLOOR = 1e-2  # illumination relative to its maximum below which pixels are left out
 
 
 def assemble(
@@ -49,17 +49,18 @@ def assemble(
     factor = engine.frames.factor
     likelihood, spread, numbers = None, None, {}
     if judge:
-        found, sums = engine.judge(state)
-        light = sums["illumination"]
-        likelihood = found.per_frame.astype(np.float32)
+        result, sums = engine.judge(state)
+        illumination = sums["illumination"]
+        likelihood = result.per_frame.astype(np.float32)
         numbers = _noise(engine, state, likelihood)
         spread = disagreement(sums)
     else:
-        light = _illumination(state)
-    covered = light > FLOOR * float(light.max())
+        illumination = _illumination(state)
+    covered = illumination > FLOOR * float(illumination.max())
     y, x = np.flatnonzero(covered.any(1)), np.flatnonzero(covered.any(0))
     box = slice(y[0], y[-1] + 1), slice(x[0], x[-1] + 1)
-    covered, light = covered[box], light[box] / float(light.max())
+    illumination = illumination[box] / float(illumination.max())
+    covered = covered[box]
     probe = state.probe / factor
     varied = len(probe) > 1
     moved = state.positions - first
@@ -95,7 +96,7 @@ def assemble(
     values: dict[str, Any] = {
         "object": np.where(covered, state.object[box], 0),
         "origin_px": state.origin + np.array([y[0], x[0]]),
-        "coverage": np.where(covered, light, 0.0),
+        "coverage": np.where(covered, illumination, 0.0),
         "valid_mask": covered,
         "probe": probe[0],
         "positions_px": state.positions,
@@ -146,9 +147,9 @@ def disagreement(sums: dict[str, np.ndarray]) -> np.ndarray:
     `|P|^2`, the squares of these deviations sum to `|chi|^2`, and they themselves to
     `conj(P) chi`: the variance is `sum |chi|^2 / sum |P|^2 - |sum conj(P) chi / sum |P|^2|^2`.
     """
-    light = np.maximum(sums["illumination"], 1e-30)
-    mean = np.abs(sums["object"]) / light
-    return np.sqrt(np.maximum(sums["missing"] / light - mean**2, 0.0)).astype(np.float32)
+    illumination = np.maximum(sums["illumination"], 1e-30)
+    mean = np.abs(sums["object"]) / illumination
+    return np.sqrt(np.maximum(sums["missing"] / illumination - mean**2, 0.0)).astype(np.float32)
 
 
 def _illumination(state: State) -> np.ndarray:
@@ -168,14 +169,14 @@ def _noise(engine: Any, state: State, likelihood: np.ndarray) -> dict[str, Any]:
     probe = state.probe[0] / engine.frames.factor
     scale = engine.counts_per_unit * engine.frames.factor**2
     frames = engine.frames
-    made = Explanation(
+    explanation = Explanation(
         state.object,
         state.origin,
         probe,
         state.positions,
         instrument=instrument(frames.propagation, frames.detector_response),
     )
-    rates = Judge(made, engine.size).rates(rows)
+    rates = Judge(explanation, engine.size).rates(rows)
     floor = float(np.mean(noise.expected_deviance(rates * scale)))
     flagged = noise.outliers(likelihood)
     return {"likelihood": {"noise_floor": floor, "flagged": flagged.tolist()}}

@@ -42,7 +42,7 @@ def refine(
     schedule: Schedule = _SCHEDULE,
     **options: Any,
 ) -> Reconstruction:
-    """Refine object, probe, positions and scale by descent through the forward model.
+    """Refine object, probe and positions of a scan through the forward model.
 
     Args:
         scan: the measurement; its probe is used where the start has none.
@@ -68,7 +68,7 @@ def refine(
     deadline = Deadline(None if config.seconds is None else began + config.seconds)
     rows = np.setdiff1d(np.arange(len(scan)), scan.statistics().dark_frames)
     if not len(rows):
-        raise ScanError(f"scan {scan.name} has no frame with light")
+        raise ScanError(f"all frames of scan {scan.name} are dark")
     frames = Frames(scan, rows)
     begun, cut_short = _beginning(scan, start, rows, deadline, progress)
     state = begin(scan, config, begun, rows, frames.factor)

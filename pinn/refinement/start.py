@@ -113,9 +113,9 @@ def _modes(probe: np.ndarray, wanted: int | None) -> np.ndarray:
         return probe[:, np.sort(kept)]
     axis = np.arange(N) - N // 2
     main, modes = probe[0, 0], list(probe[0])
-    light = np.abs(main) ** 2 / np.sum(np.abs(main) ** 2)
-    middle = (light.sum(1) @ axis, light.sum(0) @ axis)
-    y, x = (axis - middle[0])[:, None] / N, (axis - middle[1])[None, :] / N
+    intensity = np.abs(main) ** 2 / np.sum(np.abs(main) ** 2)
+    centre = (intensity.sum(1) @ axis, intensity.sum(0) @ axis)
+    y, x = (axis - centre[0])[:, None] / N, (axis - centre[1])[None, :] / N
     degree, order = 0, 0
     while len(modes) < wanted:
         degree, order = (degree, order + 1) if order < degree else (degree + 1, 0)
@@ -140,13 +140,13 @@ def _variations(probe: np.ndarray, wanted: int) -> np.ndarray:
     axis = (np.arange(N) - N // 2) / N
     while len(more) < wanted:
         k = len(more) - 1
-        slope = np.gradient(main, axis=1 + k % 2)
+        derivative = np.gradient(main, axis=1 + k % 2)
         for _ in range(k // 2):
-            slope = slope * (axis[:, None] if k % 4 < 2 else axis[None, :])
-        energy = np.sum(np.abs(slope) ** 2)
+            derivative = derivative * (axis[:, None] if k % 4 < 2 else axis[None, :])
+        energy = np.sum(np.abs(derivative) ** 2)
         if energy == 0:
             raise ConfigError("a flat probe has no variations to begin with")
-        more.append(slope * np.sqrt(np.sum(np.abs(main) ** 2) / energy))
+        more.append(derivative * np.sqrt(np.sum(np.abs(main) ** 2) / energy))
     return np.stack(more)
 
 

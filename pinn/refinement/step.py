@@ -33,7 +33,7 @@ PROBE_DAMPING = 0.5  # of the probe update where the object is weak
 
 @dataclass(frozen=True)
 class Static:
-    """What is compiled into a step: which parts of it there are.
+    """What is compiled into a step: which of its updates are made.
 
     Attributes:
         N: side of a frame.
@@ -139,8 +139,8 @@ class Step:
         s = self.static
         if not s.held_out:
             return ops.zeros_like(batch["frames"])
-        places = (_golden(s.N)[None] + batch["phase"][:, None, None]) % 1.0
-        return ops.cast(places < s.held_out, "float32")
+        phases = (_golden(s.N)[None] + batch["phase"][:, None, None]) % 1.0
+        return ops.cast(phases < s.held_out, "float32")
 
     def multiplier(self, measured: Tensor, rate: Tensor, amplitude: Tensor) -> Tensor:
         """What the waves at the detector are multiplied with for `chi`."""
@@ -200,24 +200,24 @@ class Step:
     def object_step(self, state: State, batch: Batch, r: Residual, length: Tensor) -> Pair:
         """The object after a step."""
         s, obj = self.static, state["object"]
-        pull, illumination = forward.object_sums(r.view, r.probe, r.chi, batch["weight"])
+        product, illumination = forward.object_sums(r.view, r.probe, r.chi, batch["weight"])
         peak = ops.max(ops.sum(pairs.abs2(r.probe), axis=1))
         damping = s.object_damping * peak
         factor = length / ((1.0 - s.object_damping) * illumination + damping + _TINY)
-        new = pairs.add(obj, pairs.scale(pull, factor))
+        new = pairs.add(obj, pairs.scale(product, factor))
         if not s.tv:
             return new
-        seen = illumination / (illumination + damping + _TINY)
+        relative = illumination / (illumination + damping + _TINY)
         return pairs.add(
-            new, pairs.scale(priors.total_variation_gradient(new), -length * s.tv * seen)
+            new, pairs.scale(priors.total_variation_gradient(new), -length * s.tv * relative)
         )
 
     def probe_step(self, state: State, batch: Batch, r: Residual, length: Tensor) -> Pair:
         """The probe's modes and variations after a step."""
-        pull, strength = self.probe_sums(batch, r)
+        product, strength = self.probe_sums(batch, r)
         peak = ops.max(strength, axis=(-2, -1), keepdims=True)
         factor = length / ((1.0 - PROBE_DAMPING) * strength + PROBE_DAMPING * peak + _TINY)
-        return pairs.add(state["probe"], pairs.scale(pull, factor))
+        return pairs.add(state["probe"], pairs.scale(product, factor))
 
     def probe_sums(self, batch: Batch, r: Residual) -> tuple[Pair, Tensor]:
         """See `forward.probe_sums`."""
@@ -226,8 +226,8 @@ class Step:
 
     def position_updates(self, r: Residual) -> Tensor:
         """Least-squares update of each position `(B, 2)` in pixels."""
-        pull, square = forward.position_sums(r.view, r.probe, r.chi)
-        y, x = pull[:, 0], pull[:, 1]
+        product, square = forward.position_sums(r.view, r.probe, r.chi)
+        y, x = product[:, 0], product[:, 1]
         yy, xx, yx = square[:, 0], square[:, 1], square[:, 2]
         # a hundredth more on the diagonal: where an object varies along one direction only, the
         # other is left alone
@@ -243,7 +243,7 @@ class Step:
         top = ops.sum(r.fitted * measured, axis=(1, 2))
         return ops.maximum(top, 0.0) / (ops.sum(r.fitted * rate, axis=(1, 2)) + _TINY)
 
-    # -- looking -------------------------------------------------------------------------
+    # -- assessing -------------------------------------------------------------------------
 
     def assess(self, sums: State, state: State, batch: Batch) -> Any:
         """Add a batch to the sums over all frames; nothing is changed.
@@ -256,28 +256,28 @@ class Step:
         Returns:
             The new sums, and of each frame what `report` says, `measured_root` and `root_root`
             (`sum A R` and `sum R^2` over fitted pixels), `distance` (`4 sum (A - R)^2` over fitted
-            pixels, in counts) and, where positions change, the products `position_pulls` and
-            `position_squares` `(B, 2)` of `forward.position_sums`.
+            pixels, in counts) and, where positions change, `position_products` and
+            `position_squares` `(B, 2)`, see `forward.position_sums`.
         """
         s, r = self.static, self.residual(state, batch)
-        found: State = {}
+        added: State = {}
         if "object" in sums:
-            found["object"], found["illumination"] = forward.object_sums(
+            added["object"], added["illumination"] = forward.object_sums(
                 r.view, r.probe, r.chi, batch["weight"]
             )
         if "missing" in sums:
-            found["missing"] = r.view.add(ops.sum(pairs.abs2(r.chi), axis=1))
+            added["missing"] = r.view.add(ops.sum(pairs.abs2(r.chi), axis=1))
         if "probe" in sums:
-            found["probe"], found["probe_strength"] = self.probe_sums(batch, r)
+            added["probe"], added["probe_strength"] = self.probe_sums(batch, r)
         out = self.report(r)
         off = r.measured - r.amplitude
         out["measured_root"] = ops.sum(r.fitted * r.measured * r.amplitude, axis=(1, 2))
         out["root_root"] = ops.sum(r.fitted * r.rate, axis=(1, 2))
         out["distance"] = 4.0 * s.counts_per_unit * ops.sum(r.fitted * off * off, axis=(1, 2))
         if s.positions:
-            pull, square = forward.position_sums(r.view, r.probe, r.chi)
-            out["position_pulls"], out["position_squares"] = pull, square[:, :2]
-        return {name: _plus(sums[name], value) for name, value in found.items()}, out
+            product, square = forward.position_sums(r.view, r.probe, r.chi)
+            out["position_products"], out["position_squares"] = product, square[:, :2]
+        return {name: _plus(sums[name], value) for name, value in added.items()}, out
 
 
 def accelerate(state: State, momentum: Tensor) -> State:

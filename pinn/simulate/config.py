@@ -115,7 +115,7 @@ def _probe(c: SimulateConfig) -> Iterator[str]:
     given = [name for name in OPTICS if getattr(c, name) is not None]
     if c.probe != "zone_plate" and 0 < len(given) < len(OPTICS):
         missing = " and ".join(name for name in OPTICS if name not in given)
-        yield f"{' and '.join(given)} tells nothing without {missing}; give all three"
+        yield f"{' and '.join(given)} has no effect without {missing}; give all three"
 
 
 def _kinds(c: SimulateConfig) -> Iterator[str]:
@@ -177,7 +177,7 @@ def _detector(c: SimulateConfig) -> Iterator[str]:
     stated = {name: first for name, first in gaps.items() if first is not None}
     if c.gap_width is None:
         if stated:
-            yield f"{' and '.join(stated)} tells nothing without gap_width; give it"
+            yield f"{' and '.join(stated)} has no effect without gap_width; give it"
         return
     if not stated:
         yield "gap_width does not say where; give gap_row, gap_column or both"

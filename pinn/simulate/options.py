@@ -63,7 +63,7 @@ class SimulateOptions(Config):
     # -- object ---------------------------------------------------------------------------
 
     object: ObjectKind = "lines"
-    """What the object is. lines: random lines, blurred. star: a Siemens star with gaps. leaves:
+    """Kind of object. lines: random lines, blurred. star: a Siemens star with gaps. leaves:
     dead leaves, overlapping opaque shapes. demo: star and letters on a smooth phase. grf: a
     Gaussian random field. procedural: layers of shapes over multi-octave noise. polyhedra:
     projected random convex solids. file: an image or array. reconstruction: the object of a
@@ -73,7 +73,7 @@ class SimulateOptions(Config):
     """Seed of the object alone, for two objects under one probe and pattern. Default: seed."""
 
     size: int | None = Field(None, ge=20, le=16384)
-    """Side of the object in pixels. Default: what the scan covers."""
+    """Side of the object in pixels. Default: that of the area the scan covers."""
 
     amplitude_min: float | None = Field(None, ge=0, le=2)
     """Smallest amplitude of the object. Default: 0.3. A reconstruction and a file of complex
@@ -126,13 +126,13 @@ class SimulateOptions(Config):
     # -- probe ----------------------------------------------------------------------------
 
     probe: ProbeKind = "disc"
-    """What the probe is. disc: real, with a blurred edge. gaussian: real. defocused: complex, a
+    """Kind of probe. disc: real, with a blurred edge. gaussian: real. defocused: complex, a
     round aperture out of focus. zernike: the same with Zernike aberrations. zone_plate: a Fresnel
     zone plate near its focus, in metres. file: that of probe_file."""
 
     probe_file: Path | None = None
     """For probe file: an NPZ file with an array probeGuess or probe, or an NPY file, of shape (N,
-    N) or (modes, N, N). A reconstruction.h5 or a ptychodus product will do as well."""
+    N) or (modes, N, N). Or a reconstruction.h5 or a ptychodus product."""
 
     probe_diameter: float | None = Field(None, ge=0.02, le=0.9)
     """Probe diameter (4 sigma of its intensity) as a fraction of N. Default: 0.34, for defocused
@@ -140,8 +140,8 @@ class SimulateOptions(Config):
 
     defocus: float | None = Field(None, ge=0, le=2000)
     """defocused, zernike: phase in radians at the rim of the aperture, pi times the Fresnel number.
-    Default: what makes the image of the aperture half as wide as the detector (for zernike less if
-    its aberrations need the room)."""
+    Default: the image of the aperture is half as wide as the detector (less for zernike if its
+    aberrations need the room)."""
 
     central_stop: float | None = Field(None, ge=0, le=0.9)
     """defocused, zernike, zone_plate: radius of a central stop as a fraction of the aperture's.
@@ -174,22 +174,22 @@ class SimulateOptions(Config):
 
     defocus_m: float | None = Field(None, ge=-1, le=1)
     """Distance of the sample behind the focus of the zone plate in metres (negative: before it).
-    Default: what illuminates 0.4 N pixels of the probe."""
+    Default: the distance that illuminates 0.4 N pixels of the probe."""
 
     probe_variation: float = Field(0.0, ge=0, le=0.9)
     """Random change of the probe's diameter and defocus, each uniform within this fraction of its
     value."""
 
     probe_seed: int | None = Field(None, ge=0)
-    """Seed of what is random in the probe alone. Default: seed."""
+    """Seed of the random properties of the probe alone. Default: seed."""
 
     energy_ev: float | None = Field(None, gt=0, le=1e9)
-    """Photon energy in eV. With distance_m and detector_pixel_m it gives the file its pixel size.
+    """Photon energy in eV. With distance_m and detector_pixel_m it sets the pixel size in the file.
     Default: none, for zone_plate 8800."""
 
     distance_m: float | None = Field(None, gt=0, le=1e6)
-    """Distance from sample to detector in metres. Default: none, for zone_plate that at which its
-    cone is half as wide as the detector."""
+    """Distance from sample to detector in metres. Default: none; for zone_plate the distance at
+    which its cone is half as wide as the detector."""
 
     detector_pixel_m: float | None = Field(None, gt=0, lt=1)
     """Detector pixel in metres. Default: none, for zone_plate 7.5e-05."""
@@ -208,7 +208,7 @@ class SimulateOptions(Config):
     (4 sigma). Default: 0.8, unless step, or size and n_frames, fix it."""
 
     step: float | None = Field(None, gt=0)
-    """Mean distance to the nearest position in pixels. It takes the place of overlap."""
+    """Mean distance to the nearest position in pixels. Replaces overlap."""
 
     jitter: float | None = Field(None, ge=0, le=1)
     """raster: largest random displacement of a position along y and x, as a fraction of the step.
@@ -252,20 +252,21 @@ class SimulateOptions(Config):
     """Radius in pixels of a beamstop at the centre of the frame."""
 
     saturation: float | None = Field(None, ge=1, le=1e12)
-    """Counts at which a pixel saturates. Higher counts become this number, and the file states it.
-    Default: the largest number the type of the frames holds."""
+    """Counts at which a pixel saturates. Higher counts are cut to this value, which the file
+    records. Default: the largest value of the data type of the frames."""
 
     frames: Literal["counts", "amplitude"] = "counts"
     """What the frames hold: counts, or amplitude (square root of the counts)."""
 
     frames_dtype: Literal["auto", "uint16", "uint32", "float32"] = "auto"
-    """Number type of the frames. Counts above its range saturate. auto: the smallest integer type
+    """Data type of the frames. Counts above its range saturate. auto: the smallest integer type
     that no frame saturates, or float32 for amplitudes and without Poisson noise."""
 
     # -- what the file states wrongly, or does not state at all ---------------------------
 
     position_error_limit: float = Field(0.0, ge=0, le=50)
-    """Further error of each coordinate in the file, uniform up to this many pixels either way."""
+    """Additional error of each coordinate in the file in pixels, uniform between minus and plus
+    this value."""
 
     position_scale_error: float = Field(0.0, ge=-0.2, le=0.2)
     """Systematic error: positions in the file are too far from their middle by this fraction (0.01
@@ -276,8 +277,8 @@ class SimulateOptions(Config):
     degrees, from +x towards +y."""
 
     position_shear: float = Field(0.0, ge=-0.5, le=0.5)
-    """Systematic error: this times the distance in y from the middle is added to x in the file,
-    before rotation and scale."""
+    """Systematic error: x in the file is increased by this fraction of the distance in y from the
+    middle, before rotation and scale."""
 
     probe_error: float | None = Field(None, ge=-1, le=5)
     """Relative error of the defocus of the probe in the file (0.3 = 30 percent too much). The

@@ -173,7 +173,9 @@ def simulate(config: SimulateConfig) -> SimulatedScan:
         intensity = intensity_factors(len(true), config.intensity_fluctuation, rng)
         photons = photons * intensity
     if not photons.mean() > 0:
-        raise ConfigError("no light passes the object; raise amplitude_max or move the scan")
+        raise ConfigError(
+            "the object transmits nothing under the probe; raise amplitude_max or move the scan"
+        )
     factor = config.photons_per_frame / photons.mean()
     probe = stated = (np.sqrt(factor) * varied).astype(np.complex64)
     photons = photons * factor

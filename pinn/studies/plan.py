@@ -162,7 +162,7 @@ class Plan(Table):
         for place, options in stated.items():
             for name in options.keys() & self.axes.keys():
                 raise ConfigError(
-                    f"{place}: {name} is an axis of [sweep] besides; leave one of them out"
+                    f"{place}: {name} is an axis of [sweep] as well; leave one of them out"
                 )
         for index, other in enumerate(self.reference):
             place, tests = f"reference.{index}", [other.test] if other.test is not None else []

@@ -144,15 +144,15 @@ def plan_run(
         for scan, watching in zip(scans, hold, strict=True):
             if run.holds_out and not len(watching):
                 notes.append(nothing_held(scan.name, run))
-    # from the mean of its group a frame moves by twice the limit at most
-    moves = 2.0 * POSITIONS_LIMIT_PX if config.positions_trainable else 0.0
+    # from the mean of its group a frame is displaced by twice the limit at most
+    displacement = 2.0 * POSITIONS_LIMIT_PX if config.positions_trainable else 0.0
     return Plan(
         everything,
         len(scans),
         [*learn, *(_none(g) for g in aside)],
         [*hold, *aside],
         labels,
-        canvas_size(reach + moves, config.N),
+        canvas_size(reach + displacement, config.N),
         tuple(notes),
         config.positions_trainable,
     )

@@ -159,10 +159,10 @@ class Session:
 
 
 def seen_twice(plan: Plan, digests: Sequence[str]) -> list[str]:
-    """What is to say of scans that are watched and learned from as well."""
+    """Notes on validation scans that are also trained on."""
     learned = set(digests[: plan.trained])
     notes = [
-        f"{scan.name} is learned from as well, so its val_loss says nothing of other scans"
+        f"{scan.name} is also trained on, so its val_loss says nothing about other scans"
         for scan, found in zip(plan.scans[plan.trained :], digests[plan.trained :], strict=True)
         if found in learned
     ]

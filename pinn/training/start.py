@@ -53,24 +53,24 @@ def set_start(
         return
     for part in ("network", "normalise"):
         getattr(network, part).set_weights(getattr(start.network, part).get_weights())
-    known = matched(known_digests(start), digests)
-    rows = [(mine, theirs) for mine, theirs in enumerate(known) if theirs is not None]
+    stored_rows = matched(known_digests(start), digests)
+    rows = [(row, stored) for row, stored in enumerate(stored_rows) if stored is not None]
     names = ["probe", "log_scale"] + (["contrast"] if network.contrast is not None else [])
-    mine, theirs = network.named_arrays(), start.network.named_arrays()
-    new = {name: np.array(mine[name]) for name in names if name in theirs}
+    fresh, trained = network.named_arrays(), start.network.named_arrays()
+    new = {name: np.array(fresh[name]) for name in names if name in trained}
     for name, array in new.items():
-        for row, other in rows:
-            given = theirs[name][other]
+        for row, stored in rows:
+            given = trained[name][stored]
             if name == "probe":  # dark modes only pad it
                 array[row] = 0.0
                 used = min(given.shape[1], modes)
                 array[row, :, :used] = given[:, :used]
             else:
                 array[row] = given
-    for row, other in rows:  # the same frames, hence as many
-        if (given := theirs.get(f"positions/{other:04d}")) is not None:
+    for row, stored in rows:  # the same frames, hence as many
+        if (given := trained.get(f"positions/{stored:04d}")) is not None:
             new[f"positions/{row:04d}"] = given
-    network.load_arrays({name: new.get(name, array) for name, array in mine.items()})
+    network.load_arrays({name: new.get(name, array) for name, array in fresh.items()})
 
 
 def needs_contrast(run: TrainConfig, start: Model | None, digests: Sequence[str]) -> bool:
@@ -87,8 +87,8 @@ def needs_contrast(run: TrainConfig, start: Model | None, digests: Sequence[str]
             )
         return False
     had = start is not None and start.network.contrast is not None
-    known = matched(known_digests(start), digests)
-    return run.calibrate_start or (had and any(row is not None for row in known))
+    stored_rows = matched(known_digests(start), digests)
+    return run.calibrate_start or (had and any(row is not None for row in stored_rows))
 
 
 def check_watched(start: Model, watched: Sequence[Scan]) -> None:
@@ -124,15 +124,15 @@ def instrument_of(scans: Sequence[Scan]) -> dict[str, str]:
     Raises:
         ScanError: they are not all alike.
     """
-    found: dict[str, str] = {}
+    instrument: dict[str, str] = {}
     for name in ("propagation", "detector_response"):
         kinds = sorted({getattr(scan, name) for scan in scans})
         if len(kinds) > 1:
             raise ScanError(
                 f"the scans have the {name} {' and '.join(kinds)}; train on those of one kind"
             )
-        found[name] = kinds[0]
-    return found
+        instrument[name] = kinds[0]
+    return instrument
 
 
 def padded_probes(scans: Sequence[Scan], modes: int) -> np.ndarray:
@@ -186,8 +186,8 @@ def calibrate_start(
     """Set count scale and contrast of every scan to what its frames say of the network as it is.
 
     One pass over a sample of each scan's groups, then a fit of three numbers (`contrast_fit`).
-    Where no plausible contrast explains the frames better, as for a network that has learned
-    nothing and predicts the mean, the contrast stays and the scale is the best one with it.
+    Where no plausible contrast explains the frames better, as for an untrained network that
+    predicts the mean, the contrast stays and the scale is the best one with it.
 
     Args:
         network: with `contrast` weights.
@@ -225,8 +225,8 @@ class _Features(keras.Model):
 
     def call(self, inputs):
         patches = self.model.object_patches(inputs["frames"])
-        _, seen = self.model.illuminated_object(patches, inputs)
-        (re, im), _, mean = levelled(pairs.unstack(seen), self.model.light(inputs))
+        _, illuminated = self.model.illuminated_object(patches, inputs)
+        (re, im), _, mean = levelled(pairs.unstack(illuminated), self.model.illumination(inputs))
         nothing = ops.zeros_like(re)
         parts = (mean + nothing, nothing), (re - mean, nothing), (nothing, im)
         re, im = self.model.probe(inputs["scan"])
@@ -245,7 +245,7 @@ def _sums_of(
     """
     features = backend.compile_inference(_Features(network))
     most = max(1, _SAMPLE_PIXELS // (network.settings.N * network.settings.gridsize) ** 2)
-    found = []
+    sums_of_scans = []
     for scan in range(scans):
         sums, factor = contrast_fit.Sums(), 1.0
         samples = (given.sample(scan, most) for given in batches)
@@ -257,5 +257,5 @@ def _sums_of(
             values = np.moveaxis(features(batch)[rows], 1, 0)
             sums.add(values, frames[rows], _MEAN_INTENSITY)
             factor = float(batch["scale"][rows[-1]]) if len(rows) else factor
-        found.append((sums, factor))
-    return found
+        sums_of_scans.append((sums, factor))
+    return sums_of_scans

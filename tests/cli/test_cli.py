@@ -242,7 +242,7 @@ def test_unknown_name_in_the_file_lists_the_known_ones(tmp_path, capsys):
     [
         ("epochs = 3.7", "option 'epochs'"),
         ("epochs = 0", "greater than or equal to 1"),
-        ("epochs = true", "true and false are no value of this option"),
+        ("epochs = true", "this option takes neither true nor false"),
         ('loss = "mse"', "unknown term 'mse'"),
         ("epochs = ", "not valid TOML"),
         ("epochs = [1, 2]", "option 'epochs' in"),

@@ -58,7 +58,7 @@ def test_the_format_by_option(tmp_path, source):
         (["none.npz", "out.npz"], "scan file none.npz does not exist; check the path"),
         (["in.npz", "out.npz", "--frame-size", "17"], "frame_size must be even, but is 17"),
         (["in.npz", "out.npz", "--format", "nzp"], "'nzp' is not one of"),
-        (["in.npz", "out.npz", "--data-path", "x"], "data_path means nothing to PtychoPINN NPZ"),
+        (["in.npz", "out.npz", "--data-path", "x"], "data_path has no effect on PtychoPINN NPZ"),
     ],
 )
 def test_wrong_use_ends_with_two_and_a_sentence(source, monkeypatch, capsys, rest, message):

@@ -136,7 +136,7 @@ def _rate(
     from pinn.ops import pairs
 
     weights = None
-    if merge == "probe":  # as `PtychoModel.light`: the weights of the merge have no gradient
+    if merge == "probe":  # as `PtychoModel.illumination`: the weights of the merge have no gradient
         probe = ops.stop_gradient(probe_re), ops.stop_gradient(probe_im)
         weights = illumination_weight(probe)[:, None]
     rule = "legacy" if merge == "legacy" else "weighted"

@@ -209,10 +209,10 @@ def test_files_that_are_none(tmp_path):
     assert "is a folder" in refusal(open_hdf5, tmp_path)
     foreign = tmp_path / "text.h5"
     foreign.write_text("x,y\n1,2\n")
-    assert "is no HDF5 file" in refusal(open_hdf5, foreign)
+    assert "is not an HDF5 file" in refusal(open_hdf5, foreign)
     empty = tmp_path / "empty.h5"
     empty.touch()
-    assert "is no HDF5 file" in refusal(open_hdf5, empty)
+    assert "is not an HDF5 file" in refusal(open_hdf5, empty)
     assert not is_hdf5(foreign, b"x,y\n1,2\n") and not is_hdf5(tmp_path / "none", b"")
 
 

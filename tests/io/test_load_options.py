@@ -717,11 +717,11 @@ REFUSED = {
         f"{option} of another format": (
             {},
             {option: "x"},
-            rf"option {option} means nothing to PtychoPINN NPZ",
+            rf"option {option} has no effect on PtychoPINN NPZ",
         )
         for option in ("diffraction", "data_path", "positions_path", "probe_path", "mask_path")
     },
-    "step of another format": ({}, {"step_m": 1e-9}, r"step_m means nothing .* \(it is for: elect"),
+    "step of another format": ({}, {"step_m": 1e-9}, r"step_m has no effect .* \(it is for: elect"),
     "no such scan": (
         {"scan_index": np.arange(M) % 3},
         {"scan_number": 7},

@@ -237,7 +237,7 @@ def test_missing_and_foreign_diffraction_files(tmp_path):
     assert "is no file" in refusal(read_product, path, ScanConfig(diffraction=tmp_path))
     (tmp_path / "words.h5").write_text("not HDF5")
     foreign = ScanConfig(diffraction=tmp_path / "words.h5")
-    assert "no HDF5 file" in refusal(read_product, path, foreign)
+    assert "not an HDF5 file" in refusal(read_product, path, foreign)
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_the_object_is_the_mean_of_one_patch_of_each_frame():
     scan = pinn.Scan(counts, scan.positions_px, probe=scan.probe, units="counts")
     model = small_model(scan, architecture="lean", n_groups=8)
     recon = pinn.reconstruct(scan, model, batch_size=3, calibrate=False, synchronise=False)
-    assert any("1 frames without light" in note for note in recon.notes)
+    assert any("1 frames without counts" in note for note in recon.notes)
     factor, N = scan.statistics().exposure_factor, scan.N
     frames = encode(*scan.read(np.arange(40)), factor)
     patches = model.network.object_patches(

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tiny  # noqa: F401  (registers the network `test-tiny`)
+from fixed_batches import FixedBatches
 
 from pinn.config import ModelConfig, TrainConfig
 from pinn.networks.initialise import initialise
@@ -49,22 +50,8 @@ def make_batch(gridsize=2, size=4, seed=0):
     }
 
 
-class Repeat(keras.utils.PyDataset):
-    """The same batches every epoch."""
-
-    def __init__(self, batches):
-        super().__init__()
-        self.batches = batches
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __getitem__(self, index):
-        return (self.batches[index],)
-
-
 def fit(model, batches, epochs=1):
-    history = model.fit(Repeat(batches), epochs=epochs, verbose=0, shuffle=False)
+    history = model.fit(FixedBatches(batches), epochs=epochs, verbose=0, shuffle=False)
     return {k: v[-1] for k, v in history.history.items()}
 
 
@@ -112,7 +99,7 @@ def test_the_columns_of_an_epoch_do_not_depend_on_how_it_is_cut_into_batches(los
             rows = np.resize(np.arange(first, min(first + size, 10)), size)
             batches.append({k: v[rows] for k, v in whole.items()})
             batches[-1]["weight"] = (first + np.arange(size) < 10).astype("float32")
-        return Repeat(batches)
+        return FixedBatches(batches)
 
     found = [model.evaluate(cut(size), verbose=0, return_dict=True) for size in (10, 4, 3)]
     tensors = {key: keras.ops.convert_to_tensor(value) for key, value in whole.items()}

@@ -302,7 +302,7 @@ def test_frames_without_light_are_left_out_and_said(scan, model):
     recon = pinn.reconstruct(
         pinn.Scan(counts, scan.positions_px, probe=scan.probe, units="counts"), model
     )
-    assert any("1 frames without light" in note for note in recon.notes)
+    assert any("1 frames without counts" in note for note in recon.notes)
     assert recon.coverage.sum() < pinn.reconstruct(scan, model).coverage.sum()
 
 

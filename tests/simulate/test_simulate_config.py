@@ -33,7 +33,7 @@ BAD = [
     (dict(probe="zone_plate", defocus_m=0.0, probe_error=0.3), "relative to the defocus"),
     (dict(probe_drift_modes=2), "no meaning without probe_drift"),
     (dict(n_frames=1, probe_drift=0.1), "one frame has no probe_drift"),
-    (dict(gap_row=3), "gap_row tells nothing without gap_width"),
+    (dict(gap_row=3), "gap_row has no effect without gap_width"),
     (dict(gap_width=3), "does not say where"),
     (dict(gap_width=3, gap_column=62), "gap_column 62 and gap_width 3 reach beyond the frame"),
     (dict(position_error_limit=-1.0), "'position_error_limit'"),

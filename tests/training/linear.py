@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+from fixed_batches import FixedBatches
 from keras import ops
 
 from pinn.config import TrainConfig
@@ -36,23 +37,9 @@ def gradients(weights, x, square=False):
     near, near_bias, far, far_bias = (np.asarray(w, np.float64) for w in weights)
     x = np.asarray(x, np.float64)
     out = x @ near + near_bias + 2 * (x @ far + far_bias)
-    slope = out if square else np.ones_like(out)
-    kernel, bias = x.T @ slope / len(x), slope.mean(0)
+    by_output = out if square else np.ones_like(out)
+    kernel, bias = x.T @ by_output / len(x), by_output.mean(0)
     return [kernel, bias, 2 * kernel, 2 * bias]
-
-
-class Data(keras.utils.PyDataset):
-    """A fixed list of batches."""
-
-    def __init__(self, batches):
-        super().__init__()
-        self.batches = batches
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __getitem__(self, index):
-        return ({"x": self.batches[index]},)
 
 
 class Recorder(keras.callbacks.Callback):
@@ -90,15 +77,19 @@ def fit(model, batches, epochs, callbacks=(), first=0, held=None):
     """Recorder of a plain `fit`."""
     recorder = Recorder()
     model.fit(
-        Data(batches),
+        _data(batches),
         initial_epoch=first,
         epochs=epochs,
-        validation_data=None if held is None else Data(held),
+        validation_data=None if held is None else _data(held),
         callbacks=[recorder, *callbacks],
         shuffle=False,
         verbose=0,
     )
     return recorder
+
+
+def _data(batches):
+    return FixedBatches({"x": batch} for batch in batches)
 
 
 def weights_of(model):

@@ -145,7 +145,7 @@ def test_displacements_are_bounded_and_have_their_gauges():
     rng = np.random.default_rng(0)
     weights = [rng.normal(0, 0.3, (5, 2)), rng.normal(0, 0.3, (4, 2))]
     weights[0][0] = 50.0, -50.0
-    for variable, value in zip(layer.moves, weights, strict=True):
+    for variable, value in zip(layer.raw, weights, strict=True):
         variable.assign(value.astype("float32"))
     bounded = [2.0 * np.tanh(UNIT_PX * w / 2.0) for w in weights]
     expected = [d - d.mean(0) for d in bounded]

@@ -106,7 +106,7 @@ def test_weight_decay_is_decoupled_and_for_kernels_only(name, more):
 
 
 def test_options_that_a_rule_does_not_use_are_refused():
-    with pytest.raises(ConfigError, match=r"momentum is 0\.5, but optimizer adam has no such"):
+    with pytest.raises(ConfigError, match=r"momentum is 0\.5, but optimizer adam does not use it"):
         TrainConfig(momentum=0.5)
     with pytest.raises(ConfigError, match=r"beta_2 is 0\.5, but optimizer sgd"):
         TrainConfig(optimizer="sgd", beta_2=0.5)

@@ -428,4 +428,4 @@ def test_what_cannot_be_held_out_or_is_seen_twice_is_noted(one, other):
     plan = plan_run([one], [other, one], config, run)
     assert not plan.notes
     (note,) = seen_twice(plan, [digest(scan) for scan in plan.scans])
-    assert note.startswith("small 0 is learned from as well")
+    assert note.startswith("small 0 is also trained on")

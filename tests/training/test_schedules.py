@@ -208,7 +208,7 @@ def test_improvements_are_records(values, threshold):
 
 
 def test_options_that_a_schedule_does_not_use_are_refused():
-    with pytest.raises(ConfigError, match=r"decay is 0\.5, but schedule cosine has no such thing"):
+    with pytest.raises(ConfigError, match=r"decay is 0\.5, but schedule cosine does not use it"):
         TrainConfig(decay=0.5)
     with pytest.raises(ConfigError, match="plateau_patience"):
         TrainConfig(schedule="constant", plateau_patience=5)

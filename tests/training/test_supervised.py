@@ -132,8 +132,8 @@ def test_what_cannot_be_summed_is_refused():
         (dict(mode="supervised", loss="tv_phase"), "label terms and regularisers"),
         (dict(loss="label_phase"), "needs a likelihood"),
         (dict(loss="poisson", label_epochs=2), "need a label term"),
-        (dict(loss="poisson + poisson"), "there twice"),
-        (dict(loss="poisson + -1 mae"), "no sum of terms"),
+        (dict(loss="poisson + poisson"), "appears twice"),
+        (dict(loss="poisson + -1 mae"), "not a sum of terms"),
         (dict(loss="poison"), "unknown term 'poison'"),
     ):
         with pytest.raises(ConfigError, match=text):

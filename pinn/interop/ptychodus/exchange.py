@@ -190,12 +190,12 @@ def _positions(result: Reconstruction, product: Product) -> ProbePositionSequenc
     if result.positions_start_px is None:
         return places
     pixel = product.object_.get_pixel_geometry()
-    moves = np.zeros((len(places), 2))  # frames without light stay
-    moves[result.frame_indices] = result.positions_px - result.positions_start_px
-    moves *= [pixel.height_m, pixel.width_m]
+    updates = np.zeros((len(places), 2))  # 0 for dark frames
+    updates[result.frame_indices] = result.positions_px - result.positions_start_px
+    updates *= [pixel.height_m, pixel.width_m]
     return ProbePositionSequence(
         [
             replace(place, x_m=place.x_m + float(x), y_m=place.y_m + float(y))
-            for place, (y, x) in zip(places, moves, strict=True)
+            for place, (y, x) in zip(places, updates, strict=True)
         ]
     )

@@ -140,7 +140,7 @@ class PinnReconstructor(TrainableReconstructor):
         """Infer with the model in memory.
 
         Yields:
-            The picture after each quarter of the frames, at last the whole with its contrast
+            The object after each quarter of the frames, at last the whole with its contrast
             calibrated.
         """
         if self._model is None:
@@ -190,7 +190,7 @@ class PinnFit(Reconstructor):
         """Train without labels on this scan alone.
 
         Yields:
-            The picture and the losses every `PictureEvery` epochs and at the end.
+            The object and the losses every `PictureEvery` epochs and at the end.
         """
         self._settings.select_backend()
         options = self._settings.training()
@@ -200,7 +200,7 @@ class PinnFit(Reconstructor):
         epochs = int(options["epochs"])
 
         def work(tell: Callable[[ReconstructOutput], None]) -> None:
-            def picture(model: Any, **how: Any) -> None:
+            def preview(model: Any, **how: Any) -> None:
                 result = pinn.reconstruct(
                     scan, model, progress=lambda _: stream.check(), **{**asked, **how}
                 )
@@ -209,14 +209,14 @@ class PinnFit(Reconstructor):
 
             def watch(model: Any) -> None:
                 if len(model.history) % every == 0 and len(model.history) < epochs:
-                    picture(model, calibrate=False)
+                    preview(model, calibrate=False)
 
             def progress(report: Progress) -> None:
                 stream.check()
                 note(report, [])
 
             model = pinn.train(scan, watch=watch, progress=progress, **options)
-            picture(model)
+            preview(model)
 
         stream: Stream[ReconstructOutput, None] = Stream(work)
         yield from stream
@@ -228,7 +228,7 @@ class PinnRefine(Reconstructor):
     Args:
         name: as ptychodus shows it.
         settings: read when a run begins.
-        networks: the first of them that has a model gives the picture of the start `network`.
+        networks: the first of them that has a model makes the start `network`.
     """
 
     def __init__(
@@ -247,7 +247,7 @@ class PinnRefine(Reconstructor):
         return config.epochs + config.lbfgs_iterations
 
     def reconstruct(self, parameters: ReconstructInput) -> Iterator[ReconstructOutput]:
-        """Refine from the product's object, from a network's picture or from nothing.
+        """Refine from the product's object, from a network's reconstruction or from nothing.
 
         Yields:
             Object, probe, positions and losses every `PictureEvery` epochs, and the best at last.
@@ -266,7 +266,7 @@ class PinnRefine(Reconstructor):
                 if report.stage in ("refine", "lbfgs"):  # not of the two halves
                     note(report, [])
 
-            def picture(result: Reconstruction) -> None:
+            def preview(result: Reconstruction) -> None:
                 rows = [
                     {"epoch": row["epoch"], "loss": row["deviance"]}
                     for row in result.statistics["history"]
@@ -278,13 +278,13 @@ class PinnRefine(Reconstructor):
                 nonlocal seen
                 seen += 1
                 if seen % every == 0:
-                    picture(result)
+                    preview(result)
 
             begin: Any = exchange.start_of(scan) if start == "object" else model
             result = pinn.refine(scan, begin, config, progress=progress, watch=watch)
             for line in (result.statistics["refinement"]["ended"], result.verdict, *result.notes):
                 logger.info(line)
-            picture(result)
+            preview(result)
 
         stream: Stream[ReconstructOutput, None] = Stream(work)
         yield from stream

@@ -65,8 +65,8 @@ def read_patterns(path: Path, config: ScanConfig) -> Contents:
         ScanError: always.
     """
     raise ScanError(
-        f"{path} holds diffraction patterns without positions; open the product that belongs to it "
-        f"and name this file beside: PRODUCT --diffraction {path.name}"
+        f"{path} holds diffraction patterns without positions; open the product that belongs to "
+        f"it, with this file as an option: PRODUCT --diffraction {path.name}"
     )
 
 

@@ -209,17 +209,17 @@ def recognise(path: Path, config: ScanConfig) -> Format:
 
     Raises:
         ScanError: missing, empty, a folder, or of no known format.
-        ConfigError: no such format, or an option that its reader does not heed.
+        ConfigError: no such format, or an option that its reader does not use.
     """
     head = read_head(path, "scan file")
     found = _recognise(path, head) if config.format == "auto" else named(config.format)
     plain = type(config)()
     for option in READER_OPTIONS:
         if getattr(config, option) != getattr(plain, option) and option not in found.options:
-            heeded = [known.name for known in FORMATS if option in known.options]
+            readers = [known.name for known in FORMATS if option in known.options]
             raise ConfigError(
-                f"the option {option} means nothing to {found.title} ({path}); leave it out"
-                + (f" (it is for: {', '.join(heeded)})" if heeded else "")
+                f"the option {option} has no effect on {found.title} ({path}); leave it out"
+                + (f" (it is for: {', '.join(readers)})" if readers else "")
             )
     return found
 
@@ -238,7 +238,7 @@ def for_writing(path: Path, name: str | None) -> Format:
             return known
     suffixes = ", ".join(f"{s} ({f.name})" for f in FORMATS if f.write for s in f.suffixes)
     raise OutputError(
-        f"the ending of {path} tells no format to write; say --to with one of "
+        f"the file extension of {path} tells no format to write; say --to with one of "
         f"{', '.join(names(True))}, or use one of {suffixes}"
     )
 
@@ -272,6 +272,6 @@ def _recognise(path: Path, head: bytes) -> Format:
             return known
     titles = ", ".join(known.title for known in FORMATS)
     raise ScanError(
-        f"scan file {path} is of no known format, whatever its name says: it begins with "
+        f"scan file {path} is of no known format, despite its name: it begins with "
         f"{head[:8]!r}; known are: {titles}"
     )
