@@ -66,6 +66,11 @@ def begin(
     if scan.probe_weights is not None and (start is None or start.probe is None):
         given = min(V, scan.probe_weights.shape[1])
         state.opr_weights[:, :given] = scan.probe_weights[rows][:, :given]
+    if config.update_intensities:
+        # What a first correction at a flat object would find; frames that fluctuate much would
+        # otherwise be fitted by the object and the probe until intensities join.
+        counts = scan.statistics().frame_counts[rows]
+        state.factors = counts / counts.mean()
     if start is not None:
         _carry(state, start, rows, config, factor)
     return state
