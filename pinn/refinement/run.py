@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from pinn.config.refine import RefineConfig
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
+from pinn.io.lock import held
 from pinn.io.product import Reconstruction
 from pinn.networks.trained import Model
 from pinn.progress import Deadline, OutOfTime, Progress, StopRequested
@@ -62,9 +64,25 @@ def refine(
         ConfigError: options that contradict each other or the kind of start.
         ArchiveError: a checkpoint that is damaged or of another refinement.
         DivergedError: no step gives finite values.
+        OutputError: `output` cannot be written, or another run writes there.
     """
-    began = time.perf_counter()
     config = (config or RefineConfig()).replace(**options)
+    folder = None if output is None else Path(output)
+    with nullcontext() if folder is None else held(folder):
+        return _refine(scan, start, config, folder, resume, progress, watch, schedule)
+
+
+def _refine(
+    scan: Scan,
+    start: Reconstruction | Model | None,
+    config: RefineConfig,
+    folder: Path | None,
+    resume: bool,
+    progress: Callable[[Progress], None] | None,
+    watch: Callable[[Reconstruction], None] | None,
+    schedule: Schedule,
+) -> Reconstruction:
+    began = time.perf_counter()
     deadline = Deadline(None if config.seconds is None else began + config.seconds)
     rows = np.setdiff1d(np.arange(len(scan)), scan.statistics().dark_frames)
     if not len(rows):
@@ -73,7 +91,7 @@ def refine(
     begun, cut_short = _beginning(scan, start, rows, deadline, progress)
     state = begin(scan, config, begun, rows, frames.factor)
     loop = loop_from(state, frames, scan.positions_px[rows], config, deadline, schedule)
-    keeper = None if output is None else Keeper(Path(output), scan, config, begun, schedule)
+    keeper = None if folder is None else Keeper(folder, scan, config, begun, schedule)
     kept = keeper.load(state) if keeper is not None and resume else None
     if kept is None:
         set_scale(loop)

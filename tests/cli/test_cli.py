@@ -72,7 +72,7 @@ def recorded(monkeypatch):
 def test_help_of_every_command_loads_no_framework():
     code = (
         "import sys\nfrom pinn import cli\nfrom pinn.cli.app import COMMANDS\n"
-        "heavy = {'keras', 'jax', 'torch', 'tensorflow', 'pandas', 'filelock'}\n"
+        "heavy = {'keras', 'jax', 'torch', 'tensorflow', 'pandas'}\n"
         "slow = {'matplotlib', 'scipy', 'h5py', 'pydantic'}\n"
         "for line in (['--version'], ['--help'], *([name, '--help'] for name in COMMANDS)):\n"
         "    assert cli.run(line) == 0\n"
