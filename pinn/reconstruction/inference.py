@@ -11,6 +11,7 @@ import numpy as np
 
 from pinn import backend
 from pinn.config import ReconstructConfig
+from pinn.data.geometry import check_canvas
 from pinn.data.grouping import groups_for_inference
 from pinn.data.masks import decode, encode
 from pinn.data.scan import Scan
@@ -54,7 +55,7 @@ def reconstruct(
             contrast not calibrated. `StopRequested` from it ends the work as well.
 
     Raises:
-        ScanError: frame size or content does not fit the model.
+        ScanError: frame size or content does not fit the model, or a position is far away.
     """
     config = (config or ReconstructConfig()).replace(**options)
     statistics = scan.statistics()
@@ -68,6 +69,8 @@ def reconstruct(
         anchor = (float(mean[0]), float(mean[1]))
     stitcher = Stitcher(model, probe, config, anchor, contrast)
     groups = stitcher.groups(scan.positions_px, scan.scan_index)
+    shape = np.ceil(np.ptp(scan.positions_px, axis=0)).astype(int) + scan.N
+    check_canvas(shape, scan.name, len(scan) * scan.N**2)
     stitcher.canvas.reserve(scan.positions_px)
     if config.consistency:
         stitcher.keep_half(interleaved(scan.positions_px) == 0, scan.positions_px)
