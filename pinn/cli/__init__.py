@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import click
 
+from pinn import backend
 from pinn.cli.app import pinn
 from pinn.errors import PinnError
 
@@ -56,6 +57,12 @@ def run(arguments: Sequence[str]) -> int:
         told = _trace()
         if isinstance(error, OSError) and error.errno in _PLACES:
             click.echo(f"Error: {_place(error)}", err=True)
+            return 2
+        if backend.out_of_memory(error):
+            what = (
+                "this needs more memory than there is; use a smaller scan, or a machine with more"
+            )
+            click.echo(f"Error: {what} ({backend.said_of(error)})", err=True)
             return 2
         hint = "" if told else "; set PINN_TRACEBACK=1 to see where"
         text = " ".join(str(error).split()) or "no message"

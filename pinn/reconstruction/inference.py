@@ -56,8 +56,20 @@ def reconstruct(
 
     Raises:
         ScanError: frame size or content does not fit the model, or a position is far away.
+        OutOfMemoryError: memory ran out.
     """
     config = (config or ReconstructConfig()).replace(**options)
+    with backend.told_what_to_lower("reconstruction", "--batch-size"):
+        return _reconstruct(scan, model, config, progress, watch)
+
+
+def _reconstruct(
+    scan: Scan,
+    model: Model,
+    config: ReconstructConfig,
+    progress: Callable[[Progress], None] | None,
+    watch: Callable[[Reconstruction], None] | None,
+) -> Reconstruction:
     statistics = scan.statistics()
     own = statistics.exposure_factor
     factor = own if config.exposure == "scan" else model.exposure_factor

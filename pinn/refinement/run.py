@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pinn import backend
 from pinn.config.refine import RefineConfig
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
@@ -29,6 +30,7 @@ from pinn.refinement.state import State
 
 # A network that makes the start sees as few frames as illuminate each pixel this often.
 _COVER = 1
+_LOWER = "--batch-size, --probe-modes or --opr-modes"
 _SCHEDULE = Schedule()
 
 
@@ -64,11 +66,13 @@ def refine(
         ConfigError: options that contradict each other or the kind of start.
         ArchiveError: a checkpoint that is damaged or of another refinement.
         DivergedError: no step gives finite values.
+        OutOfMemoryError: memory ran out.
         OutputError: `output` cannot be written, or another run writes there.
     """
     config = (config or RefineConfig()).replace(**options)
     folder = None if output is None else Path(output)
-    with nullcontext() if folder is None else held(folder):
+    lock = nullcontext() if folder is None else held(folder)
+    with lock, backend.told_what_to_lower("refinement", _LOWER):
         return _refine(scan, start, config, folder, resume, progress, watch, schedule)
 
 

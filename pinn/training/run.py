@@ -24,6 +24,8 @@ from pinn.training.resume import archive_to_resume, begun, check_resumed, run_op
 from pinn.training.session import Session
 from pinn.training.start import check_watched, instrument_of, probe_modes_of
 
+_LOWER = "--batch-size, --gridsize or --n-filters-scale"
+
 
 def train(
     scans: Scan | Sequence[Scan],
@@ -64,9 +66,11 @@ def train(
         ScanError: the scans cannot be trained on.
         ConfigError: options that contradict each other or the scans.
         DivergedError: the loss is not finite any more; the last archive stays as it was.
+        OutOfMemoryError: memory ran out; the last archive stays as it was.
         OutputError: `output` cannot be written, or another run writes there.
     """
-    with _random_streams_kept(), nullcontext() if output is None else held(output):
+    lock = nullcontext() if output is None else held(output)
+    with _random_streams_kept(), lock, backend.told_what_to_lower("training", _LOWER):
         session, folder = _prepare(scans, model, train, output, validation_scans, resume, options)
         return fit(session, folder, progress, watch, record)
 
