@@ -18,7 +18,7 @@ from pinn.data.scan import Scan
 from pinn.errors import ScanError
 from pinn.io.product import Reconstruction
 from pinn.networks.trained import Model
-from pinn.progress import Progress, StopRequested
+from pinn.progress import Progress, StopRequested, wanted
 from pinn.quality.halves import interleaved
 from pinn.quality.likeness import Comparison, chosen_groups, compare, sample_rates
 from pinn.reconstruction.canvas import Canvas
@@ -52,7 +52,8 @@ def reconstruct(
         progress: called with a `Progress` about a hundred times; `StopRequested` from it ends the
             work, and what is on the canvas by then is returned.
         watch: called after each quarter of the frames but the last with what there is by then, its
-            contrast not calibrated. `StopRequested` from it ends the work as well.
+            contrast not calibrated, marked unfinished. `StopRequested` from it ends the work as
+            well. One with a method `due` is called where that returns True.
 
     Raises:
         ScanError: frame size or content does not fit the model, or a position is far away.
@@ -97,7 +98,11 @@ def _reconstruct(
     notes, stopped = list(scan.notes), False
 
     def result(
-        canvas: Canvas, done: int, config: ReconstructConfig, notes: tuple[str, ...] = ()
+        canvas: Canvas,
+        done: int,
+        config: ReconstructConfig,
+        notes: tuple[str, ...] = (),
+        **more: Any,
     ) -> Reconstruction:
         extra: dict[str, Any] = {
             "exposure": config.exposure,
@@ -105,6 +110,7 @@ def _reconstruct(
             "seconds": {**stitcher.seconds, "total": time.perf_counter() - started},
             "frames": int(done),
             "mean_counts": statistics.mean_counts,
+            **more,
         }
         if scan.steps:
             extra["preparation"] = list(scan.steps)
@@ -132,7 +138,9 @@ def _reconstruct(
                 progress(Progress(stage="reconstruct", done=done, total=total, rate=rate))
             if watch is not None and done < total and done * _PARTS // total > shown:
                 shown = done * _PARTS // total
-                watch(result(stitcher.whole, done, config.replace(calibrate=False)))
+                if wanted(watch):
+                    plain, where = config.replace(calibrate=False), f"{done} of {total} frames"
+                    watch(result(stitcher.whole, done, plain, unfinished=where))
     except StopRequested:
         stopped = True
         notes.append(f"stopped on request after {done} of {total} frames")

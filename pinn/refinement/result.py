@@ -13,12 +13,13 @@ from pinn.io.product import Reconstruction
 from pinn.ops.forward import instrument
 from pinn.quality import noise
 from pinn.quality.likelihood import Explanation, Judge
-from pinn.quality.verdict import facts_of, verdict
+from pinn.quality.verdict import facts_of, unfinished, verdict
 from pinn.refinement.state import State
 
 if TYPE_CHECKING:
     from pinn.refinement.loop import Loop
 
+UNFINISHED = "in progress"
 FLOOR = 1e-2  # pixels with less light than this share of the brightest are left out
 
 
@@ -83,6 +84,10 @@ def assemble(
         statistics["refinement"]["network_start"] = start.statistics["network_start"]
     if ended.startswith("stopped"):
         statistics["stopped"] = True
+    if ended == UNFINISHED:
+        steps = statistics["refinement"]["lbfgs_iterations"]
+        last = f", iteration {steps} of L-BFGS" if steps else ""
+        statistics["unfinished"] = f"epoch {state.epoch}{last}"
     if halves is not None:
         statistics["resolution"] = halves
     notes = [*scan.notes, *loop.notes]
@@ -122,6 +127,8 @@ def assemble(
         "notes": tuple(notes),
         "acquisition": scan.acquisition,
     }
+    if ended == UNFINISHED:
+        return Reconstruction(**values, verdict=unfinished(statistics["unfinished"]))
     recon = Reconstruction(**values)
     if not judge:
         return recon

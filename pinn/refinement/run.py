@@ -17,14 +17,14 @@ from pinn.errors import ConfigError, ScanError
 from pinn.io.lock import held
 from pinn.io.product import Reconstruction
 from pinn.networks.trained import Model
-from pinn.progress import Deadline, OutOfTime, Progress, StopRequested
+from pinn.progress import Deadline, OutOfTime, Progress, StopRequested, wanted
 from pinn.reconstruction.network_start import network_start
 from pinn.refinement.checkpoint import Keeper
 from pinn.refinement.descent import descend, loop_from, set_scale
 from pinn.refinement.frames import Frames
 from pinn.refinement.halves import correlate_halves
 from pinn.refinement.loop import OVER, STOPPED, Schedule
-from pinn.refinement.result import assemble
+from pinn.refinement.result import UNFINISHED, assemble
 from pinn.refinement.start import begin
 from pinn.refinement.state import State
 
@@ -57,8 +57,9 @@ def refine(
         resume: go on from the checkpoint in `output`.
         progress: called with a `Progress` before every batch; `StopRequested` from it ends the
             work after the batch, and what is best by then is returned.
-        watch: called after every epoch with what there is by then, without what takes another
-            pass (likelihood of frames, disagreement).
+        watch: called after every epoch with the best by then, without what takes another pass
+            (likelihood of frames, disagreement), marked unfinished. One with a method `due` is
+            called where that returns True.
         schedule: the first epoch that changes each quantity.
 
     Raises:
@@ -108,8 +109,9 @@ def _refine(
     def after(state: State) -> None:
         if keeper is not None:
             keeper.save(loop)
-        if watch is not None:
-            watch(result(state, judge=False, ended="in progress"))
+        if watch is not None and wanted(watch):
+            best = loop.best if loop.best.history else state
+            watch(result(best, judge=False, ended=UNFINISHED))
 
     if cut_short is not None:
         return result(loop.best, judge=True, ended=cut_short)
