@@ -39,6 +39,10 @@ class OutputError(InputError):
     """The requested output cannot be written."""
 
 
+class OutOfMemoryError(InputError):
+    """What was asked for needs more memory than there is."""
+
+
 class DivergedError(PinnError):
     """Training or refinement produced values that are not finite."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,12 @@ class Progress:
 
 class StopRequested(Exception):
     """Raised by a progress callback to stop: what was done so far is saved."""
+
+
+def wanted(watch: Callable[[Any], None] | None) -> bool:
+    """Whether a `watch` is to be called now: one with a method `due` is asked before any work."""
+    due = getattr(watch, "due", None)
+    return watch is not None and (due is None or bool(due()))
 
 
 class OutOfTime(Exception):

@@ -98,7 +98,7 @@ LATE = {
     # pinn._HOMES: everything is loaded when it is first used
     "all of pinn": {("pinn", "pinn.backend")},
     "Keras": {("pinn.check", "pinn.check.ranking")},
-    "pandas and filelock, an extra": {
+    "pandas, an extra": {
         ("pinn.cli.study", "pinn.cli.study_run"),
         ("pinn.studies", "pinn.studies.execute"),
         ("pinn.studies", "pinn.studies.run"),
@@ -400,7 +400,7 @@ def test_names_that_need_no_network_load_no_keras():
         "pinn.SimulateConfig, pinn.simulate.simulate, pinn.Progress, pinn.StopRequested\n"
         "pinn.study\n"
     )
-    assert not loaded_after(code) & (FRAMEWORKS | {"keras", "pandas", "filelock"})
+    assert not loaded_after(code) & (FRAMEWORKS | {"keras", "pandas"})
 
 
 def test_every_public_name_has_a_home_and_unknown_ones_are_refused():

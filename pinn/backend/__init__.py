@@ -19,6 +19,7 @@ from pinn.backend.framework import (
 )
 from pinn.backend.gradients import value_and_grad
 from pinn.backend.machine import hardware, peak_memory_mb, versions
+from pinn.backend.memory import out_of_memory, said_of, told_what_to_lower
 from pinn.backend.selection import BACKENDS, DEVICES, Selection, select
 
 __all__ = [
@@ -32,10 +33,13 @@ __all__ = [
     "hardware",
     "loaded_keras",
     "ordered_updates",
+    "out_of_memory",
     "peak_memory_mb",
+    "said_of",
     "seed_everything",
     "select",
     "select_device",
+    "told_what_to_lower",
     "trains_in_bfloat16",
     "value_and_grad",
     "versions",

@@ -38,6 +38,24 @@ class Selection:
         return f"{self.backend} ({self.reason})"
 
 
+class _Fork:
+    """Whether this process was forked from one in which TensorFlow was at work: its threads are
+    not in the copy, and the first computation waits for them for ever."""
+
+    lost = False
+
+    @classmethod
+    def child(cls) -> None:
+        """Look, in a process that was just forked, what it was forked from."""
+        eager = sys.modules.get("tensorflow.python.eager.context")
+        context = getattr(eager, "_context", None)
+        cls.lost = cls.lost or bool(getattr(context, "_initialized", False))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_Fork.child)
+
+
 def select(backend: str | None = None) -> Selection:
     """Decide the backend of this process; Keras loads it when it is imported.
 
@@ -45,9 +63,16 @@ def select(backend: str | None = None) -> Selection:
     installed of jax, torch, tensorflow. Nothing is imported. Sets `KERAS_BACKEND` for the process.
 
     Raises:
-        BackendError: unknown, not installed, or Keras already runs on another one.
+        BackendError: unknown, not installed, or Keras already runs on another one; or this process
+            is a fork in which TensorFlow would hang.
     """
     loaded = loaded_backend()
+    if loaded == "tensorflow" and _Fork.lost:
+        raise BackendError(
+            "this process was forked from one that had used TensorFlow, which hangs in such a "
+            'copy; start processes afresh (multiprocessing.get_context("spawn")), use pinn.remote, '
+            "or fork before the first use"
+        )
     if backend is not None:
         choice = Selection(_known(backend, "asked for"), "asked for")
     elif loaded is not None:

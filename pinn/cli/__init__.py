@@ -5,6 +5,7 @@ Exit codes: 0 done, 2 wrong use or bad input, 1 failure, 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -12,8 +13,20 @@ from collections.abc import Sequence
 
 import click
 
+from pinn import backend
 from pinn.cli.app import pinn
 from pinn.errors import PinnError
+
+# What the system refuses of a file that a user named, and what to do about it.
+_PLACES = {
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOSPC: "make room, or write elsewhere",
+    errno.EDQUOT: "make room, or write elsewhere",
+    errno.EFBIG: "write where larger files are allowed",
+    errno.EROFS: "write elsewhere",
+    errno.EACCES: "change its rights, or choose another place",
+    errno.ELOOP: "its symbolic links lead in a circle",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -42,10 +55,25 @@ def run(arguments: Sequence[str]) -> int:
         return 1
     except Exception as error:  # whatever it is, a user gets a sentence
         told = _trace()
+        if isinstance(error, OSError) and error.errno in _PLACES:
+            click.echo(f"Error: {_place(error)}", err=True)
+            return 2
+        if backend.out_of_memory(error):
+            what = (
+                "this needs more memory than there is; use a smaller scan, or a machine with more"
+            )
+            click.echo(f"Error: {what} ({backend.said_of(error)})", err=True)
+            return 2
         hint = "" if told else "; set PINN_TRACEBACK=1 to see where"
         text = " ".join(str(error).split()) or "no message"
         click.echo(f"Failed unexpectedly: {type(error).__name__}: {text}{hint}", err=True)
         return 1
+
+
+def _place(error: OSError) -> str:
+    """What the system says of a file, and what to do."""
+    name = "" if error.filename is None else f"{error.filename}: "
+    return f"{name}{(error.strerror or '').lower()}; {_PLACES[error.errno or 0]}"
 
 
 def _trace() -> bool:

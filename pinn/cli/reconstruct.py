@@ -8,6 +8,7 @@ import click
 
 import pinn
 from pinn.cli.common import PATH, Common, backend_options
+from pinn.cli.interim import Interim
 from pinn.cli.options import ConfigCommand, Resolved
 from pinn.cli.outputs import say_quality, write_config, write_results
 from pinn.cli.progress import Reporter
@@ -47,7 +48,9 @@ def command(
     trained = pinn.load_model(model)
     config = resolved.build(ReconstructConfig)
     with Reporter(common.quiet) as report:
-        recon = pinn.reconstruct(loaded, trained, config, progress=report)
+        recon = pinn.reconstruct(
+            loaded, trained, config, progress=report, watch=Interim(output, soon=False)
+        )
     metrics = write_results(output, recon, loaded)
     configs = {"scan": reading, "reconstruct": config}
     facts = {"model": str(model), "archive_sha256": trained.archive_sha256}

@@ -9,6 +9,7 @@ import click
 
 import pinn
 from pinn.cli.common import PATH, Common, backend_options
+from pinn.cli.interim import Interim
 from pinn.cli.options import ConfigCommand, Resolved
 from pinn.cli.outputs import say_quality, write_config, write_results
 from pinn.cli.progress import Reporter
@@ -74,10 +75,13 @@ def command(
     (loaded,) = begin(common, output, (scan,), reading, check)
     first: Any = None if start is None else load_reconstruction(start)
     common.start_device()
+    interim = Interim(output, soon=True, more=_write_history)
     with Reporter(common.quiet) as report, StopOnSignal(report) as stop:
         if model is not None:
             first = pinn.load_model(model)
-        recon = pinn.refine(loaded, first, config, output=output, resume=resume, progress=stop)
+        recon = pinn.refine(
+            loaded, first, config, output=output, resume=resume, progress=stop, watch=interim
+        )
     _write_history(output, recon)
     done = recon.statistics["refinement"]
     metrics = write_results(output, recon, loaded, refinement=done)

@@ -14,6 +14,7 @@ from pinn.config import ScanConfig
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
 from pinn.io.atomic import check_writable
+from pinn.io.lock import held
 
 check_option = click.option(
     "--check/--no-check",
@@ -28,6 +29,8 @@ def begin(
 ) -> list[Scan]:
     """Refuse a wrong backend, output or scan before any work, and load the scans.
 
+    The output folder is held against other runs until the command ends.
+
     Args:
         common: backend and silence.
         output: folder that will be written to.
@@ -37,6 +40,7 @@ def begin(
     """
     common.select_backend()
     check_writable(output)
+    click.get_current_context().with_resource(held(output))
     scans = load_scans(common, paths, config)
     if check:
         stop_at_errors(common, scans, config)

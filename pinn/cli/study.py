@@ -80,7 +80,7 @@ def command(
         need(ctx, ("file", "output"))
     check_libraries()
     common.select_backend()
-    from pinn.cli import study_run  # needs pandas and filelock, which `--help` does without
+    from pinn.cli import study_run  # needs pandas, which `--help` does without
 
     if folder is not None:
         return study_run.run_child(common, folder, keep_archives, pictures)

@@ -96,7 +96,7 @@ def from_toml(path: Path) -> dict[str, Any]:
     """Read a TOML options file.
 
     Raises:
-        ConfigError: the file is missing or is not TOML.
+        ConfigError: the file is missing, is not TOML, or is nested without end.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -104,3 +104,8 @@ def from_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"options file {path} does not exist") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"options file {path} is not valid TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(
+            f"options file {path} is nested too deeply to be read; options are plain values in "
+            "tables"
+        ) from None

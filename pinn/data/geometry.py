@@ -24,6 +24,9 @@ PARTICLES = ("photon", "electron")
 FAR = "far"  # the propagation that the object pixel is computed for
 _REST_EV = ELECTRON_KG * LIGHT_M_S**2 / CHARGE_C  # 511 keV
 _HC_EV_M = PLANCK_J_S * LIGHT_M_S / CHARGE_C  # 1.24e-6 eV m
+_LARGEST_CANVAS = 1 << 30  # pixels
+_LARGE_CANVAS = 1 << 26  # pixels; on one of that size
+_THINLY = 100  # times the area of all frames together is nothing but a position far away
 
 
 def photon_wavelength_m(energy_ev: float) -> float:
@@ -102,19 +105,27 @@ def probe_diameter_px(probe: np.ndarray) -> float:
     return 4.0 * float(np.sqrt(variance / 2.0))
 
 
-def check_canvas(shape: np.ndarray, name: str) -> None:
-    """Refuse a scan so wide that no canvas can hold it.
+def check_canvas(shape: np.ndarray, name: str, frames_px: int) -> None:
+    """Refuse a scan so wide that no canvas can hold it, or that hardly any of it is covered.
 
     Args:
         shape: height and width in pixels.
         name: of the scan.
+        frames_px: pixels of all frames together.
 
     Raises:
         ScanError: it is.
     """
     height, width = map(int, shape)
-    if height * width > 1 << 30:
-        raise ScanError(
-            f"scan {name} spans {height} x {width} pixels, more than a canvas can hold; look for "
-            "positions far from the others with pinn check"
-        )
+    area = height * width
+    if area > _LARGEST_CANVAS:
+        why = "more than a canvas can hold"
+    elif area > _LARGE_CANVAS and area > _THINLY * frames_px:
+        why = f"of which its frames can cover {100 * frames_px / area:.2g} % at most"
+    else:
+        return
+    raise ScanError(
+        f"scan {name} spans {height} x {width} pixels, {why}: some positions are far from the "
+        "others; pinn check names their frames, leave them out with --drop-frames, or with pinn "
+        "check --fix"
+    )

@@ -29,6 +29,7 @@ import numpy as np
 from pinn.errors import ArchiveError, DivergedError
 from pinn.io.arrays import check_arrays, read_arrays, write_arrays
 from pinn.io.atomic import atomic_path
+from pinn.io.owners import own_mark
 from pinn.io.text import csv_text, json_text, parse_csv
 
 ARCHIVE_NAME = "wts.h5.zip"
@@ -122,12 +123,13 @@ def write_archive(
     parts = (archive.config, archive.statistics, archive.provenance)
     for name, part in zip(_JSON, parts, strict=True):
         texts[name] = _json_bytes(name, part)
+    prefix = f".{final.stem[:40]}.{own_mark()}-"
     with atomic_path(final) as temporary, ExitStack() as stack:
         members: dict[str, IO[bytes]] = {name: io.BytesIO(text) for name, text in texts.items()}
         for name, group in arrays.items():
             # unnamed where the system can; else under a name that the next run clears away
             file = stack.enter_context(
-                tempfile.TemporaryFile(dir=final.parent, prefix=f".{final.stem}.", suffix=".tmp")
+                tempfile.TemporaryFile(dir=final.parent, prefix=prefix, suffix=".tmp")
             )
             write_arrays(file, group)
             members[name] = file

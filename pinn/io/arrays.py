@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from pinn.errors import ArchiveError, DivergedError
+from pinn.io.hdf5_new import new_hdf5
 
 _NUMBERS = "biufc"
 
@@ -53,7 +54,7 @@ def check_arrays(arrays: Mapping[str, np.ndarray], member: str, limit: int) -> N
 
 def write_arrays(file: IO[bytes], arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays one by one, sorted by name; the same arrays give the same bytes."""
-    with h5py.File(file, "w") as target:
+    with new_hdf5(file) as target:
         for name in sorted(arrays):
             target.create_dataset(name, data=np.asarray(arrays[name]))
 

@@ -1,4 +1,8 @@
-"""Files that are either whole or not there: temporary name, flush to disk, rename."""
+"""Files that are either whole or not there: temporary name, flush to disk, rename.
+
+A temporary file carries the mark of its process, so that the next process which writes into the
+folder can clear away what a killed one left.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pinn.errors import OutputError
+from pinn.io.owners import MARK, gone, own_mark, remove_abandoned
 from pinn.io.text import csv_text, json_text
 
 
@@ -27,37 +32,50 @@ def atomic_path(final: str | Path) -> Iterator[Path]:
         OutputError: the folder or the file cannot be written (missing right, full disk, ...).
     """
     final = Path(os.path.realpath(final))
-    name = f".{final.stem[:40]}.{secrets.token_hex(6)}.tmp{final.suffix}"
+    name = f".{final.stem[:40]}.{own_mark()}-{secrets.token_hex(6)}.tmp{final.suffix}"
     temporary = final.with_name(name)
     try:
         if final.is_dir():
             raise OutputError(f"cannot write {final}: it is a folder; name a file inside it")
         final.parent.mkdir(parents=True, exist_ok=True)
+        clear_once(final.parent)
         yield temporary
         _flush(temporary)
         os.replace(temporary, final)
         _flush_folder(final.parent)
     except OSError as error:
-        raise OutputError(f"cannot write {final}: {_reason(error)}") from error
+        raise OutputError(f"cannot write {final}: {reason(error)}") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
+_cleared: set[tuple[int, Path]] = set()
+
+
+def clear_once(folder: Path) -> None:
+    """Clear away, once in a process, what killed processes left in a folder."""
+    if (os.getpid(), folder) not in _cleared:
+        _cleared.add((os.getpid(), folder))
+        remove_abandoned(folder)
+
+
 def remove_leftovers(folder: str | Path, names: Iterable[str]) -> None:
     """Remove what a killed writer of these files left in `folder`: its temporary files.
 
-    Only for files that nobody else writes meanwhile; others' temporary files stay.
+    Only for files that nobody else writes meanwhile: of a version that did not mark its temporary
+    files, all go. Other files' stay, and so do those of a process that may be at work.
 
     Args:
         folder: may be missing.
         names: final names of the files, as `wts.h5.zip`.
     """
     stems = "|".join(sorted({re.escape(Path(name).stem[:40]) for name in names}))
-    pattern = re.compile(rf"\.(?:{stems})\.[0-9a-z_]+\.tmp(?:\.\w+)?")
+    pattern = re.compile(rf"\.(?:{stems})\.(?:{MARK}-)?[0-9a-z_]+\.tmp(?:\.\w+)?")
     with suppress(OSError):
         for place in Path(folder).iterdir():
-            if pattern.fullmatch(place.name):
+            match = pattern.fullmatch(place.name)
+            if match and (match["host"] is None or gone(match["host"], int(match["pid"]))):
                 place.unlink(missing_ok=True)
 
 
@@ -71,7 +89,7 @@ def check_writable(folder: str | Path) -> None:
         OutputError: it is a file, cannot be made, or does not take a file.
     """
     folder = Path(folder)
-    probe = folder / f".pinn-{secrets.token_hex(6)}.tmp"
+    probe = folder / f".pinn.{own_mark()}-{secrets.token_hex(6)}.tmp"
     made: list[Path] = []
     try:
         if folder.exists() and not folder.is_dir():
@@ -81,7 +99,7 @@ def check_writable(folder: str | Path) -> None:
         probe.write_bytes(b"pinn")
         _flush(probe)
     except OSError as error:
-        raise OutputError(f"cannot write into {folder}: {_reason(error)}") from error
+        raise OutputError(f"cannot write into {folder}: {reason(error)}") from error
     finally:
         with suppress(OSError):
             probe.unlink(missing_ok=True)
@@ -134,5 +152,6 @@ def _flush_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _reason(error: OSError) -> str:
+def reason(error: OSError) -> str:
+    """What the system says, to stand at the end of a sentence."""
     return (error.strerror or str(error) or type(error).__name__).lower()

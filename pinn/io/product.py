@@ -24,6 +24,7 @@ from pinn.errors import ArchiveError, InputError, ScanError
 from pinn.io.atomic import atomic_path
 from pinn.io.hdf5 import Hdf5File
 from pinn.io.hdf5_files import FAULTS, open_hdf5, reason_of
+from pinn.io.hdf5_new import new_hdf5
 from pinn.io.old_names import with_new_names
 from pinn.io.product_layout import (
     ATTRIBUTES,
@@ -73,7 +74,7 @@ def write_product(path: str | Path, recon: Result) -> Path:
     final = Path(path)
     final = final / RESULT_NAME if final.is_dir() else final
     pixel = recon.pixel_size_m or NOMINAL_PIXEL_M
-    with atomic_path(final) as temporary, h5py.File(temporary, "w") as h5:
+    with atomic_path(final) as temporary, new_hdf5(temporary) as h5:
         _write_layout(h5, recon, pixel)
         _write_group(h5.create_group(GROUP), recon)
     return final
@@ -173,6 +174,8 @@ def _write_group(group: h5py.Group, recon: Result) -> None:
     group.attrs["scan_name"] = storable(recon.scan_name)
     if recon.archive_sha256 is not None:
         group.attrs["archive_sha256"] = recon.archive_sha256
+    if "unfinished" in recon.statistics:  # written while the work goes on; the end replaces it
+        group.attrs["unfinished"] = storable(recon.statistics["unfinished"])
     group.attrs["verdict"] = storable(recon.verdict)
     group.attrs["probe_varies"] = recon.probe_variations is not None
     for name in (*_ARRAYS, *_OPTIONAL):

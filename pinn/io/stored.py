@@ -11,6 +11,7 @@ import numpy as np
 from pinn.data.frames import pieces
 from pinn.data.masks import mask_rows
 from pinn.data.scan import Scan
+from pinn.io.hdf5_new import check_room
 from pinn.progress import Progress
 
 # Of stored values; as floats, with masks, a piece takes some ten times as much.
@@ -116,6 +117,7 @@ class Intensities:
         total = 0.0
         for piece in self.pieces(progress):
             data[piece.first : piece.first + len(piece.values)] = piece.values
+            check_room()
             always &= piece.bad.all(0)
             ever |= piece.bad.any(0)
             total += float(piece.values.sum(dtype=np.float64, where=~piece.bad))
@@ -146,3 +148,4 @@ def write_frame_masks(group: h5py.Group, name: str, scan: Scan) -> None:
         if scan.saturation is not None:
             bad |= ~(scan.frames.read(numbers) < scan.saturation)
         data[first : first + len(numbers)] = bad
+        check_room()

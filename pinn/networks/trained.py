@@ -165,7 +165,7 @@ def load_model(path: str | Path, canvas: int | None = None) -> Model:
             "before it is loaded; a newer version of pinn may have options this one lacks)"
         ) from None
     except (KeyError, ValueError, IndexError, TypeError) as error:
-        if isinstance(error, PinnError):
+        if isinstance(error, PinnError) or backend.out_of_memory(error):
             raise
         raise ArchiveError(f"archive {path} contradicts itself: {error}") from None
     return Model(

@@ -241,6 +241,7 @@ class _View:
         self.core, self.where = self.valid, "covered pixels"
         self.pixel_size_m = placed.pixel_size_m
         self.name = str(getattr(recon, "scan_name", "") or "")
+        self.unfinished = str(getattr(recon, "statistics", {}).get("unfinished", ""))
         if placed.positions_px is not None:
             # Beyond the scan area only the rims of few frames meet: noise there sets no colours.
             try:
@@ -280,6 +281,8 @@ class _View:
             start_px=self.region.start_px,
         )
         scale_bar(axes, image.shape, self.region.start_px, self.pixel_size_m)
+        if self.unfinished:
+            heading += f"\nunfinished, {self.unfinished}"
         if not self.valid.all():
             heading += "\ngrey: not covered by any frame"
         axes.set_title(heading, fontsize=11)

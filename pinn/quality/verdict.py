@@ -51,6 +51,11 @@ class Facts:
     stopped: bool = False
 
 
+def unfinished(where: str) -> str:
+    """The sentence for what is only on its way."""
+    return f"unfinished, {where}: what there was by then, not judged"
+
+
 def verdict(facts: Facts) -> str:
     """The sentence: how it stands, then what speaks against the result, then what for it."""
     bad: list[str] = []

@@ -11,13 +11,14 @@ import numpy as np
 
 from pinn import backend
 from pinn.config import ReconstructConfig
+from pinn.data.geometry import check_canvas
 from pinn.data.grouping import groups_for_inference
 from pinn.data.masks import decode, encode
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
 from pinn.io.product import Reconstruction
 from pinn.networks.trained import Model
-from pinn.progress import Progress, StopRequested
+from pinn.progress import Progress, StopRequested, wanted
 from pinn.quality.halves import interleaved
 from pinn.quality.likeness import Comparison, chosen_groups, compare, sample_rates
 from pinn.reconstruction.canvas import Canvas
@@ -51,12 +52,25 @@ def reconstruct(
         progress: called with a `Progress` about a hundred times; `StopRequested` from it ends the
             work, and what is on the canvas by then is returned.
         watch: called after each quarter of the frames but the last with what there is by then, its
-            contrast not calibrated. `StopRequested` from it ends the work as well.
+            contrast not calibrated, marked unfinished. `StopRequested` from it ends the work as
+            well. One with a method `due` is called where that returns True.
 
     Raises:
-        ScanError: frame size or content does not fit the model.
+        ScanError: frame size or content does not fit the model, or a position is far away.
+        OutOfMemoryError: memory ran out.
     """
     config = (config or ReconstructConfig()).replace(**options)
+    with backend.told_what_to_lower("reconstruction", "--batch-size"):
+        return _reconstruct(scan, model, config, progress, watch)
+
+
+def _reconstruct(
+    scan: Scan,
+    model: Model,
+    config: ReconstructConfig,
+    progress: Callable[[Progress], None] | None,
+    watch: Callable[[Reconstruction], None] | None,
+) -> Reconstruction:
     statistics = scan.statistics()
     scan_factor = statistics.exposure_factor
     factor = scan_factor if config.exposure == "scan" else model.exposure_factor
@@ -68,6 +82,8 @@ def reconstruct(
         anchor = (float(mean[0]), float(mean[1]))
     stitcher = Stitcher(model, probe, config, anchor, contrast)
     groups = stitcher.groups(scan.positions_px, scan.scan_index)
+    shape = np.ceil(np.ptp(scan.positions_px, axis=0)).astype(int) + scan.N
+    check_canvas(shape, scan.name, len(scan) * scan.N**2)
     stitcher.canvas.reserve(scan.positions_px)
     if config.consistency:
         stitcher.keep_half(interleaved(scan.positions_px) == 0, scan.positions_px)
@@ -82,7 +98,11 @@ def reconstruct(
     notes, stopped = list(scan.notes), False
 
     def result(
-        canvas: Canvas, done: int, config: ReconstructConfig, notes: tuple[str, ...] = ()
+        canvas: Canvas,
+        done: int,
+        config: ReconstructConfig,
+        notes: tuple[str, ...] = (),
+        **more: Any,
     ) -> Reconstruction:
         extra: dict[str, Any] = {
             "exposure": config.exposure,
@@ -90,6 +110,7 @@ def reconstruct(
             "seconds": {**stitcher.seconds, "total": time.perf_counter() - started},
             "frames": int(done),
             "mean_counts": statistics.mean_counts,
+            **more,
         }
         if scan.steps:
             extra["preparation"] = list(scan.steps)
@@ -117,7 +138,9 @@ def reconstruct(
                 progress(Progress(stage="reconstruct", done=done, total=total, rate=rate))
             if watch is not None and done < total and done * _PARTS // total > part:
                 part = done * _PARTS // total
-                watch(result(stitcher.whole, done, config.replace(calibrate=False)))
+                if wanted(watch):
+                    plain, where = config.replace(calibrate=False), f"{done} of {total} frames"
+                    watch(result(stitcher.whole, done, plain, unfinished=where))
     except StopRequested:
         stopped = True
         notes.append(f"stopped on request after {done} of {total} frames")

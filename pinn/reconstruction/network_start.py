@@ -69,7 +69,8 @@ def network_start(
     if not model.config.object_big:  # one patch for the group
         places = places.mean(1, keepdims=True)
     intensity = np.sum(np.abs(illumination.probe) ** 2, axis=0)
-    check_canvas(np.ceil(np.ptp(positions[rows], axis=0)).astype(int) + scan.N, scan.name)
+    shape = np.ceil(np.ptp(positions[rows], axis=0)).astype(int) + scan.N
+    check_canvas(shape, scan.name, len(rows) * scan.N**2)
     chosen = groups[covering(places, intensity >= LIT * intensity.max(), cover)]
     stitcher.canvas.reserve(positions[chosen])
     cut: type[Exception] | None = None

@@ -16,7 +16,7 @@ from pinn.quality.halves import correlate
 from pinn.quality.likelihood import Explanation, Judge, ReadFrames
 from pinn.quality.likeness import Comparison
 from pinn.quality.noise import intensity_ratio, mean_expected_deviance, outliers
-from pinn.quality.verdict import UNLIKE, facts_of, verdict
+from pinn.quality.verdict import UNLIKE, facts_of, unfinished, verdict
 from pinn.reconstruction.canvas import Canvas
 
 _SAMPLE_PIXELS = 1 << 19
@@ -132,6 +132,8 @@ def with_likeness(recon: Reconstruction, comparison: Comparison, since: float) -
 
 def with_verdict(recon: Reconstruction) -> Reconstruction:
     """Add the sentence."""
+    if "unfinished" in recon.statistics:
+        return dataclasses.replace(recon, verdict=unfinished(recon.statistics["unfinished"]))
     return dataclasses.replace(recon, verdict=verdict(facts_of(recon)))
 
 

@@ -16,6 +16,7 @@ from pinn.data.fingerprint import digest
 from pinn.data.scan import Scan
 from pinn.errors import ArchiveError
 from pinn.io.atomic import atomic_path
+from pinn.io.hdf5_new import new_hdf5
 from pinn.io.old_names import with_new_names
 from pinn.io.product import Reconstruction
 from pinn.refinement.loop import Schedule
@@ -79,7 +80,7 @@ class Keeper:
         """Write everything that the loop needs to go on."""
         facts = {"energy": loop.energy, "rejected": loop.rejected, "restored": loop.restored}
         facts |= self._identity
-        with atomic_path(self.path) as temporary, h5py.File(temporary, "w") as h5:
+        with atomic_path(self.path) as temporary, new_hdf5(temporary) as h5:
             h5.attrs["format"] = "pinn-refinement"
             h5.attrs["facts"] = json.dumps(facts)
             for name, state in (("state", loop.state), ("best", loop.best)):

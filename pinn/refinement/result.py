@@ -13,12 +13,13 @@ from pinn.io.product import Reconstruction
 from pinn.ops.forward import instrument
 from pinn.quality import noise
 from pinn.quality.likelihood import Explanation, Judge
-from pinn.quality.verdict import facts_of, verdict
+from pinn.quality.verdict import facts_of, unfinished, verdict
 from pinn.refinement.state import State
 
 if TYPE_CHECKING:
     from pinn.refinement.loop import Loop
 
+UNFINISHED = "in progress"
 FLOOR = 1e-2  # illumination relative to its maximum below which pixels are left out
 
 
@@ -84,6 +85,10 @@ def assemble(
         statistics["refinement"]["network_start"] = start.statistics["network_start"]
     if ended.startswith("stopped"):
         statistics["stopped"] = True
+    if ended == UNFINISHED:
+        steps = statistics["refinement"]["lbfgs_iterations"]
+        last = f", iteration {steps} of L-BFGS" if steps else ""
+        statistics["unfinished"] = f"epoch {state.epoch}{last}"
     if halves is not None:
         statistics["resolution"] = halves
     notes = [*scan.notes, *loop.notes]
@@ -123,6 +128,8 @@ def assemble(
         "notes": tuple(notes),
         "acquisition": scan.acquisition,
     }
+    if ended == UNFINISHED:
+        return Reconstruction(**values, verdict=unfinished(statistics["unfinished"]))
     recon = Reconstruction(**values)
     if not judge:
         return recon

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pinn import backend
 from pinn.config.refine import RefineConfig
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
+from pinn.io.lock import held
 from pinn.io.product import Reconstruction
 from pinn.networks.trained import Model
-from pinn.progress import Deadline, OutOfTime, Progress, StopRequested
+from pinn.progress import Deadline, OutOfTime, Progress, StopRequested, wanted
 from pinn.reconstruction.network_start import network_start
 from pinn.refinement.checkpoint import Keeper
 from pinn.refinement.descent import descend, loop_from, set_scale
@@ -22,12 +25,13 @@ from pinn.refinement.dose import choose_likelihood
 from pinn.refinement.frames import Frames
 from pinn.refinement.halves import correlate_halves
 from pinn.refinement.loop import OVER, STOPPED, Schedule
-from pinn.refinement.result import assemble
+from pinn.refinement.result import UNFINISHED, assemble
 from pinn.refinement.start import begin
 from pinn.refinement.state import State
 
 # A network that makes the start sees as few frames as illuminate each pixel this often.
 _COVER = 1
+_LOWER = "--batch-size, --probe-modes or --opr-modes"
 _SCHEDULE = Schedule()
 
 
@@ -54,8 +58,9 @@ def refine(
         resume: go on from the checkpoint in `output`.
         progress: called with a `Progress` before every batch; `StopRequested` from it ends the
             work after the batch, and what is best by then is returned.
-        watch: called after every epoch with what there is by then, without what takes another
-            pass (likelihood of frames, disagreement).
+        watch: called after every epoch with the best by then, without what takes another pass
+            (likelihood of frames, disagreement), marked unfinished. One with a method `due` is
+            called where that returns True.
         schedule: the first epoch that changes each quantity.
 
     Raises:
@@ -63,9 +68,27 @@ def refine(
         ConfigError: options that contradict each other or the kind of start.
         ArchiveError: a checkpoint that is damaged or of another refinement.
         DivergedError: no step gives finite values.
+        OutOfMemoryError: memory ran out.
+        OutputError: `output` cannot be written, or another run writes there.
     """
-    began = time.perf_counter()
     config = (config or RefineConfig()).replace(**options)
+    folder = None if output is None else Path(output)
+    lock = nullcontext() if folder is None else held(folder)
+    with lock, backend.told_what_to_lower("refinement", _LOWER):
+        return _refine(scan, start, config, folder, resume, progress, watch, schedule)
+
+
+def _refine(
+    scan: Scan,
+    start: Reconstruction | Model | None,
+    config: RefineConfig,
+    folder: Path | None,
+    resume: bool,
+    progress: Callable[[Progress], None] | None,
+    watch: Callable[[Reconstruction], None] | None,
+    schedule: Schedule,
+) -> Reconstruction:
+    began = time.perf_counter()
     deadline = Deadline(None if config.seconds is None else began + config.seconds)
     rows = np.setdiff1d(np.arange(len(scan)), scan.statistics().dark_frames)
     if not len(rows):
@@ -77,7 +100,7 @@ def refine(
     state = begin(scan, config, begun, rows, frames.factor)
     loop = loop_from(state, frames, scan.positions_px[rows], config, deadline, schedule)
     loop.notes += [choice.note] if choice.note else []
-    keeper = None if output is None else Keeper(Path(output), scan, config, begun, schedule)
+    keeper = None if folder is None else Keeper(folder, scan, config, begun, schedule)
     kept = keeper.load(state) if keeper is not None and resume else None
     if kept is None:
         set_scale(loop)
@@ -90,8 +113,9 @@ def refine(
     def after(state: State) -> None:
         if keeper is not None:
             keeper.save(loop)
-        if watch is not None:
-            watch(result(state, judge=False, ended="in progress"))
+        if watch is not None and wanted(watch):
+            best = loop.best if loop.best.history else state
+            watch(result(best, judge=False, ended=UNFINISHED))
 
     if cut_short is not None:
         return result(loop.best, judge=True, ended=cut_short)

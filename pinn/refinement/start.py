@@ -44,7 +44,7 @@ def begin(
     fraction = np.zeros(2) if start is None else start.origin_px - np.floor(start.origin_px)
     origin = np.floor(low) + fraction - (fraction > 0)
     shape = np.ceil(high - origin).astype(int) + 2
-    check_canvas(shape, scan.name)
+    check_canvas(shape, scan.name, len(rows) * N**2)
     obj = np.ones(shape, np.complex64)
     if start is not None:
         _put(obj, origin, start)

@@ -1,7 +1,7 @@
 """Sweeps of trainings described in a TOML file: run, resumed, and summed up in one table.
 
 The package loads no Keras by itself: a study can be read, checked and drawn without a framework.
-pandas and filelock, of the extra `study`, are loaded where a study begins.
+pandas, of the extra `study`, is loaded where a study begins.
 """
 
 from __future__ import annotations
@@ -30,15 +30,14 @@ def __getattr__(name: str) -> Any:
 
 
 def check_libraries() -> None:
-    """Make sure that the libraries of the extra `study` are there.
+    """Make sure that pandas, of the extra `study`, is there.
 
     Raises:
-        InputError: one is not, with the line that installs it.
+        InputError: it is not, with the line that installs it.
     """
-    missing = [name for name in ("pandas", "filelock") if find_spec(name) is None]
-    if missing:
+    if find_spec("pandas") is None:
         raise InputError(
-            f"a study needs {' and '.join(missing)}, not installed here; run "
+            "a study needs pandas, not installed here; run "
             '`pip install "pinn-ptycho[study]"`, or `pip install ".[study]"` in a clone'
         )
 
@@ -76,7 +75,7 @@ def study(
         Data frames, table and failures.
 
     Raises:
-        InputError: pandas or filelock is not installed.
+        InputError: pandas is not installed.
         ConfigError, ScanError: the study, before anything is computed.
         StopRequested: by `progress`; what is done is kept, an unfinished training too.
         OutputError: the folder cannot be written.

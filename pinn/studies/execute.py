@@ -21,7 +21,7 @@ from typing import Any
 import pinn
 from pinn.backend.machine import hardware, peak_memory_mb, versions
 from pinn.config import ReconstructConfig, ScanConfig, TrainConfig
-from pinn.errors import ArchiveError, OutputError, PinnError
+from pinn.errors import ArchiveError, OutOfMemoryError, OutputError, PinnError
 from pinn.io.archive import read_archive, write_archive
 from pinn.io.atomic import atomic_write_json, atomic_write_text
 from pinn.io.load import load
@@ -110,6 +110,8 @@ def _attempt(folder: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]
         raise
     except Exception as error:
         atomic_write_text(folder / ERROR, traceback.format_exc())
+        if isinstance(error, OutOfMemoryError):  # others may have had it
+            return {"status": BROKEN, "error": str(error)}
         if isinstance(error, PinnError):
             return {"status": FAILED, "error": str(error)}
         text = " ".join(str(error).split())[:400] or "no message"

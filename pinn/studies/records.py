@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from pinn.errors import OutputError
 from pinn.io.atomic import atomic_write_json
+from pinn.io.lock import BusyError, held
 from pinn.studies.runs import Run, same_options
 
 SPEC, TRAINING, SPENT, ERROR = "run.json", "training.json", "spent.json", "error.txt"
@@ -31,18 +29,13 @@ def claimed(folder: Path) -> Iterator[bool]:
     Raises:
         OutputError: the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / CLAIM)
-        lock.acquire(blocking=False)
-    except Timeout:
-        pass
-    except OSError as error:
-        raise OutputError(f"cannot write into {folder}: {error.strerror}") from None
-    try:
-        yield lock.is_locked
-    finally:
-        lock.release()
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(folder, CLAIM, again=False))
+        except BusyError:
+            yield False
+            return
+        yield True
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

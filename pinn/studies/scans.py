@@ -11,11 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from pinn.config import ScanConfig
 from pinn.errors import ConfigError, ScanError
 from pinn.io.load import load
+from pinn.io.lock import awaited
 from pinn.progress import Progress
 from pinn.simulate.config import SimulateConfig
 from pinn.simulate.identity import check_reusable, recipe_hash
@@ -47,8 +46,7 @@ class StudyScan:
         """
         if self.recipe is None:
             return False
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.path.with_name(f".{self.path.stem}.lock")):
+        with awaited(self.path.parent, f".{self.path.stem}.lock"):
             if check_reusable(self.recipe, self.path):
                 return False
             simulate_to_file(self.recipe, self.path, progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from pinn.config import ModelConfig, TrainConfig
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
 from pinn.io.atomic import check_writable
+from pinn.io.lock import held
 from pinn.networks.trained import Model
 from pinn.training.callback import Report, Watch
 from pinn.training.fit import fit
@@ -22,6 +23,8 @@ from pinn.training.plan import plan_run
 from pinn.training.resume import archive_to_resume, begun, check_resumed, run_options
 from pinn.training.session import Session
 from pinn.training.start import check_watched, instrument_of, probe_modes_of
+
+_LOWER = "--batch-size, --gridsize or --n-filters-scale"
 
 
 def train(
@@ -63,8 +66,11 @@ def train(
         ScanError: the scans cannot be trained on.
         ConfigError: options that contradict each other or the scans.
         DivergedError: the loss is not finite any more; the last archive stays as it was.
+        OutOfMemoryError: memory ran out; the last archive stays as it was.
+        OutputError: `output` cannot be written, or another run writes there.
     """
-    with _random_streams_kept():
+    lock = nullcontext() if output is None else held(output)
+    with _random_streams_kept(), lock, backend.told_what_to_lower("training", _LOWER):
         session, folder = _prepare(scans, model, train, output, validation_scans, resume, options)
         return fit(session, folder, progress, watch, record)
 

@@ -20,6 +20,7 @@ from pinn.cli.progress import Reporter
 from pinn.config import ModelConfig, ReconstructConfig, ScanConfig, TrainConfig
 from pinn.errors import DivergedError, ScanError
 from pinn.progress import Progress
+from pinn.simulate import SimulateConfig, simulate_to_file
 
 
 def shown(capsys, *arguments):
@@ -72,7 +73,7 @@ def recorded(monkeypatch):
 def test_help_of_every_command_loads_no_framework():
     code = (
         "import sys\nfrom pinn import cli\nfrom pinn.cli.app import COMMANDS\n"
-        "heavy = {'keras', 'jax', 'torch', 'tensorflow', 'pandas', 'filelock'}\n"
+        "heavy = {'keras', 'jax', 'torch', 'tensorflow', 'pandas'}\n"
         "slow = {'matplotlib', 'scipy', 'h5py', 'pydantic'}\n"
         "for line in (['--version'], ['--help'], *([name, '--help'] for name in COMMANDS)):\n"
         "    assert cli.run(line) == 0\n"
@@ -440,3 +441,42 @@ def test_evaluate_refuses_files_without_an_object(tmp_path, capsys, arrays, word
     arguments = [str(tmp_path / "recon.npz"), "--truth", str(tmp_path / "truth.npy")]
     code, text = failed(capsys, "evaluate", *arguments)
     assert code == 2 and words in text
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["simulate", f"{LONG}.npz"],
+        ["simulate", f"{LONG}/a.npz"],
+        ["refine", "a.npz", "--output", LONG],
+        ["convert", "{scan}", f"{LONG}.npz"],
+        ["convert", "{scan}", f"{LONG}.cxi"],
+        ["convert", "{scan}", f"{LONG}.h5"],
+        ["evaluate", LONG, "--truth", "a.npz"],
+        ["compare", LONG, "--truth", "a.npz", "--output", "c"],
+        ["info", LONG],
+        ["train", "a.npz", "--config", f"{LONG}.toml", "--output", "b"],
+        ["study", f"{LONG}.toml", "--output", "b"],
+    ],
+    ids=lambda arguments: " ".join(arguments)[:24],
+)
+def test_a_name_that_is_too_long_is_one_sentence(tmp_path, monkeypatch, capsys, arguments):
+    monkeypatch.chdir(tmp_path)
+    if "{scan}" in arguments:
+        simulate_to_file(SimulateConfig(N=16, object="lines", n_frames=10), tmp_path / "scan.npz")
+    code, text = failed(capsys, *(word.format(scan="scan.npz") for word in arguments))
+    assert code == 2 and "Error: " in text and "file name too long" in text
+    assert "unexpectedly" not in text
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = " + "[" * 2000 + "]" * 2000])
+def test_a_file_that_is_nested_without_end_is_one_sentence(tmp_path, capsys, text):
+    file = tmp_path / "deep.toml"
+    file.write_text(text)
+    out = ["--output", str(tmp_path / "out")]
+    for arguments in (["train", "a.npz", "--config", str(file)], ["study", str(file)]):
+        code, said = failed(capsys, *arguments, *out)
+        assert code == 2 and f"options file {file} is nested too deeply" in said

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from pinn.io.archive import read_archive
+from pinn.io.lock import LOCK
 from pinn.simulate import SimulateConfig, simulate_to_file
 
 RESULTS = {"wts.h5.zip", "history.csv", "config.json", "loss.png", "samples.png", "best"}
@@ -28,7 +29,8 @@ def _train(folder, output, epochs, *more):
 
 
 def _hidden(output):
-    return [*output.glob(".*"), *(output / "best").glob(".*")]
+    """Temporary files; the lock of a run is there as long as the run."""
+    return [path for path in output.rglob(".*") if path.name != LOCK]
 
 
 def _kill(child, output, saves, delay, writing):
@@ -100,6 +102,7 @@ def _run_with_kills(folder, kills, epochs):
     assert last.wait(PATIENCE) == 0, (folder / "errors.txt").read_text()
     assert _check(killed) == epochs
     assert _hidden(killed) == [], "what a killed writer left is cleared away"
+    assert not (killed / LOCK).exists()
     assert {p.name for p in killed.rglob("*")} == {p.name for p in whole.rglob("*")}
     ours, theirs = read_archive(killed), read_archive(whole)
     for part in ("weights", "optimizer"):

@@ -13,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pinn.errors import OutputError
+from pinn.io import atomic
 from pinn.io.atomic import (
     atomic_path,
     atomic_write_csv,
     atomic_write_json,
     atomic_write_text,
     check_writable,
+    remove_leftovers,
 )
 from pinn.io.text import csv_text, json_text, parse_csv
 
@@ -67,6 +69,47 @@ def test_killed_process_keeps_the_old_file(tmp_path):
     )
     assert done.returncode == -9
     assert final.read_text() == "old"
+
+
+KILLED = """
+    import os, signal, sys
+    from pinn.io.atomic import atomic_path
+    with atomic_path(sys.argv[1]) as temporary:
+        temporary.write_text("half")
+        print(temporary.name, flush=True)
+        {}
+"""
+
+
+def writer(final, then):
+    """A process that is writing `final`, and the name of its temporary file."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(KILLED.format(then)), str(final)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        text=True,
+    )
+    return child, child.stdout.readline().strip()
+
+
+def test_what_killed_writers_left_goes_and_what_others_write_stays(tmp_path):
+    living, at_work = writer(tmp_path / "b.txt", "sys.stdin.read()")
+    child, left = writer(tmp_path / "a.txt", "os.kill(os.getpid(), signal.SIGKILL)")
+    child.communicate()
+    assert child.returncode == -9
+    elsewhere = f".c.{'0' * 8}-{child.pid}-abcdef.tmp.txt"  # of a machine that we know nothing of
+    old = ".d.0123456789ab.tmp.txt"  # of a version that did not say whose it is
+    for name in (elsewhere, old):
+        (tmp_path / name).write_text("half")
+    assert sorted([left, at_work, elsewhere, old]) == names(tmp_path)
+    atomic._cleared.clear()
+    atomic_write_text(tmp_path / "e.txt", "whole")
+    assert names(tmp_path) == sorted([at_work, elsewhere, old, "e.txt"])
+    remove_leftovers(tmp_path, ("b.txt", "c.txt", "d.txt"))
+    assert names(tmp_path) == sorted([at_work, elsewhere, "e.txt"])
+    living.communicate()
+    assert names(tmp_path) == sorted(["b.txt", elsewhere, "e.txt"])
 
 
 def test_new_file_has_the_rights_of_any_new_file(tmp_path):

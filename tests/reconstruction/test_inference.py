@@ -7,6 +7,7 @@ import pytest
 from small import same, small_model, small_scan
 
 import pinn
+from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
 from pinn.reconstruction.canvas import Canvas, bilinear_shift
 
@@ -342,3 +343,16 @@ def test_a_stop_request_keeps_what_is_on_the_canvas(scan, model2):
     recon = pinn.reconstruct(scan, model2, batch_size=8, progress=stop)
     assert any("stopped on request after 16 of 40" in note for note in recon.notes)
     assert np.any(recon.object) and recon.frame_indices.size == 16
+
+
+def test_a_position_far_away_is_one_sentence_before_any_memory_is_taken(scan, model2):
+    positions = scan.positions_px.copy()
+    positions[3] += 20_000
+    stray = Scan(scan.frames, positions, probe=scan.probe)
+    words = r"spans 20\d\d\d x 20\d\d\d pixels, of which its frames can cover .* --drop-frames"
+    with pytest.raises(ScanError, match=words):
+        pinn.reconstruct(stray, model2)
+    with pytest.raises(ScanError, match=words):
+        pinn.refine(stray, epochs=1)
+    with pytest.raises(ScanError, match=words):
+        pinn.refine(stray, model2, epochs=1)

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from small_study import BACKEND, content, finish, small_study, write_test, write_training
 
-from pinn.errors import ConfigError, OutputError, ScanError
+from pinn.errors import ConfigError, OutOfMemoryError, OutputError, ScanError
 from pinn.simulate import SimulateConfig, made_by, recipe_hash, simulate_to_file
 from pinn.studies import records
 from pinn.studies.cells import cells_of
+from pinn.studies.execute import _attempt
 from pinn.studies.numbers import cells_frame
 from pinn.studies.plan import read_plan
-from pinn.studies.records import claimed
+from pinn.studies.records import BROKEN, FAILED, claimed
 from pinn.studies.run import Study
 from pinn.studies.runs import runs_of
 from pinn.studies.scans import Scans, StudyScan
@@ -338,3 +339,17 @@ def test_work_goes_past_runs_that_another_process_has(two):
     assert any("another process" in message for message in said)
     # taken between the look and the start of the work
     assert two.compute(lambda folder, spec: False).busy == 2
+
+
+def test_memory_that_ran_out_is_tried_again(tmp_path):
+    """It may be another process that had it; a refusal is final."""
+
+    def raises(error):
+        def work():
+            raise error
+
+        return work
+
+    found = _attempt(tmp_path, raises(OutOfMemoryError("training needs more memory")))
+    assert found == {"status": BROKEN, "error": "training needs more memory"}
+    assert _attempt(tmp_path, raises(ConfigError("no")))["status"] == FAILED

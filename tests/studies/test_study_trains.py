@@ -290,7 +290,7 @@ def test_wrong_use_is_one_sentence(file, tmp_path, capsys, monkeypatch):
     capsys.readouterr()
     assert cli.run(["study", str(file), *out]) == 2
     said = capsys.readouterr().err
-    assert "pandas and filelock" in said and 'pip install "pinn-ptycho[study]"' in said
+    assert "a study needs pandas" in said and 'pip install "pinn-ptycho[study]"' in said
 
 
 @pytest.mark.full

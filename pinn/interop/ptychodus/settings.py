@@ -109,7 +109,7 @@ class PinnSettings(Observable, Observer):
 def _parsed(name: str, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text.replace(";", "\n"))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(
             f"{GROUP}.{name} of the ptychodus settings is {text!r}, but TOML such as "
             f"'n_groups = 2000; seed = 3' is required: {error}"

@@ -19,6 +19,7 @@ import numpy as np
 from pinn.data.geometry import CHARGE_C
 from pinn.data.scan import Scan
 from pinn.io.atomic import atomic_path
+from pinn.io.hdf5_new import new_hdf5
 from pinn.io.scan_group import Geometry, complete_geometry, write_scan_group
 from pinn.io.stored import Intensities, write_frame_masks
 from pinn.progress import Progress
@@ -45,7 +46,7 @@ def write_cxi(
         ScanError: the scan cannot be read.
     """
     geometry = complete_geometry(scan)
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as h5:
+    with atomic_path(path) as temporary, new_hdf5(temporary) as h5:
         stored = Intensities(scan)
         h5["cxi_version"] = CXI_VERSION
         h5["number_of_entries"] = 1

@@ -23,6 +23,7 @@ from pinn.errors import OutputError
 from pinn.io.atomic import atomic_path
 from pinn.io.formats.ptychodus import PATTERNS
 from pinn.io.hdf5 import holds
+from pinn.io.hdf5_new import new_hdf5
 from pinn.io.product_layout import NO_PROBE, write_root
 from pinn.io.scan_group import (
     FORMAT_NAME,
@@ -87,7 +88,7 @@ def write_frames_and_product(
         progress: told about a hundred times.
     """
     stored = Intensities(scan)
-    with h5py.File(frames_path, "w") as h5:
+    with new_hdf5(frames_path) as h5:
         if dataset == PATTERNS:
             h5["indexes"] = np.arange(len(scan))
         data = h5.create_dataset(dataset, stored.shape, stored.dtype)
@@ -95,7 +96,7 @@ def write_frames_and_product(
         written = stored.write(data, progress)
         write_pattern_group(h5, scan, written.varies)
         h5["bad_pixels"] = written.common_bad
-    with h5py.File(product_path, "w") as h5:
+    with new_hdf5(product_path) as h5:
         _write_product(h5, scan, complete_geometry(scan), written.mean)
         write_scan_group(h5, scan, stored)
 

@@ -1,0 +1,72 @@
+"""What a long run leaves while it goes: the best so far, marked unfinished."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from pinn.errors import InputError, OutputError
+from pinn.io.product import RESULT_NAME, Reconstruction
+from pinn.plots.pictures import write_amplitude, write_phase
+
+SHARE = 0.05  # of the time that has passed may go into this
+# What an earlier run said of its result; written anew when this one has ended.
+_ABOUT = ("metrics.json", "trust.png", "probe.png", "comparison.png", "frc.png")
+
+
+class Interim:
+    """A `watch` that writes `reconstruction.h5`, `amplitude.png` and `phase.png` now and then.
+
+    Each is replaced as a whole. It is not written again before all that went into it, with what
+    the next one will take, is less than `SHARE` of the time that has passed.
+
+    Args:
+        folder: where to.
+        soon: write the first one as soon as the run has gone on for `_BRIEF` seconds.
+        more: further things to write.
+    """
+
+    _BRIEF = 2.0  # a run that ends by then needs none
+    _USUAL = 1.0  # seconds that the first one is expected to take
+
+    def __init__(
+        self, folder: Path, soon: bool, more: Callable[[Path, Reconstruction], None] | None = None
+    ) -> None:
+        self._folder, self._soon, self._more = folder, soon, more
+        self._began = self._asked = time.monotonic()
+        self._spent, self._last, self.written = 0.0, self._USUAL, 0
+
+    def due(self) -> bool:
+        """Whether it is time for another one; what follows counts until it is written."""
+        self._asked = time.monotonic()
+        passed = self._asked - self._began
+        if self._soon and not self.written:
+            return passed >= self._BRIEF
+        return self._spent + self._last <= SHARE * passed
+
+    def __call__(self, recon: Reconstruction) -> None:
+        """Write a result that is marked unfinished.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        folder = self._folder
+        if not self.written:
+            for name in _ABOUT:
+                with suppress(OSError):
+                    (folder / name).unlink(missing_ok=True)
+        recon.save(folder / RESULT_NAME)
+        try:
+            write_amplitude(folder / "amplitude.png", recon)
+            write_phase(folder / "phase.png", recon, remove_phase_ramp=True)
+            if self._more is not None:
+                self._more(folder, recon)
+        except OutputError:
+            raise
+        except InputError:  # nothing to show yet
+            pass
+        self.written += 1
+        self._last = time.monotonic() - self._asked
+        self._spent += self._last
