@@ -7,7 +7,7 @@ when it is run.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from pinn.backend import loaded_keras
 from pinn.check.cost import costs
 from pinn.check.exposures import frame_findings, repeated
 from pinn.check.facts import facts, truth_findings
-from pinn.check.geometry import orientation_findings, untested
+from pinn.check.geometry import orientation_findings, rotation_findings, untested
 from pinn.check.illumination import probe_findings
 from pinn.check.look import QUICK_FRAMES, Look, look
 from pinn.check.numbers import dose_findings, unit_findings
@@ -25,6 +25,7 @@ from pinn.check.orientation import Orientation
 from pinn.check.pixels import Bad, find_bad, pattern_findings, pixel_findings
 from pinn.check.places import Layout, layout, position_findings
 from pinn.check.report import Fact, Finding, Report, options_text, ranked, said
+from pinn.check.rotation import look_for_rotation
 from pinn.config import ScanConfig
 from pinn.data.scan import Scan
 from pinn.errors import BackendError, ConfigError
@@ -96,11 +97,22 @@ def check(
     turned = None
     if orientation:
         tell("trying orientations")
+        curl = look_for_rotation(scan, None if bad.any is None else ~bad.any)
+        angle = None if curl is None else curl.suspected
         try:
-            turned = rank_orientations(scan, bad_pixels=bad.any, thorough=thorough)
+            angles = () if angle is None else (angle,)
+            turned = rank_orientations(
+                scan,
+                bad_pixels=bad.any,
+                thorough=thorough,
+                angles=angles,
+                turn=None if curl is None or not curl.sure else curl.plain.angle_deg,
+            )
             findings += orientation_findings(turned, scan, config)
+            findings += rotation_findings(curl, turned, config)
         except (BackendError, ConfigError) as error:
             findings.append(untested(error))
+            findings += rotation_findings(curl, None, config)
     tell("estimating costs")
     estimates, memory = costs(scan, found, backend)
     return Report(
@@ -149,7 +161,12 @@ def _findings(
 
 
 def rank_orientations(
-    scan: Scan, *, bad_pixels: np.ndarray | None = None, thorough: bool = False
+    scan: Scan,
+    *,
+    bad_pixels: np.ndarray | None = None,
+    thorough: bool = False,
+    angles: Sequence[float] = (),
+    turn: float | None = None,
 ) -> Orientation | None:
     """Rank the 32 ways to lay the positions of a scan against its frames.
 
@@ -159,6 +176,9 @@ def rank_orientations(
         scan: as read, with the options given so far.
         bad_pixels: bool `(N, N)`, centred, True = leave out besides what is masked.
         thorough: twice the frames, regions and sweeps.
+        angles: degrees from +x towards +y to turn the positions by, tried besides 0.
+        turn: an angle that the centres of mass are sure of, weighed where the classes are not
+            decided.
 
     Returns:
         None if the scan has too few frames to tell anything.
@@ -170,4 +190,4 @@ def rank_orientations(
     loaded_keras()
     from pinn.check.ranking import rank
 
-    return rank(scan, bad_pixels, thorough)
+    return rank(scan, bad_pixels, thorough, angles, turn)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pinn.check.orientation import Orientation, Scale
 from pinn.check.report import Finding
-from pinn.check.symmetry import Choice, composed
+from pinn.check.rotation import Centres
+from pinn.check.symmetry import Choice, absolute
 from pinn.config import ScanConfig
 from pinn.data.scan import Scan
 from pinn.errors import BackendError, ConfigError
 
+REFUSED = 4.0  # standard errors
+# What the proper ones of the orientations turn positions by, from +x towards +y.
+QUARTERS = {"+y+x": 0.0, "+x-y": 90.0, "-y-x": 180.0, "-x+y": -90.0}
 DECIDE = (
     "what would tell: a probe known from another scan, complex and asymmetric (--probe FILE); a "
     "mark on the sample whose handedness is known; or the direction in which the stage moves"
@@ -43,6 +47,89 @@ def orientation_findings(
     return findings
 
 
+def rotation_findings(
+    seen: Centres | None, found: Orientation | None, config: ScanConfig
+) -> list[Finding]:
+    """What the centres of mass say of a rotation, where no fit confirmed it.
+
+    Args:
+        seen: of the centres of mass.
+        found: by fits, where they were made.
+        config: how the scan was read.
+    """
+    if seen is None or seen.suspected is None or (found is not None and found.rotation_deg):
+        return []
+    if found is None and not seen.sure:
+        angle = seen.suspected
+        return [
+            Finding(
+                "remark",
+                "positions-rotation",
+                f"the centres of mass of the frames move as if the positions were turned against "
+                f"the detector (by {angle:+.0f} degrees, or that and quarter turns); only fits, "
+                "which need a backend, can tell",
+            )
+        ]
+    turn = None if found is None else found.turn
+    if not seen.sure or (found is not None and (found.decided or _refused(found))):
+        return []
+    curl = seen.plain
+    angles = [curl.angle_deg, curl.angle_deg + 180.0]
+    if turn is not None and turn.better:
+        angles = [turn.angle_deg, turn.angle_deg + 180.0]
+    first, second = (_turn(config.rotation_deg + angle) for angle in angles)
+    message = (
+        "the positions are turned against the detector: the centres of mass of the frames have "
+        f"least curl with a rotation of {first:.0f} degrees from +x towards +y (+-"
+        f"{curl.error_deg:.0f}; {curl.ratio:.0%} of the divergence is left)"
+    )
+    fits = (
+        ""
+        if turn is None or not turn.better
+        else f"fits bear it out ({turn.margin:.0f} standard "
+        f"errors, R factor {turn.r_factor:.4f} against {turn.given_r_factor:.4f})"
+    )
+    if fits and turn is not None and turn.single:
+        message += f"; {fits}, and exclude half a turn more"
+    else:
+        message += f"; {fits or 'fits do not tell, or were not made'}; {second:.0f} degrees are "
+        message += "as likely and give the same object turned and conjugated"
+    return [
+        Finding(
+            "remark" if found is None else "error" if fits else "warning",
+            "positions-rotation",
+            message,
+            {"rotation_deg": round(first, 1)},
+        )
+    ]
+
+
+def _refused(found: Orientation) -> bool:
+    """Whether the frames are better predicted with the positions as given."""
+    tried = found.angles if found.turn is None else (*found.angles, found.turn)
+    return any(angle.margin <= -REFUSED for angle in tried)
+
+
+def _turn(degrees: float) -> float:
+    """The same angle in (-180, 180]."""
+    return 180.0 - (180.0 - degrees) % 360.0
+
+
+def turned(choice: Choice, found: Orientation, config: ScanConfig) -> dict[str, str | float]:
+    """All options that do a choice on the positions as they were found to be turned, on top of
+    those given. Quarter turns are added to the angle, where there is one."""
+    angle = config.rotation_deg + found.rotation_deg
+    quarter = QUARTERS.get(choice.orientation)
+    if found.rotation_deg and quarter is not None and choice.flip == "none":
+        options = absolute(Choice("+y+x", "none"), config.orientation, angle, config.flip_frames)
+        angle += quarter
+    else:
+        options = absolute(choice, config.orientation, angle, config.flip_frames)
+        angle = float(options["rotation_deg"])
+    rounded = round(_turn(angle), 1) if found.rotation_deg else angle
+    return {**options, "rotation_deg": rounded}
+
+
 def untested(error: BackendError | ConfigError) -> Finding:
     """That the test was left out, for it needs a backend, and the kinds of physics of the scan."""
     needs = (
@@ -70,7 +157,8 @@ def _of_class(found: Orientation, config: ScanConfig) -> Finding:
         )
     margin = min(score.margin for k, score in enumerate(found.classes) if k not in (found.best,))
     choice = found.choice
-    options = composed(choice, config.orientation, config.rotation_deg, config.flip_frames)
+    given = config.model_dump()
+    options = {k: v for k, v in turned(choice, found, config).items() if v != given[k]}
     sure = (
         f"R factor {best.r_factor:.3f} against "
         f"{min(s.r_factor for k, s in enumerate(found.classes) if k != found.best):.3f}, "
@@ -82,7 +170,17 @@ def _of_class(found: Orientation, config: ScanConfig) -> Finding:
         return Finding(
             "remark", "orientation", f"positions and frames fit together as they are ({sure}){tail}"
         )
-    if found.best == 0:
+    if found.rotation_deg:
+        angle = found.angles[-1]
+        quarters = _said(choice)
+        message = (
+            f"the positions are turned against the detector: by about {found.rotation_deg:.0f} "
+            f"degrees from +x towards +y{'' if quarters == 'as given' else f', then {quarters}'}, "
+            f"they explain the frames better (R factor {angle.r_factor:.3f} against "
+            f"{angle.given_r_factor:.3f}, {angle.margin:.0f} standard errors)"
+        )
+        message += f"; {_equal(others)}" if others else ""
+    elif found.best == 0:
         message = (
             f"positions and frames fit together, but the given probe fits them only with "
             f"{_said(choice)} ({_sigmas(found)}); if the axes are known to be right, it is the "

@@ -30,6 +30,26 @@ class ClassScore:
 
 
 @dataclass(frozen=True)
+class Angle:
+    """Positions turned by an angle that the centres of mass asked for.
+
+    Attributes:
+        angle_deg: from +x towards +y, beyond the options given; refined if it is better.
+        r_factor, given_r_factor: of the best class with it, and without.
+        margin: that it is better, in standard errors.
+        better: whether that tells; classes and members are then those of the turned positions.
+        single: whether half a turn more is worse; only where the classes tell nothing.
+    """
+
+    angle_deg: float
+    r_factor: float
+    given_r_factor: float
+    margin: float
+    better: bool
+    single: bool | None = None
+
+
+@dataclass(frozen=True)
 class Scale:
     """Outcome of the test.
 
@@ -60,6 +80,8 @@ class Orientation:
         probe: `fits` (the given probe explains the frames and could tell members apart),
             `blind` (it fits, but is its own image), `poor` (it does not fit), `none`.
         free_r_factor, probe_r_factor: with a fitted probe, and with the given one (None without).
+        angles: tried besides the positions as given.
+        turn: of the centres of mass, or half a turn more, where the classes are not decided.
         scale: of the positions; None if the class is not decided.
         frames, side: numbers of frames used, and their side after the crop.
         seconds: taken.
@@ -79,6 +101,13 @@ class Orientation:
     frames: int
     side: int
     seconds: float
+    angles: tuple[Angle, ...] = ()
+    turn: Angle | None = None
+
+    @property
+    def rotation_deg(self) -> float:
+        """By which the positions are turned before a choice is made; 0 unless that is better."""
+        return next((a.angle_deg for a in reversed(self.angles) if a.better), 0.0)
 
     @property
     def choice(self) -> Choice:
@@ -110,6 +139,9 @@ class Orientation:
             "probe": self.probe,
             "free_probe_r_factor": self.free_r_factor,
             "given_probe_r_factor": self.probe_r_factor,
+            "rotation_deg": self.rotation_deg,
+            "angles": [asdict(angle) for angle in self.angles],
+            "turn": None if self.turn is None else asdict(self.turn),
             "scale": None if self.scale is None else asdict(self.scale),
             "frames": self.frames,
             "side": self.side,

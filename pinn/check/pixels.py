@@ -21,6 +21,10 @@ _FAINT = 1e-5  # of the power of a frame, where counts are not known
 _LIT = 20.0
 _STUCK, _STUCK_FRAMES, _STUCK_SHARE = 0.1, 16, 0.05
 _TIES, _FULL = 5, 255
+_HALF = 0.5  # of the brightest, at the edge of a disc
+_EVEN = 0.6  # of the brightest parts of a disc over the dimmest
+_ROUND = 0.04  # of its radius that its edge may be off a circle
+_RIM, _SMALLEST_DISC = 24, 6.0  # pixels
 _OFF_PX, _FAR_OFF_PX = 1.0, 2.5
 
 
@@ -179,6 +183,56 @@ def _pixels(mask: np.ndarray) -> str:
     )
 
 
+def centre_of_pattern(seen: Look) -> tuple[float, float]:
+    """Offset (y, x) of the mean pattern's centre from `[N/2, N/2]` in pixels.
+
+    Of a disc of even light, as of a bright field, the centre of the circle through its edge, even
+    where the frame or a mask cuts it; of any other pattern the centre of mass.
+    """
+    return _centre_of_disc(seen) or centre_of_mass(seen)
+
+
+def _centre_of_disc(seen: Look) -> tuple[float, float] | None:
+    """The centre of a bright disc, or None if the pattern is none."""
+    valid, N = seen.valid, len(seen.mean)
+    if not valid.any():
+        return None
+    image = ndimage.median_filter(np.where(valid, seen.mean, 0.0), 3)  # without hot pixels
+    dark, bright = np.quantile(image[valid], (0.02, 0.99))
+    above = valid & (image > dark + _HALF * (bright - dark))
+    labels, _ = ndimage.label(above)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    disc = ndimage.binary_fill_holes(labels == int(np.argmax(sizes)))
+    known = valid & ~np.pad(np.zeros((N - 2, N - 2), bool), 1, constant_values=True)
+    around = ndimage.binary_erosion(known, np.ones((3, 3)))  # no edge that a mask or frame makes
+    rim = disc & ~ndimage.binary_erosion(disc) & around
+    places = np.argwhere(rim) - N // 2
+    if len(places) < _RIM:
+        return None
+    # |p|^2 = 2 c.p + (r^2 - |c|^2), by least squares.
+    system = np.column_stack([2.0 * places, np.ones(len(places))])
+    y, x, rest = np.linalg.lstsq(system, (places**2).sum(1).astype(float), rcond=None)[0]
+    radius = math.sqrt(max(0.0, float(rest + y * y + x * x)))
+    off = np.hypot(places[:, 0] - y, places[:, 1] - x) - radius
+    spread = np.ptp(np.sort(np.arctan2(places[:, 0] - y, places[:, 1] - x)))
+    index = np.indices((N, N)) - N // 2
+    distance = np.hypot(index[0] - y, index[1] - x)
+    inside, outside = valid & (distance < 0.9 * radius), valid & (distance > radius + 2)
+    if (
+        radius < _SMALLEST_DISC
+        or math.sqrt(float(np.mean(off**2))) > max(1.0, _ROUND * radius)
+        or spread < math.pi
+        or not inside.any()
+        or not outside.any()
+    ):
+        return None
+    low, high = np.quantile(image[inside], (0.05, 0.95))
+    if low - dark < _EVEN * (high - dark):
+        return None
+    return float(y), float(x)
+
+
 def centre_of_mass(seen: Look) -> tuple[float, float]:
     """Offset (y, x) of the mean pattern's centre of intensity from `[N/2, N/2]` in pixels.
 
@@ -210,7 +264,7 @@ def pattern_findings(scan: Scan, config: ScanConfig, seen: Look) -> list[Finding
     # The block of the zero frequency begins at it: a pattern in its place lies half a block, less
     # half a stored pixel, before the middle of that block.
     b = config.bin_frames
-    row, column = centre_of_mass(seen)
+    row, column = centre_of_pattern(seen)
     off = (row + (b - 1) / (2 * b), column + (b - 1) / (2 * b))
     distance = math.hypot(*off)
     if distance > _OFF_PX:

@@ -7,19 +7,23 @@ others. See `pinn.check.symmetry` for what can be told at all.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from pinn.check.exposures import BRIGHT, DIM
 from pinn.check.fit import fit
-from pinn.check.orientation import ClassScore, Orientation
+from pinn.check.orientation import Angle, ClassScore, Orientation
 from pinn.check.places import strays
 from pinn.check.regions import Region, central, central_side, choose_frames, read_region
 from pinn.check.scale import rank_scales
 from pinn.check.spread import sigmas
 from pinn.check.starts import distinct, given_probe, inclined, starts, to_energy
 from pinn.check.symmetry import CLASS_MATRICES, CLASS_NAMES, Choice, act, alike, members, probe_of
+from pinn.check.turning import weigh
 from pinn.data.fourier import corner
+from pinn.data.prepare import orient
 from pinn.data.scan import Scan
 from pinn.ops.forward import instrument
 
@@ -27,14 +31,23 @@ SMALLEST_SCAN = 16  # frames
 _FRAMES, _REGIONS, _SWEEPS = 100, 3, 10
 _FAST_SIDE = 96  # of frames that are wider fewer are taken
 _FIRST_SWEEPS = 4
+_MANY = 4  # times the frames, where only angles are weighed
+_WIDTHS = (6.0, 3.0, 2.0)  # degrees, of the parabolas that an angle is refined with
 _KEPT = 2  # starts of each class that go on
 _SIGMAS = 4.0  # of a difference that counts
 _AGAINST = 2.0  # of a region that contradicts
 _EXACT = 0.999  # overlap of probes that no data can tell apart
+_BETTER = 0.98  # of the R factor as given, for another angle to be believed
 _TRUST = 1.5  # error with the given probe over that with a free one, above which it is not believed
 
 
-def rank(scan: Scan, bad_pixels: np.ndarray | None, thorough: bool) -> Orientation | None:
+def rank(
+    scan: Scan,
+    bad_pixels: np.ndarray | None,
+    thorough: bool,
+    angles: Sequence[float] = (),
+    turn: float | None = None,
+) -> Orientation | None:
     """See `pinn.check.rank_orientations`."""
     begun = time.monotonic()
     usable = _usable(scan)
@@ -52,7 +65,23 @@ def rank(scan: Scan, bad_pixels: np.ndarray | None, thorough: bool) -> Orientati
     chosen = [chosen[i % len(chosen)] for i in range(_REGIONS * factor)]
     regions = [read_region(scan, rows, side, seed, good) for seed, rows in enumerate(chosen)]
     mean = corner(central(mean, side))
-    return _Ranking(scan, regions, mean, _SWEEPS * factor).result(begun)
+    best = _Ranking(scan, regions, mean, _SWEEPS * factor)
+    trials = []
+    for angle in angles:
+        turned = [region.at(orient(region.places, "+y+x", angle)) for region in regions]
+        other = _Ranking(scan, turned, mean, _SWEEPS * factor)
+        margin, better = other.margin(best)
+        trials.append(Angle(angle, other.r_factor, best.r_factor, margin, better))
+        if better:
+            best, angle = other, other.refined(angle)
+            trials[-1] = replace(trials[-1], angle_deg=angle)
+    found = best.result(begun, tuple(trials))
+    if turn is None or found.decided or best.given is None:
+        return found
+    rows = choose_frames(scan, usable, _MANY * len(chosen[0]), 1)[0]
+    region = read_region(scan, rows, side, 0, good)
+    weighed = weigh(region, turn, best.given, mean, best.through)
+    return replace(found, turn=weighed, seconds=time.monotonic() - begun)
 
 
 def _usable(scan: Scan) -> np.ndarray:
@@ -76,13 +105,43 @@ class _Ranking:
         self.counts = float(np.mean([region.energy.mean() for region in regions]))
         self.given = None if scan.probe is None else given_probe(scan.probe, regions[0].side)
         self.means = [act(matrix, mean) for matrix in CLASS_MATRICES]
+        self.probes = self._best_starts()
+        self.errors = self._predicted(np.arange(4), self.probes, self.sweeps)
+        self.pooled = np.concatenate(self.errors, axis=1)
+        self.best = int(np.argmin(self.pooled.mean(1)))
+        self.r_factor = float(self._r_factors(self.pooled)[self.best])
 
-    def result(self, begun: float) -> Orientation:
-        """Run the test."""
-        probes = self._best_starts()
-        errors = self._predicted(np.arange(4), probes, self.sweeps)
-        pooled = np.concatenate(errors, axis=1)
-        best = int(np.argmin(pooled.mean(1)))
+    def margin(self, other: _Ranking) -> tuple[float, bool]:
+        """By how many standard errors the best class predicts the same frames better than that of
+        another, and whether that tells."""
+        margin = sigmas(other.pooled[other.best] - self.pooled[self.best])
+        against = [
+            sigmas(mine[self.best] - theirs[other.best])
+            for mine, theirs in zip(self.errors, other.errors, strict=True)
+        ]
+        surely = margin >= _SIGMAS and max(against) < _AGAINST
+        return margin, surely and self.r_factor < _BETTER * other.r_factor
+
+    def refined(self, angle: float) -> float:
+        """The angle the regions were turned by, made better: the lowest point of a parabola."""
+        region = self.regions[0]
+        for width in _WIDTHS:
+            offsets = [-width, 0.0, width]
+            tried = [region.at(orient(region.places, "+y+x", off)) for off in offsets]
+            start = self.probes[[self.best]]
+            number = np.array([self.best])
+            found = fit(tried, number, start, self.sweeps, self.through, seeds=[0] * 3)[:, 0]
+            low, middle, high = found.mean(1)
+            bend = low + high - 2 * middle
+            step = 0.5 * (low - high) / bend if bend > 0 else float(np.sign(low - high))
+            off = width * float(np.clip(step, -1.0, 1.0))
+            angle += off
+            region = region.at(orient(region.places, "+y+x", off))
+        return angle
+
+    def result(self, begun: float, trials: tuple[Angle, ...] = ()) -> Orientation:
+        """The rest of the test, of the classes as they were found."""
+        probes, errors, pooled, best = self.probes, self.errors, self.pooled, self.best
         margins = [sigmas(pooled[k] - pooled[best]) for k in range(4)]
         rivals = tuple(k for k in range(4) if k != best and not _tells(k, best, margins[k], errors))
         wins = sum(int(np.argmin(e.mean(1))) == best for e in errors)
@@ -103,6 +162,7 @@ class _Ranking:
             free_r_factor=float(r[best]),
             probe_r_factor=given_r,
             scale=None if rivals else rank_scales(self.regions, best, probes[best], self.through),
+            angles=trials,
             frames=len(np.unique(np.concatenate([region.rows for region in self.regions]))),
             side=self.regions[0].side,
             seconds=time.monotonic() - begun,

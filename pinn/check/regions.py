@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import fft
@@ -44,6 +44,17 @@ class Region:
     def side(self) -> int:
         """Side n of a frame in pixels."""
         return int(self.amplitude.shape[-1])
+
+    @property
+    def places(self) -> np.ndarray:
+        """Positions of the frames `(F, 2)` in pixels of their own size, from the smallest."""
+        return self.corners + self.fractions
+
+    def at(self, places: np.ndarray) -> Region:
+        """The same frames at other places `(F, 2)`."""
+        places = places - places.min(0)
+        corners = np.rint(places).astype(np.int64)
+        return replace(self, corners=corners, fractions=places - corners)
 
     @property
     def energy(self) -> np.ndarray:

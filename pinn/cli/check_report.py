@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pinn.check import Fact, Finding, Orientation, Report, options_text
-from pinn.check.geometry import DECIDE
-from pinn.check.symmetry import Choice, absolute
+from pinn.check.geometry import DECIDE, turned
+from pinn.check.symmetry import Choice
 from pinn.config import ScanConfig
 
 _COLOURS = {"error": "bold red", "warning": "yellow", "remark": "cyan"}
@@ -68,7 +68,7 @@ def _orientation(console: Console, found: Orientation, config: ScanConfig) -> No
             Text(score.name, "bold" if best else ""),
             f"{score.r_factor:.3f}",
             "best" if best else f"{score.margin:.1f} sigma{' (open)' if open_ else ''}",
-            Text(_choice(found.choice if best else score.members[0], config)),
+            Text(_choice(found.choice if best else score.members[0], found, config)),
         )
     console.print(table)
     wins, regions = found.agreement
@@ -86,14 +86,15 @@ def _orientation(console: Console, found: Orientation, config: ScanConfig) -> No
         )
     )
     if found.decided and len(found.members) > 1:
-        same = ", ".join(_choice(choice, config) for choice in found.members)
+        same = ", ".join(_choice(choice, found, config) for choice in found.members)
         console.print(Text(f"Equally likely (orientation and flip): {same}; {DECIDE}."))
 
 
-def _choice(choice: Choice, config: ScanConfig) -> str:
-    options = absolute(choice, config.orientation, config.rotation_deg, config.flip_frames)
+def _choice(choice: Choice, found: Orientation, config: ScanConfig) -> str:
+    options = turned(choice, found, config)
     flip = "" if options["flip_frames"] == "none" else f" flip {options['flip_frames']}"
-    return f"{options['orientation']}{flip}"
+    angle = f" {options['rotation_deg']:g} degrees" if found.rotation_deg else ""
+    return f"{options['orientation']}{angle}{flip}"
 
 
 def _findings(console: Console, findings: Sequence[Finding]) -> None:

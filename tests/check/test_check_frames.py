@@ -6,7 +6,7 @@ import pytest
 from pinn.check import check, quick
 from pinn.check.look import look
 from pinn.check.numbers import quantum
-from pinn.check.pixels import centre_of_mass, find_bad
+from pinn.check.pixels import centre_of_mass, centre_of_pattern, find_bad
 from pinn.config import ScanConfig
 from pinn.data.scan import Scan
 from pinn.io.load import load
@@ -258,3 +258,24 @@ def test_the_smallest_scans_are_examined_too(M, probe):
         assert report.facts and report.to_dict()["costs"]
         codes = {finding.code for finding in report.findings}
         assert codes & {"orientation", "orientation-open", "orientation-untested"}
+
+
+@pytest.mark.parametrize("radius", [20, 35, 56, 60])
+@pytest.mark.parametrize("background", [0.0, 1.5])
+@pytest.mark.parametrize("off", [(3.6, -8.2), (-7.3, 2.4), (14.0, 9.0)])
+def test_the_centre_of_a_bright_field_is_that_of_its_edge(radius, background, off):
+    """However much of the frame it fills, cut by the frame or not, with hot pixels."""
+    y, x = np.indices((128, 128)) - 64
+    disc = 6 * np.clip(radius + 0.5 - np.hypot(y - off[0], x - off[1]), 0, 1) + background
+    counts = np.random.default_rng(radius).poisson(disc, (12, 128, 128))
+    counts[:, 20, 100], counts[:, 90, 91] = 400, 300
+    scan = made(counts, positions=PLACES[:12], probe=None, centre="centred")
+    np.testing.assert_allclose(centre_of_pattern(look(scan)), off, atol=0.25)
+    assert codes(scan)["off-centre"].options == {
+        "beam_centre": f"{round(64 + off[0])},{round(64 + off[1])}"
+    }
+
+
+def test_a_pattern_that_is_no_disc_is_judged_by_its_centre_of_mass():
+    seen = look(made(np.roll(COUNTS, (3, -4), (1, 2)), centre="centred"))
+    assert centre_of_pattern(seen) == centre_of_mass(seen)
