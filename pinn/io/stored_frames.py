@@ -277,8 +277,8 @@ def settled_values(contents: Contents, config: ScanConfig) -> Contents:
     if not moves(contents, config):
         return contents
     where, mask = contents.where, contents.valid_mask
-    sample = Sample(contents.frames, mask, contents.saturation)
     said, centre = contents.units or "auto", contents.centre or "auto"
+    sample = Sample(contents.frames, mask, contents.saturation, said)
     units, note = choose_units(said, contents.frames, sample, mask, where)
     centre, centre_note = choose_centre(centre, units, sample, where)
     if config.bin_frames == 1:
