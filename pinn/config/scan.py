@@ -154,7 +154,9 @@ class ScanConfig(Config):
         None, gt=0, description="Radius in pixels of a disc at the zero frequency that is not used."
     )
     drop_frames: str | None = Field(
-        None, description="Numbers of the frames to leave out, for instance 3,17,40-60."
+        None,
+        description="Numbers of the frames to leave out, for instance 3,17,40-60. unpaired: frames "
+        "without a position, and positions beyond the last frame.",
     )
     duplicates: Literal["keep", "drop"] = Field(
         "keep", description="What to do with frames at the position of an earlier frame."

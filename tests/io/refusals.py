@@ -85,7 +85,18 @@ NPZ = {
         dict(diff3d=FRAMES[:0], xcoords=Y[:0], ycoords=Y[:0], scan_index=None),
         "'xcoords' is empty",
     ),
-    "one frame less": (dict(diff3d=FRAMES[1:]), "(11, 16, 16)", "12 positions of 'xcoords'"),
+    "one frame less": (
+        dict(diff3d=FRAMES[1:], scan_index=None),
+        *("11 frames but 12 positions ('ycoords'", "--drop-frames unpaired"),
+    ),
+    "three frames more": (
+        dict(xcoords=X[3:], ycoords=Y[3:], scan_index=None),
+        *("12 frames but 9 positions", "(3, --drop-frames NUMBERS)"),
+    ),
+    "oblong frames, one more": (
+        dict(diff3d=FRAMES[:, :, :14], xcoords=X[1:], ycoords=Y[1:], scan_index=None),
+        *("(12, 16, 14)", "11 positions of 'xcoords'"),
+    ),
     "one y less": (dict(ycoords=Y[1:]), "'ycoords'", "(11,)", "12 frames"),
     "one start less": (dict(xcoords_start=X, ycoords_start=Y[1:]), "'ycoords_start'", "(11,)"),
     "one index more": (dict(scan_index=np.zeros(M + 1)), "'scan_index'", "(13,)"),
