@@ -276,7 +276,7 @@ OTHERS = {
     "ptyd part gone": (chunk_link, "/chunks/1", "'part_1.ptyd'", "put it beside the file"),
     "hspy truncated": (cut("hspy"), "truncated"),
     "merlin truncated": (cut("merlin"), "scan.mib"),
-    "merlin start only": (content(b"HDR,000001,00384,", "scan.mib"), START_ONLY),
+    "merlin start only": (content(b"MQ1,000001,00384,", "scan.mib"), START_ONLY),
     "blockfile start only": (content(b"IMGBLO\x00\x00", "scan.blo"), START_ONLY),
     "gatan start only": (content(b"\x00\x00\x00\x03" + bytes(20), "scan.dm3"), START_ONLY),
     "xml bomb": (entities, START_ONLY),
