@@ -5,15 +5,23 @@ Exit codes: 0 done, 2 wrong use or bad input, 1 failure, 130 interrupted.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import TextIO
 
 import click
 
 from pinn.cli.app import pinn
 from pinn.errors import PinnError
+
+# What the backends say when there is none left.
+_NO_MEMORY = (
+    *("resource_exhausted", "out of memory", "not enough memory", "oom when allocating"),
+    "can't allocate memory",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -23,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code; errors become one sentence on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        _forgive(stream)
     try:
         result = pinn.main(list(arguments), prog_name="pinn", standalone_mode=False)
         return result if isinstance(result, int) else 0
@@ -44,8 +54,21 @@ def run(arguments: Sequence[str]) -> int:
         told = _trace()
         hint = "" if told else "; set PINN_TRACEBACK=1 to see where"
         text = " ".join(str(error).split()) or "no message"
+        if isinstance(error, MemoryError) or any(word in text.lower() for word in _NO_MEMORY):
+            click.echo(
+                f"Error: there is not enough memory ({text[:160]}); lower --batch-size, or the "
+                f"frames with --frame-size or --bin-frames{hint}",
+                err=True,
+            )
+            return 1
         click.echo(f"Failed unexpectedly: {type(error).__name__}: {text}{hint}", err=True)
         return 1
+
+
+def _forgive(stream: TextIO) -> None:
+    """Let a stream replace the letters that its encoding does not have, as in names of files."""
+    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        stream.reconfigure(errors="replace")
 
 
 def _trace() -> bool:

@@ -57,6 +57,7 @@ def reconstruct(
         ScanError: frame size or content does not fit the model.
     """
     config = (config or ReconstructConfig()).replace(**options)
+    config = config.replace(batch_size=min(config.batch_size, len(scan)))
     statistics = scan.statistics()
     own = statistics.exposure_factor
     factor = own if config.exposure == "scan" else model.exposure_factor

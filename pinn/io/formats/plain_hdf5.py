@@ -16,8 +16,10 @@ from pinn.config import ScanConfig
 from pinn.data.frames import FrameSource
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
+from pinn.io.data_file import DataFile
 from pinn.io.formats.beamline import joined_frames, joined_shapes, read_instrument
-from pinn.io.hdf5 import Hdf5File, reading
+from pinn.io.formats.matlab import Mat73File, is_mat73
+from pinn.io.hdf5 import reading
 from pinn.io.hdf5_files import FAULTS, datasets, is_hdf5, lost_links, printable
 from pinn.io.layout import Layout, read_layout, read_probe
 from pinn.io.physical_units import metres
@@ -40,10 +42,12 @@ def read_plain_hdf5(path: Path, config: ScanConfig) -> Contents:
         ScanError: paths are not given (the sentence lists datasets that may be meant, as options),
             are not in the file, or are of the wrong shape or type.
     """
-    with reading(path) as file:
+    with reading(path) as h5:
         if config.data_path is None or config.positions_path is None:
-            raise ScanError(_advice(file.group, path, config))
-        joined = joined_frames(file, config.data_path)
+            raise ScanError(_advice(h5.group, path, config))
+        matlab = is_mat73(path)
+        file: DataFile = Mat73File(h5) if matlab else h5
+        joined = None if matlab else joined_frames(h5, config.data_path)
         frames: FrameSource | None = None if joined is None else joined[0]
         apart = beside(config.positions_path)
         if apart is None:
@@ -58,7 +62,13 @@ def read_plain_hdf5(path: Path, config: ScanConfig) -> Contents:
                 contents.notes.append(joined[1])
             if apart is not None:
                 known = read_beside(contents, apart)
-            read_instrument(file, contents, config)
+            if matlab:
+                contents.notes.append(
+                    "the file was written by MATLAB, which has the axes of all arrays in reverse: "
+                    "they were turned back"
+                )
+            else:
+                read_instrument(h5, contents, config)
             if config.probe_path is not None:
                 file.need("probe", config.probe_path)
                 read_probe(file, contents, config.probe_path, kind="iufc")
@@ -83,12 +93,12 @@ def _names(config: ScanConfig) -> tuple[str, ...]:
     return tuple(name.strip() for name in str(config.positions_path).split(","))
 
 
-def _units(file: Hdf5File, *names: str) -> list[str]:
+def _units(file: DataFile, *names: str) -> list[str]:
     """Units of the positions, where the file says them."""
     return [unit.strip() for name in names if (unit := file.text(f"{name}@units")) is not None]
 
 
-def _layout(file: Hdf5File, config: ScanConfig) -> Layout:
+def _layout(file: DataFile, config: ScanConfig) -> Layout:
     """The layout that the options describe.
 
     Raises:
