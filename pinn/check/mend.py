@@ -83,7 +83,7 @@ def write_fixed(
     config: ScanConfig,
     target: Path,
     progress: Callable[[Progress], None] | None = None,
-) -> Fixed | None:
+) -> Fixed:
     """Write the scan as the errors and warnings of a report propose, one cause after the other.
 
     What is proposed is carried out in the order of `_STAGES`, and the scan is checked again each
@@ -97,15 +97,13 @@ def write_fixed(
         progress: called with a `Progress` while frames are written.
 
     Returns:
-        What was done, or None if there was nothing to do, and so no file was written.
+        What was done.
 
     Raises:
         ScanError: the corrected scan breaks the contract, or is worse than the one given.
         OutputError: the target cannot be written.
     """
     fixed, after = _settled(report, source, config)
-    if not fixed.options and fixed.bad_pixels is None:
-        return None
     given = load(source, config)
     given.close()
     config = config.replace(**fixed.options)

@@ -129,11 +129,11 @@ def _write_mask(common: Common, report: Report, scan: Scan, config: ScanConfig, 
 
 
 def _fix(common: Common, report: Report, scan: Path, config: ScanConfig, target: Path) -> None:
-    with Reporter(common.quiet) as progress:
-        fixed = write_fixed(report, scan, config, target, progress)
-    if fixed is None:
+    if not report.options and report.bad_pixels is None:
         common.say(f"nothing to correct, so {target} was not written")
         return
+    with Reporter(common.quiet) as progress:
+        fixed = write_fixed(report, scan, config, target, progress)
     done = [options_text(fixed.options)] if fixed.options else []
     if fixed.bad_pixels is not None:
         done.append(f"{int(fixed.bad_pixels.sum())} bad pixels masked")
