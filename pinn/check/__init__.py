@@ -19,10 +19,16 @@ from pinn.check.exposures import frame_findings, repeated
 from pinn.check.facts import facts, truth_findings
 from pinn.check.geometry import orientation_findings, rotation_findings, untested
 from pinn.check.illumination import probe_findings
-from pinn.check.look import QUICK_FRAMES, Look, look
+from pinn.check.look import FRAMES, QUICK_FRAMES, Look, look
 from pinn.check.numbers import dose_findings, unit_findings
 from pinn.check.orientation import Orientation
-from pinn.check.pixels import Bad, find_bad, pattern_findings, pixel_findings
+from pinn.check.pixels import (
+    Bad,
+    find_all_bad,
+    pattern_findings,
+    pixel_findings,
+    reversed_mask,
+)
 from pinn.check.places import Layout, layout, position_findings
 from pinn.check.report import Fact, Finding, Report, options_text, ranked, said
 from pinn.check.rotation import look_for_rotation
@@ -89,10 +95,13 @@ def check(
         finally:
             opened.close()
     tell("counting")
+    if (wrong := reversed_mask(scan, config)) is not None:
+        return Report(scan.name, (), (wrong,), seconds=time.monotonic() - begun)
     scan.statistics()
     tell("looking at frames")
-    seen, found = look(scan, None) if thorough else look(scan), layout(scan)
-    bad, findings = _findings(scan, config, seen, found)
+    frames = None if thorough else FRAMES
+    seen, found = look(scan, frames), layout(scan)
+    bad, findings = _findings(scan, config, seen, found, frames)
     findings += repeated(scan, config)
     turned = None
     if orientation:
@@ -139,21 +148,25 @@ def quick(scan: Scan, config: ScanConfig | None = None) -> tuple[Finding, ...]:
         Most severe first.
     """
     config = config or ScanConfig()
+    if (wrong := reversed_mask(scan, config)) is not None:
+        return (wrong,)
     scan.statistics()
-    return ranked(_findings(scan, config, look(scan, QUICK_FRAMES), layout(scan))[1])
+    seen = look(scan, QUICK_FRAMES)
+    return ranked(_findings(scan, config, seen, layout(scan), QUICK_FRAMES)[1])
 
 
 def _findings(
-    scan: Scan, config: ScanConfig, seen: Look, found: Layout
+    scan: Scan, config: ScanConfig, seen: Look, found: Layout, frames: int | None
 ) -> tuple[Bad, list[Finding]]:
-    bad = find_bad(seen, scan.statistics().photons_known)
+    """Pixels first: centre, units, dose and frames are judged without the bad ones."""
+    bad, good, clean = find_all_bad(scan, seen, frames)
     findings = [
         *position_findings(scan, config, found),
-        *unit_findings(scan, config, seen),
-        *dose_findings(scan),
+        *unit_findings(good, config, clean),
+        *dose_findings(good),
         *pixel_findings(scan, config, seen, bad),
-        *pattern_findings(scan, config, seen),
-        *frame_findings(scan, config),
+        *pattern_findings(good, config, clean),
+        *frame_findings(good, config),
         *probe_findings(scan, found),
         *truth_findings(scan),
     ]

@@ -9,7 +9,7 @@ import numpy as np
 from pinn.check.report import Finding
 from pinn.config import ScanConfig
 from pinn.data.scan import Scan
-from pinn.data.subset import frames_text, parse_frames
+from pinn.data.subset import UNPAIRED, frames_text, parse_frames, split_unpaired
 
 BRIGHT, DIM = 4.0, 0.1  # times the median
 _SPREAD = 8.0  # robust standard deviations
@@ -102,7 +102,9 @@ def without(scan: Scan, config: ScanConfig, rows: np.ndarray) -> dict[str, Any]:
     original = file_numbers(scan, config)
     if original is None:
         return {}
-    return {"drop_frames": frames_text(np.union1d(original[rows], _dropped(config)))}
+    text = frames_text(np.union1d(original[rows], _dropped(scan, config)))
+    unpaired = split_unpaired(config.drop_frames)[1]
+    return {"drop_frames": f"{text},{UNPAIRED}" if unpaired else text}
 
 
 def file_numbers(scan: Scan, config: ScanConfig) -> np.ndarray | None:
@@ -112,13 +114,19 @@ def file_numbers(scan: Scan, config: ScanConfig) -> np.ndarray | None:
     M = len(scan)
     if config.drop_frames is None:
         return np.arange(M)
-    dropped = _dropped(config)
+    dropped = _dropped(scan, config)
     return np.setdiff1d(np.arange(M + len(dropped)), dropped)
 
 
-def _dropped(config: ScanConfig) -> np.ndarray:
+def _dropped(scan: Scan, config: ScanConfig) -> np.ndarray:
     """Numbers in the file of the frames that are left out already, also beyond those left."""
     if config.drop_frames is None:
         return np.empty(0, np.int64)
-    words = [int(word) for part in config.drop_frames.split(",") for word in part.split("-")]
-    return parse_frames(config.drop_frames, max(words) + 1, "the scan")
+    numbers, unpaired = split_unpaired(config.drop_frames)
+    if unpaired:  # which those are stands in the record
+        done = [str(step["frames"]) for step in scan.steps if step["step"] == "drop_frames"]
+        numbers = ",".join(filter(None, done)) or None
+    if numbers is None:
+        return np.empty(0, np.int64)
+    words = [int(word) for part in numbers.split(",") for word in part.split("-")]
+    return parse_frames(numbers, max(words) + 1, "the scan")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pinn.data.masks import mask_rows, measured
+from pinn.data.masks import and_mask, mask_rows, measured
 from pinn.data.scan import Scan
 
 FRAMES = 512
@@ -84,6 +84,16 @@ def look(scan: Scan, frames: int | None = FRAMES) -> Look:
     )
 
 
+def masked(scan: Scan, bad: np.ndarray) -> Scan:
+    """The same scan without some pixels, to be looked at in its place; nothing is copied.
+
+    Args:
+        scan: left as it is.
+        bad: bool `(N, N)`, centred, True = leave out.
+    """
+    return replace(scan, valid_mask=and_mask(scan.valid_mask, ~bad), dose=scan.dose)
+
+
 class _Top:
     """The largest value so far, how often it occurred, and where."""
 
@@ -107,7 +117,7 @@ class _Top:
 def _values(scan: Scan, rows: np.ndarray) -> np.ndarray:
     few = max(1, min(_RAW_FRAMES, _RAW_PIXELS // scan.N**2))
     chosen = rows[:: max(1, len(rows) // few)][:few]
-    values, good = measured(scan.frames.read(chosen), scan.saturation)
+    values, good = measured(scan.frames.read(chosen), scan.saturation, scan.units)
     allowed = mask_rows(scan.valid_mask, chosen)
     if allowed is not None:
         good = good & allowed

@@ -9,22 +9,26 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from pinn.check.look import Look
+from pinn.check.look import Look, look, masked
 from pinn.check.report import Finding
 from pinn.config import ScanConfig
-from pinn.data.frame_values import raw_pixels
+from pinn.data.frame_values import HOT, raw_pixels, second_neighbour
+from pinn.data.masks import mask_rows, measured
 from pinn.data.scan import Scan
 
-_HOT = 4.0  # times its second brightest neighbour
 _SURE = 25.0  # counts in all frames looked at
 _FAINT = 1e-5  # of the power of a frame, where counts are not known
 _LIT = 20.0
 _STUCK, _STUCK_FRAMES, _STUCK_SHARE = 0.1, 16, 0.05
+_ROUNDS = 3  # of looking again without the worst
+_CONSTANT = 1e-12  # variance over squared mean
+_PLATEAU = 0.5  # of the pixels at most hold a mark
 _TIES, _FULL = 5, 255
 _HALF = 0.5  # of the brightest, at the edge of a disc
 _EVEN = 0.6  # of the brightest parts of a disc over the dimmest
 _ROUND = 0.04  # of its radius that its edge may be off a circle
 _RIM, _SMALLEST_DISC = 24, 6.0  # pixels
+_POLARITY_FRAMES = 32
 _OFF_PX, _FAR_OFF_PX = 1.0, 2.5
 
 
@@ -58,14 +62,19 @@ def find_bad(seen: Look, photons: bool) -> Bad:
     number = np.maximum(seen.used, 1)
     sure = _SURE / number if photons else np.full(seen.mean.shape, _FAINT * total)
     lit = _LIT / number if photons else np.full(seen.mean.shape, _FAINT * total)
-    second = _second_neighbour(np.where(seen.valid, seen.mean, 0.0))
-    hot = seen.valid & (seen.mean > _HOT * second + sure)
+    second = second_neighbour(np.where(seen.valid, seen.mean, 0.0))
+    hot = seen.valid & (seen.mean > HOT * second + sure)
     half = len(hot) // 2
     hot[half - 1 : half + 2, half - 1 : half + 2] = False
     stuck = seen.valid & (seen.used >= _STUCK_FRAMES) & (seen.mean > 0)
-    stuck &= seen.variance < (_STUCK * seen.mean if photons else 1e-12 * seen.mean**2)
+    stuck &= seen.variance < (_STUCK * seen.mean if photons else _CONSTANT * seen.mean**2)
     if stuck.mean() < _STUCK_SHARE:  # else it is the frames that do not change
         hot |= stuck & (seen.mean > lit)
+    # The largest value of all, always and in many pixels: a gap that an unknown number marks.
+    marked = seen.tied & (seen.used >= _STUCK_FRAMES)
+    marked &= seen.variance <= _CONSTANT * seen.mean**2
+    if marked.sum() > 1 and marked.mean() < _PLATEAU:
+        hot |= marked & (seen.mean > lit)
     dead = np.zeros_like(hot)
     labels, _ = ndimage.label(seen.valid & (seen.mean == 0), np.ones((3, 3)))
     for label, place in enumerate(ndimage.find_objects(labels), 1):
@@ -79,17 +88,24 @@ def find_bad(seen: Look, photons: bool) -> Bad:
     return Bad(dead, hot)
 
 
-def _second_neighbour(image: np.ndarray) -> np.ndarray:
-    """Second largest of the eight neighbours of each pixel; 0 beyond the frame."""
-    padded = np.pad(image, 1)
-    n, m = image.shape
-    around = [
-        padded[1 + i : 1 + i + n, 1 + j : 1 + j + m]
-        for i in (-1, 0, 1)
-        for j in (-1, 0, 1)
-        if (i, j) != (0, 0)
-    ]
-    return np.asarray(np.partition(np.stack(around), -2, axis=0)[-2])
+def find_all_bad(scan: Scan, seen: Look, frames: int | None) -> tuple[Bad, Scan, Look]:
+    """Bad pixels, those found once the worst are left out too; the scan and the look without them.
+
+    Args:
+        scan: as read.
+        seen: the look at it.
+        frames: how many it was to look at.
+    """
+    bad = Bad(np.zeros_like(seen.valid), np.zeros_like(seen.valid))
+    for _ in range(_ROUNDS):
+        found = find_bad(seen, scan.statistics().photons_known)
+        bad = Bad(bad.dead | found.dead, bad.hot | found.hot)
+        # Of a scan without light nothing else could be told.
+        if not found.hot.any() or not seen.mean[~found.hot].any():
+            break
+        scan = masked(scan, found.hot | found.dead)
+        seen = look(scan, frames)
+    return bad, scan, seen
 
 
 def pixel_findings(scan: Scan, config: ScanConfig, seen: Look, bad: Bad) -> list[Finding]:
@@ -162,10 +178,44 @@ def pixel_findings(scan: Scan, config: ScanConfig, seen: Look, bad: Bad) -> list
                 "warning",
                 "mask-large",
                 f"{share:.0%} of all pixels are masked; if that is the wrong way round, say so",
-                {} if config.bad_pixels is None else {"bad_pixels_polarity": _other(config)},
             )
         )
     return found
+
+
+def reversed_mask(scan: Scan, config: ScanConfig) -> Finding | None:
+    """Whether the mask of an option covers most pixels and most of the light.
+
+    Everything else is judged on the pixels that are used, so that this comes first. Light is what
+    changes from frame to frame, sentinels and pixels far brighter than all around left out.
+
+    Args:
+        scan: its statistics are not asked for, for it may be all dark.
+        config: how it was read.
+    """
+    given = config.bad_pixels is not None or config.mask_path is not None
+    if scan.valid_mask is None or not given:
+        return None
+    rows = np.unique(np.linspace(0, len(scan) - 1, min(len(scan), _POLARITY_FRAMES)).astype(int))
+    mask = np.asarray(mask_rows(scan.valid_mask, rows))
+    used = mask.astype(float) if mask.ndim == 2 else mask.mean(0)
+    if used.mean() >= 0.5:
+        return None
+    values, _ = measured(scan.frames.read(rows), scan.saturation, scan.units)
+    values = values.astype(np.float64)
+    light = (values**2 if scan.units == "amplitude" else values).std(0)
+    light = np.minimum(light, HOT * second_neighbour(light))
+    inside, outside = float((light * used).sum()), float((light * (1 - used)).sum())
+    if inside >= outside:
+        return None
+    return Finding(
+        "error",
+        "mask-large",
+        f"{1 - used.mean():.0%} of all pixels are masked, and {outside / (inside + outside):.0%} "
+        "of the light: the mask is the wrong way round; what else is wrong can be told when it is "
+        "not",
+        {"bad_pixels_polarity": _other(config)},
+    )
 
 
 def _other(config: ScanConfig) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from pinn.data.subset import frames_text, parse_frames
+from pinn.data.subset import UNPAIRED, frames_text, parse_frames, split_unpaired
 
 if TYPE_CHECKING:
     from pinn.check.orientation import Orientation
@@ -124,9 +124,11 @@ def proposed(findings: Sequence[Finding]) -> dict[str, Any]:
 
 def _joined(first: str, second: str) -> str:
     """Two lists of frames as one."""
-    text = f"{first},{second}"
-    largest = max(int(word) for part in text.split(",") for word in part.split("-"))
-    return frames_text(parse_frames(text, largest + 1, "the scan"))
+    numbers, unpaired = split_unpaired(f"{first},{second}")
+    assert numbers is not None  # a proposal names frames
+    largest = max(int(word) for part in numbers.split(",") for word in part.split("-"))
+    text = frames_text(parse_frames(numbers, largest + 1, "the scan"))
+    return f"{text},{UNPAIRED}" if unpaired else text
 
 
 def ranked(findings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -6,10 +6,12 @@ Exit codes: 0 done, 2 wrong use or bad input, 1 failure, 130 interrupted.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import TextIO
 
 import click
 
@@ -36,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code; errors become one sentence on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        _forgive(stream)
     try:
         result = pinn.main(list(arguments), prog_name="pinn", standalone_mode=False)
         return result if isinstance(result, int) else 0
@@ -60,7 +64,8 @@ def run(arguments: Sequence[str]) -> int:
             return 2
         if backend.out_of_memory(error):
             what = (
-                "this needs more memory than there is; use a smaller scan, or a machine with more"
+                "this needs more memory than there is; use smaller frames (--frame-size, "
+                "--bin-frames), a smaller scan, or a machine with more"
             )
             click.echo(f"Error: {what} ({backend.said_of(error)})", err=True)
             return 2
@@ -74,6 +79,12 @@ def _place(error: OSError) -> str:
     """What the system says of a file, and what to do."""
     name = "" if error.filename is None else f"{error.filename}: "
     return f"{name}{(error.strerror or '').lower()}; {_PLACES[error.errno or 0]}"
+
+
+def _forgive(stream: TextIO) -> None:
+    """Let a stream replace the letters that its encoding does not have, as in names of files."""
+    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        stream.reconfigure(errors="replace")
 
 
 def _trace() -> bool:

@@ -134,8 +134,8 @@ def _fix(common: Common, report: Report, scan: Path, config: ScanConfig, target:
         common.say(f"nothing to correct, so {target} was not written")
         return
     with Reporter(common.quiet) as progress:
-        write_fixed(report, scan, config, target, progress)
-    done = [options_text(report.options)] if report.options else []
-    if report.bad_pixels is not None:
-        done.append(f"{int(report.bad_pixels.sum())} bad pixels masked")
+        fixed = write_fixed(report, scan, config, target, progress)
+    done = [options_text(fixed.options)] if fixed.options else []
+    if fixed.bad_pixels is not None:
+        done.append(f"{int(fixed.bad_pixels.sum())} bad pixels masked")
     common.say(f"wrote {target}: {', '.join(done)}")

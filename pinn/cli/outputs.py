@@ -40,6 +40,9 @@ _ROWS = (
 )
 
 
+NOT_COMPARED = "no comparison with the scan's truth"
+
+
 def write_results(folder: Path, recon: Reconstruction, scan: Scan, **facts: Any) -> dict[str, Any]:
     """Write `reconstruction.h5`, `amplitude.png`, `phase.png`, `trust.png` and `metrics.json`.
 
@@ -55,7 +58,7 @@ def write_results(folder: Path, recon: Reconstruction, scan: Scan, **facts: Any)
         What `metrics.json` holds.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: the folder, or a file in it, cannot be written.
     """
     recon.save(folder / "reconstruction.h5")
     write_amplitude(folder / "amplitude.png", recon)
@@ -87,13 +90,16 @@ def write_results(folder: Path, recon: Reconstruction, scan: Scan, **facts: Any)
         "peak_memory_mb": backend.peak_memory_mb(),
         "evaluation": None,
     }
+    found = None
     if scan.truth is not None:
         try:
             found = evaluate(recon, scan.truth, truth_origin_px=scan.truth_origin_px)
-            metrics["evaluation"] = write_evaluation(folder, found).to_dict()
-        except InputError as error:
-            metrics["notes"].append(f"no comparison with the scan's truth: {error}")
+            metrics["evaluation"] = found.to_dict()
+        except InputError as error:  # the truth does not fit; a result there is all the same
+            metrics["notes"].append(f"{NOT_COMPARED}: {error}")
     atomic_write_json(folder / "metrics.json", metrics)
+    if found is not None:
+        write_evaluation(folder, found)
     return metrics
 
 
@@ -132,6 +138,9 @@ def say_quality(common: Common, recon: Reconstruction, metrics: dict[str, Any]) 
     if metrics["evaluation"] is not None:
         common.say("against the scan's own truth:")
         common.say(table_text(metrics["evaluation"]["metrics"]))
+    for note in metrics["notes"]:
+        if note.startswith(NOT_COMPARED):
+            common.say(note)
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> Evaluation:

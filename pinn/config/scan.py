@@ -85,11 +85,16 @@ class ScanConfig(Config):
     scan_number: int | None = Field(
         None, ge=0, description="Number of the scan to read, if the file has several."
     )
-    data_path: str | None = Field(None, description="HDF5 path of the frames (M, H, W).")
+    data_path: str | None = Field(
+        None,
+        description="HDF5 path of the frames (M, H, W). Stacks data_000001, "
+        "data_000002, ... are joined.",
+    )
     positions_path: str | None = Field(
         None,
         description="HDF5 path of the positions (M, 2) with columns y, x. Or two paths Y,X of "
-        "arrays (M,).",
+        "arrays (M,). Or a CSV, NPY, NPZ or HDF5 file, alone or with what it calls them: "
+        "FILE::Y,X.",
     )
     probe_path: str | None = Field(None, description="HDF5 path of the probe.")
     mask_path: str | None = Field(None, description="HDF5 path of the detector mask (H, W).")
@@ -159,7 +164,9 @@ class ScanConfig(Config):
         "not used.",
     )
     drop_frames: str | None = Field(
-        None, description="Numbers of the frames to leave out, for instance 3,17,40-60."
+        None,
+        description="Numbers of the frames to leave out, for instance 3,17,40-60. unpaired: frames "
+        "without a position, and positions beyond the last frame.",
     )
     duplicates: Literal["keep", "drop"] = Field(
         "keep", description="What to do with frames at the position of an earlier frame."

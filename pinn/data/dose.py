@@ -54,7 +54,7 @@ class Dose:
         """
         if self._factor is None:
             totals: list[float] = []
-            for _, values, _ in measured_pieces(self.frames, self.mask, self.saturation):
+            for _, values, _ in measured_pieces(self.frames, self.mask, self.saturation, units):
                 wide = values.astype(np.float64)
                 wide = wide**2 if units == "amplitude" else wide
                 totals += wide.sum((1, 2)).tolist()
@@ -77,9 +77,11 @@ class Dose:
         self._factor = factor
 
 
-def measured_pieces(frames: FrameSource, mask: Mask, saturation: float | None) -> Iterator[Piece]:
+def measured_pieces(
+    frames: FrameSource, mask: Mask, saturation: float | None, units: str
+) -> Iterator[Piece]:
     """All frames in order: stored values, values as floats (0 where masked), and valid pixels."""
     size = max(1, _CHUNK_BYTES // (8 * raw_pixels(frames)))
     for first, raw in frames.chunks(size):
         rows = np.arange(first, first + len(raw))
-        yield raw, *apply_mask(raw, mask, rows, saturation)
+        yield raw, *apply_mask(raw, mask, rows, saturation, units)

@@ -24,7 +24,7 @@ class Batches:
     Args:
         scans: of one frame size.
         groups: groups of each scan; some may have none.
-        batch_size: groups in a batch.
+        batch_size: groups in a batch, at most all of an epoch.
         seed: of the order.
         shuffle: mix the groups of all scans anew in every epoch; else scan by scan, in order.
         per_epoch: groups in an epoch, if fewer than there are: the next ones of an endless row in
@@ -69,7 +69,7 @@ class Batches:
         if len(members) > 1:
             raise ConfigError(f"groups of different size {members} cannot be mixed in a batch")
         self._scans, self._groups = list(scans), list(groups)
-        self._batch_size, self._seed, self._shuffle = batch_size, seed, shuffle
+        self._seed, self._shuffle = seed, shuffle
         self._owner = np.repeat(np.arange(len(groups)), [len(g) for g in groups])
         self._row = np.concatenate([np.arange(len(g)) for g in groups] or [np.zeros(0, np.int64)])
         self._all = self.groups = len(self._owner)
@@ -79,6 +79,8 @@ class Batches:
             raise ConfigError(f"groups_per_epoch is {per_epoch}, but at least 1 is required")
         if shuffle and per_epoch is not None:
             self.groups = min(per_epoch, self._all)
+        # Never larger than what there is to fill it, which repeated groups would do else.
+        self._batch_size = min(batch_size, self.groups)
         self._labels, self._physics_weight = labels, physics_weight
         self._numbered = numbered
         self._starts = np.cumsum([0, *(len(scan) for scan in scans)])

@@ -16,6 +16,7 @@ UNITS = ("counts", "intensity", "amplitude")
 CENTRES = ("centred", "corner")
 SAMPLE_FRAMES = 32
 SAMPLE_BYTES = 16 << 20
+HOT = 4.0  # times the second brightest neighbour
 _BRIGHT = 3000.0  # an amplitude of this is ten million counts in one pixel
 
 
@@ -29,6 +30,7 @@ class Sample:
         frames: the source, `(M, H, W)`.
         mask: `(H, W)` or `(M, H, W)` bool, True = use, or None.
         saturation: stored values from this one on do not count.
+        units: of the values, `auto` where they are not known.
 
     Attributes:
         raw: stored values `(n, H, W)`.
@@ -37,21 +39,31 @@ class Sample:
         allowed: bool, pixels the caller's mask allows; broadcasts to `raw`.
     """
 
-    def __init__(self, frames: FrameSource, mask: Mask, saturation: float | None = None) -> None:
+    def __init__(
+        self,
+        frames: FrameSource,
+        mask: Mask,
+        saturation: float | None = None,
+        units: str = "auto",
+    ) -> None:
         M = frames.shape[0]
         count = min(M, SAMPLE_FRAMES, max(1, SAMPLE_BYTES // (8 * raw_pixels(frames))))
         rows = np.unique(np.linspace(0, M - 1, count).astype(np.int64))
         self.raw = frames.read(rows)
-        self.values, self.valid = apply_mask(self.raw, mask, rows, saturation)
+        self.values, self.valid = apply_mask(self.raw, mask, rows, saturation, units)
         allowed = mask_rows(mask, rows)
         self.allowed = np.True_ if allowed is None else allowed
 
 
 def apply_mask(
-    raw: np.ndarray, mask: Mask, rows: np.ndarray, saturation: float | None = None
+    raw: np.ndarray,
+    mask: Mask,
+    rows: np.ndarray,
+    saturation: float | None = None,
+    units: str = "auto",
 ) -> tuple[np.ndarray, np.ndarray]:
     """`measured` frames with the caller's mask applied; `rows` are their numbers in the scan."""
-    values, valid = measured(raw, saturation)
+    values, valid = measured(raw, saturation, units)
     allowed = mask_rows(mask, rows)
     if allowed is not None:
         valid &= allowed
@@ -130,7 +142,8 @@ def _check_signs(sample: Sample, where: str) -> None:
 def choose_centre(centre: str, units: str, sample: Sample, where: str) -> tuple[str, str | None]:
     """Where the zero frequency of the stored frames is, and a note unless it is plain.
 
-    The mean intensity around the middle is compared with that around the corners.
+    The mean intensity around the middle is compared with that around the corners, without pixels
+    that are far brighter than all around them.
 
     Args:
         centre: `auto`, `centred` or `corner`.
@@ -145,6 +158,8 @@ def choose_centre(centre: str, units: str, sample: Sample, where: str) -> tuple[
     energy = sample.values.astype(np.float64)
     energy = (energy**2 if units == "amplitude" else energy).sum(0)
     pixels = sample.valid.sum(0)
+    hot = _hot(energy / np.maximum(1, pixels))
+    energy[hot], pixels[hot] = 0.0, 0
     middle, corner = (
         _window_mean(e, p)
         for e, p in ((energy, pixels), (fourier.centre(energy), fourier.centre(pixels)))
@@ -160,6 +175,24 @@ def choose_centre(centre: str, units: str, sample: Sample, where: str) -> tuple[
         "frames are as bright in the corners as in the middle: taken as centred; say centre "
         "(--centre corner) if the zero frequency is at [0, 0]"
     )
+
+
+def _hot(mean: np.ndarray) -> np.ndarray:
+    """Pixels that no pattern centred in the middle or in the corner explains, bool `(H, W)`."""
+    hot = mean > HOT * second_neighbour(mean)
+    H, W = mean.shape
+    for row, column in ((H // 2, W // 2), (0, 0)):
+        # A beam without a specimen may fall on a single pixel, or on the edge between some.
+        hot[np.ix_(np.arange(row - 1, row + 2) % H, np.arange(column - 1, column + 2) % W)] = False
+    return hot
+
+
+def second_neighbour(image: np.ndarray) -> np.ndarray:
+    """The second largest of the eight neighbours of each pixel; beyond an edge lies the other."""
+    around = [
+        np.roll(image, (i, j), (0, 1)) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)
+    ]
+    return np.asarray(np.partition(np.stack(around), -2, axis=0)[-2])
 
 
 def _window_mean(energy: np.ndarray, pixels: np.ndarray) -> float:

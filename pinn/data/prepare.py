@@ -156,7 +156,7 @@ class Bin(Step):
     def frames(self, raw: np.ndarray) -> np.ndarray:
         """Added up in double precision; sentinels where a pixel of the block is unusable."""
         dtype = self.dtype(raw.dtype)
-        values, good = measured(raw, self.saturation)
+        values, good = measured(raw, self.saturation, self.units)
         if self.whole and not whole_numbers(values):
             raise ScanError(
                 f"some frames of {self.where} hold whole numbers only and others do not, so counts "

@@ -95,7 +95,7 @@ class Scan(Measurement):
         units, centre = self.units or "auto", self.centre or "auto"
         if self.centred and units in UNITS and centre in CENTRES:
             return []  # of a scan that was checked
-        sample = Sample(frames, mask, self.saturation)
+        sample = Sample(frames, mask, self.saturation, units)
         if units == "auto":
             self.units_given = False
         self.units, units_note = choose_units(units, frames, sample, mask, where)
@@ -160,7 +160,9 @@ class Scan(Measurement):
         step = max(1, _CACHED_PIXELS // self.N**2)
         for first in range(0, len(rows), step):
             part = slice(first, first + step)
-            values, valid[part] = apply_mask(raw[part], mask, mask_index[part], self.saturation)
+            values, valid[part] = apply_mask(
+                raw[part], mask, mask_index[part], self.saturation, self.units
+            )
             if self.units != "amplitude":
                 np.sqrt(values, out=values)
             amplitude[part] = values if factor is None else values * factor
@@ -177,7 +179,7 @@ class Scan(Measurement):
             # One pass is enough where the dose is that of these very frames.
             other = dose is not None and (self.dose_is_of_more or dose.known)
             statistics = scan_statistics(
-                measured_pieces(self.frames, self.valid_mask, self.saturation),
+                measured_pieces(self.frames, self.valid_mask, self.saturation, self.units),
                 saturation=self.saturation,
                 shape=(len(self), self.N, self.N),
                 units=self.units,

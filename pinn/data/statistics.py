@@ -98,7 +98,7 @@ def scan_statistics(
         largest = max(largest, float(values.max()))
         used |= valid.any(0)
         valid_pixels += int(np.count_nonzero(valid))
-        bad += _bad_values(raw[~valid], saturation)
+        bad += _bad_values(raw[~valid], saturation, units)
         first += len(raw)
     mean = math.fsum(counts) / M
     if not mean > 0:
@@ -129,9 +129,9 @@ def scan_statistics(
     )
 
 
-def _bad_values(masked: np.ndarray, saturation: float | None) -> np.ndarray:
+def _bad_values(masked: np.ndarray, saturation: float | None, units: str) -> np.ndarray:
     """How many stored values `(n,)` are not finite, negative, or a sentinel."""
-    unusable = masked[~measured(masked, saturation)[1]]
+    unusable = masked[~measured(masked, saturation, units)[1]]
     finite = unusable[np.isfinite(unusable)]
     negative = int(np.count_nonzero(finite < 0))
     return np.array([unusable.size - finite.size, negative, finite.size - negative])

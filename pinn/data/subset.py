@@ -14,8 +14,16 @@ import numpy as np
 from pinn.errors import ConfigError, ScanError
 
 SAME_PLACE_PX = 1e-3
+UNPAIRED = "unpaired"  # in a list of frames: those without a position, and surplus positions
 TEST_FRACTION = 0.25  # of the frames, in part test
 _RANGE = re.compile(r"\s*(\d{1,15})\s*(?:-\s*(\d{1,15})\s*)?")
+
+
+def split_unpaired(text: str | None) -> tuple[str | None, bool]:
+    """The numbers of a list of frames, and whether it has the word `unpaired` too."""
+    words = [] if text is None else [word.strip() for word in text.split(",")]
+    numbers = [word for word in words if word != UNPAIRED]
+    return ",".join(numbers) if numbers else None, UNPAIRED in words
 
 
 def parse_frames(text: str, M: int, where: str) -> np.ndarray:
@@ -35,7 +43,7 @@ def parse_frames(text: str, M: int, where: str) -> np.ndarray:
         if high < low:
             raise ConfigError(
                 f"drop_frames is {text!r}, but {part.strip()!r} is no number or range; write "
-                "frames from 0, like 3,17,40-60"
+                f"frames from 0, like 3,17,40-60, or {UNPAIRED} for those without a position"
             )
         if high >= M:
             raise ScanError(f"drop_frames names frame {high}, but {where} has frames 0 to {M - 1}")

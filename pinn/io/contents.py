@@ -24,6 +24,7 @@ class Contents(Measurement):
 
     Attributes:
         frames_key: name of the frames in the file, for messages.
+        positions_key: names and shape of the positions, for messages.
         positions_m: `(M, 2)` [y, x] in metres, or None; a reader gives these or `positions_px`.
             Both are places of the probe in the frame of the object: a reader of sample stage
             positions turns their sign.
@@ -49,6 +50,7 @@ class Contents(Measurement):
     notes: list[str] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     frames_key: str = ""
+    positions_key: str = ""
     positions_m: Annotated[np.ndarray | None, Kind(axes=2)] = None
     positions_unit_m: float = 1.0
     bad_pixels: Annotated[np.ndarray | FrameSource | None, Kind(axes=3)] = None

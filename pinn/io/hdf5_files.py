@@ -8,6 +8,9 @@ imported when a file needs it.
 from __future__ import annotations
 
 import re
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,7 @@ FAULTS = (
 
 LARGEST_UNWRITTEN = 64 << 20  # bytes
 _LISTED = 12
+_DEEPEST, _MOST_OBJECTS = 64, 100_000
 _MOST_SOURCES = 100
 
 
@@ -250,17 +254,69 @@ def _filter_name(code: int, name: Any) -> str:
     return f"filter {code} {text.split(';')[0][:40]}".strip()
 
 
+def datasets(h5: h5py.Group) -> Iterator[tuple[str, h5py.Dataset]]:
+    """Names below a group and the datasets there, each once; soft and external links are followed.
+
+    What lies in the group comes before what is linked. Links that lead nowhere are left out.
+    """
+    met = {_place(h5)}
+    links: deque[tuple[str, h5py.Group, str]] = deque()
+
+    def below(above: str, group: h5py.Group) -> Iterator[tuple[str, h5py.Dataset]]:
+        for key in group:
+            name = f"{above}/{key}" if above else str(key)
+            if isinstance(group.get(key, getlink=True), h5py.HardLink):
+                yield from at(name, group, key)
+            else:
+                links.append((name, group, key))
+
+    def at(name: str, group: h5py.Group, key: str) -> Iterator[tuple[str, h5py.Dataset]]:
+        try:
+            item = group[key]
+            place = _place(item)
+        except FAULTS:
+            return
+        if place in met or name.count("/") > _DEEPEST or len(met) > _MOST_OBJECTS:
+            return
+        met.add(place)
+        if isinstance(item, h5py.Dataset):
+            yield name, item
+        elif isinstance(item, h5py.Group):
+            yield from below(name, item)
+
+    yield from below("", h5)
+    while links:
+        yield from at(*links.popleft())
+
+
+def _place(item: Any) -> tuple[int, int]:
+    """Which object it is, whatever name led to it."""
+    known = h5py.h5o.get_info(item.id)
+    return known.fileno, known.addr
+
+
+def lost_links(h5: h5py.Group) -> list[str]:
+    """Names of soft and external links below a group that lead nowhere, and whereto."""
+    found: list[str] = []
+
+    def note(name: str, link: Any) -> None:
+        if not isinstance(link, h5py.HardLink) and _walk(h5, name)[0] == "broken":
+            file = f"{link.filename}:" if isinstance(link, h5py.ExternalLink) else ""
+            found.append(f"{printable(name)} (to {printable(file + link.path)})")
+
+    with suppress(*FAULTS):
+        h5.visititems_links(note)
+    return found
+
+
 def listing(h5: h5py.Group) -> str:
     """Names and shapes of the first datasets below a group, for messages."""
     found: list[str] = []
-
-    def note(name: str, item: Any) -> bool | None:
-        if isinstance(item, h5py.Dataset):
-            found.append(f"{printable(name)} {item.shape}")
-        return True if len(found) > _LISTED else None
-
     try:
-        h5.visititems(note)
+        for name, item in datasets(h5):
+            found.append(f"{printable(name)} {item.shape}")
+            if len(found) > _LISTED:
+                break
     except FAULTS:
         found.append("parts that cannot be read")
     if len(found) > _LISTED:

@@ -6,6 +6,7 @@ fit the frames is checked where a `Scan` is made of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -191,20 +192,34 @@ def read_positions(file: DataFile, layout: Layout, contents: Contents) -> None:
     """Positions as the layout says, in metres or in object pixels.
 
     Raises:
-        ScanError: they are missing, or as many as there are frames.
+        ScanError: they are missing or of another form. Their number may differ from that of the
+            frames, which is for `pinn.io.load` to judge.
     """
     M, *image = contents.frames.shape
     if len(layout.positions) == 2:
-        lines = [line(file, name, M) for name in layout.positions]
+        sizes = {math.prod(file.shape(name)) for name in layout.positions}
+        count = sizes.pop() if len(sizes) == 1 else M
+        lines = [line(file, name, count) for name in layout.positions]
         positions = np.stack(lines, axis=1)
     else:
-        positions = pairs(file, layout.positions[0], M, layout.order, layout.in_rows)
+        name = layout.positions[0]
+        count = _count_of_pairs(file.shape(name), M)
+        positions = pairs(file, name, count, layout.order, layout.in_rows)
+    named = " and ".join(repr(file.full(name)) for name in layout.positions)
+    contents.positions_key = f"{named} {file.shape(layout.positions[0])}"
     share, offset = layout.anchor
     if layout.unit_m is None:
         contents.positions_px = positions + share * np.array(image) + offset
     else:
         contents.positions_m = positions * np.array(layout.unit_m)
         contents.positions_unit_m = 1.0 if isinstance(layout.unit_m, tuple) else layout.unit_m
+
+
+def _count_of_pairs(shape: tuple[int, ...], M: int) -> int:
+    """How many pairs an array holds, if its shape leaves no doubt; else as many as frames."""
+    if len(shape) < 2 or (shape[-1] == 2) == (len(shape) == 2 and shape[0] == 2):
+        return M
+    return math.prod(shape[:-1]) if shape[-1] == 2 else shape[1]
 
 
 def pairs(

@@ -31,6 +31,7 @@ from pinn.io.stored_frames import (
     checked_arrays,
     chosen_frames,
     masked_pixels,
+    paired,
     settled_values,
     stated_values,
     valid_pixels,
@@ -41,6 +42,7 @@ __all__ = ["FORMATS", "Format", "load", "scan_of"]
 # What is done to what a reader found, in this order. Each leaves a record of what it did.
 STEPS: tuple[Callable[[Contents, ScanConfig], Contents], ...] = (
     with_optics,
+    paired,
     checked_arrays,
     chosen_frames,
     masked_pixels,

@@ -55,6 +55,65 @@ def checked_arrays(contents: Contents, config: ScanConfig) -> Contents:
     return contents.changed(note, label_patches=None)
 
 
+def paired(contents: Contents, config: ScanConfig) -> Contents:
+    """With a position for each frame: where their numbers differ, those that the options pair.
+
+    Frames that are dropped by number may have no position. With the word `unpaired` the first
+    frame belongs to the first position, and so on; what is left of either has no partner.
+
+    Raises:
+        ScanError: their numbers differ, and no option says what belongs together.
+    """
+    M, K = len(contents), _positions_of(contents)
+    if K in (None, M):
+        return contents
+    numbers, unpaired = subset.split_unpaired(config.drop_frames)
+    kept = np.arange(M)
+    if numbers is not None:
+        kept = np.setdiff1d(kept, subset.parse_frames(numbers, M, contents.where))
+    if len(kept) != K and unpaired:
+        kept = np.arange(min(M, K))
+    elif len(kept) != K:
+        raise _unequal(contents, M, K, len(kept))
+    changed: dict[str, Any] = {}
+    for name in ("positions_px", "positions_m", "positions_nominal_px", "scan_index"):
+        given = getattr(contents, name)
+        if given is not None and len(given) == K:
+            none = 0 if name == "scan_index" else np.nan
+            full = np.full((M, *np.shape(given)[1:]), none, np.asarray(given).dtype)
+            full[kept] = given[: len(kept)]
+            changed[name] = full
+    note = f"{M} frames and {K} positions: " + (
+        "each frame that was not dropped has one"
+        if len(kept) == K < M and not unpaired
+        else f"the first {len(kept)} of both belong together, as drop_frames says"
+    )
+    return contents.changed(note, **changed)
+
+
+def _positions_of(contents: Contents) -> int | None:
+    """How many positions there are, if they are any."""
+    given = contents.positions_px if contents.positions_m is None else contents.positions_m
+    real = isinstance(given, np.ndarray) and given.ndim == 2 and given.dtype.kind == "f"
+    return len(given) if given is not None and real else None
+
+
+def _unequal(contents: Contents, M: int, K: int, kept: int) -> ScanError:
+    named = f" ({contents.positions_key})" if contents.positions_key else ""
+    left = "" if kept == M else f", and {kept} frames without those of drop_frames"
+    if K < M:
+        advice = (
+            f"leave out by number the frames without one ({M - K}, --drop-frames NUMBERS), or "
+            f"those at the end (--drop-frames {subset.UNPAIRED})"
+        )
+    else:
+        advice = (
+            f"if the first {M} positions are those of the frames, say --drop-frames "
+            f"{subset.UNPAIRED}"
+        )
+    return ScanError(f"{contents.where} has {M} frames but {K} positions{named}{left}; {advice}")
+
+
 def chosen_frames(contents: Contents, config: ScanConfig) -> Contents:
     """Without the frames that were dropped by number, and of one of several scans.
 
@@ -64,7 +123,7 @@ def chosen_frames(contents: Contents, config: ScanConfig) -> Contents:
     M, where = len(contents), contents.where
     rows = np.arange(M)
     if config.drop_frames is not None:
-        dropped = subset.parse_frames(config.drop_frames, M, where)
+        dropped = _dropped(contents, config.drop_frames)
         rows = np.setdiff1d(rows, dropped)
         record = {"step": "drop_frames", "frames": subset.frames_text(dropped)}
         contents = contents.changed(record=record)
@@ -84,6 +143,19 @@ def chosen_frames(contents: Contents, config: ScanConfig) -> Contents:
     }
     contents = contents.changed(**checked)
     return contents if len(rows) == M else contents.select(rows)
+
+
+def _dropped(contents: Contents, text: str) -> np.ndarray:
+    """Frames that are left out: by number, and on request those without a position."""
+    M = len(contents)
+    numbers, unpaired = subset.split_unpaired(text)
+    found = [np.empty(0, np.int64)]
+    if numbers is not None:
+        found.append(subset.parse_frames(numbers, M, contents.where))
+    given = contents.positions_px if contents.positions_m is None else contents.positions_m
+    if unpaired and _positions_of(contents) == M:
+        found.append(np.flatnonzero(~np.isfinite(np.asarray(given)).all(1)))
+    return np.unique(np.concatenate(found))
 
 
 def valid_pixels(contents: Contents, config: ScanConfig) -> Mask:
@@ -277,8 +349,8 @@ def settled_values(contents: Contents, config: ScanConfig) -> Contents:
     if not moves(contents, config):
         return contents
     where, mask = contents.where, contents.valid_mask
-    sample = Sample(contents.frames, mask, contents.saturation)
     said, centre = contents.units or "auto", contents.centre or "auto"
+    sample = Sample(contents.frames, mask, contents.saturation, said)
     units, note = choose_units(said, contents.frames, sample, mask, where)
     centre, centre_note = choose_centre(centre, units, sample, where)
     if config.bin_frames == 1:

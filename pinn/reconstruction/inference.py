@@ -60,6 +60,7 @@ def reconstruct(
         OutOfMemoryError: memory ran out.
     """
     config = (config or ReconstructConfig()).replace(**options)
+    config = config.replace(batch_size=min(config.batch_size, len(scan)))
     with backend.told_what_to_lower("reconstruction", "--batch-size"):
         return _reconstruct(scan, model, config, progress, watch)
 

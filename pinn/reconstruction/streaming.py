@@ -187,7 +187,7 @@ class Reconstructor:
         )
 
     def _encode(self, frames: np.ndarray) -> np.ndarray:
-        values, valid = measured(frames)
+        values, valid = measured(frames, units=self._units)
         if self._valid is not None:
             valid &= self._valid
         amplitude = values if self._units == "amplitude" else np.sqrt(values)

@@ -9,13 +9,13 @@ from npz_files import write_npz
 from pinn import cli
 from pinn.check import Finding, Report, check, options_text
 from pinn.check.cost import MEASURED, costs, work
-from pinn.check.mend import add_mask
 from pinn.check.places import layout
 from pinn.check.report import proposed
 from pinn.cli.common import Common
 from pinn.cli.scans import stop_at_errors
 from pinn.config import ScanConfig
 from pinn.data.frames import ArrayFrames
+from pinn.data.masks import and_mask
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
 from pinn.io.load import load
@@ -224,7 +224,7 @@ def test_a_mask_is_added_to_any_mask():
     each[9, 5, 5] = False
     for before in (None, each[9], each, ArrayFrames(each)):
         scan = Scan(COUNTS, MADE.positions_px, valid_mask=before)
-        add_mask(scan, valid)
+        scan.valid_mask = and_mask(scan.valid_mask, valid)
         used = scan.read([9])[1][0]
         assert not used[3, 4]
         assert used[5, 5] == (before is None)

@@ -229,9 +229,54 @@ def test_unusable_values_and_a_mask_the_wrong_way_round(tmp_path):
     valid = np.zeros((32, 32), bool)
     valid[10:20, 10:20] = True
     given = {"bad_pixels": tmp_path / "mask.npy"}
-    finding = codes(made(valid_mask=valid), **given)["mask-large"]
+    # With most of the light: somebody wants no more than the middle.
+    for options in ({}, given):
+        finding = codes(made(valid_mask=valid), **options)["mask-large"]
+        assert finding.severity == "warning" and finding.options == {}
+
+
+@pytest.mark.parametrize("hot", [False, True], ids=["stuck pixels", "a hot pixel"])
+def test_a_mask_the_wrong_way_round_comes_before_all_else(tmp_path, hot):
+    """Also where all but pixels without a measurement is masked, or hot ones outshine the light."""
+    counts = COUNTS.astype(np.uint32)
+    counts[:, 3] = 2**32 - 1
+    counts[:, 25, 25] = 10**7 + 10**5 * np.arange(len(counts)) if hot else 0
+    counts[:, 30] = 70000  # stuck
+    used = np.zeros((32, 32), bool)
+    used[3] = used[30] = used[25, 25] = True
+    given = {"bad_pixels": tmp_path / "mask.npy"}
+    (finding,) = quick(made(counts, valid_mask=used), ScanConfig(**given))
+    assert (finding.severity, finding.code) == ("error", "mask-large")
     assert finding.options == {"bad_pixels_polarity": "good"}
-    assert codes(made(valid_mask=valid))["mask-large"].options == {}
+    report = check(made(counts, valid_mask=used), ScanConfig(**given), orientation=False)
+    assert report.findings == (finding,) and report.to_dict()["facts"] == {}
+
+
+@pytest.mark.parametrize("units", ["counts", "amplitude"])
+def test_hot_pixels_have_no_part_in_what_is_said_of_the_rest(units):
+    """A block of them, whose middle only shows when the rim is gone; and it hides a dark frame."""
+    counts = COUNTS.copy()
+    counts[7] = 0
+    counts[:, 5, 27] = 10**8
+    counts[:, 24:26, 3] = 10**9 + 10**5 * np.arange(len(counts))[:, None]
+    frames = counts if units == "counts" else np.sqrt(counts)
+    report = check(made(frames, units=units), orientation=False)
+    assert np.argwhere(report.bad_pixels).tolist() == [[5, 27], [24, 3], [25, 3]]
+    found = {finding.code for finding in report.findings if finding.severity != "remark"}
+    assert found == {"hot-pixels", "dark-frames"}
+    assert report.options == {"drop_frames": "7"}
+    if units == "amplitude":
+        dose = next(finding for finding in report.findings if finding.code == "dose-found")
+        photons = np.where(report.bad_pixels, 0, counts).sum((1, 2)).mean()
+        assert dose.options["photons_per_frame"] == pytest.approx(photons, rel=1e-3)
+
+
+def test_a_wide_gap_that_an_unknown_number_marks():
+    counts = COUNTS.copy()
+    counts[:, :, 22:27] = 10**6 + 7
+    bad = check(made(counts), orientation=False).bad_pixels
+    columns = np.isin(np.arange(32), np.arange(22, 27))
+    np.testing.assert_array_equal(bad, np.broadcast_to(columns, (32, 32)))
 
 
 def test_the_probe():

@@ -288,6 +288,7 @@ def test_wrong_use_is_code_2_and_says_what(tmp_path, monkeypatch, capsys, argume
         (ScanError("frames are odd"), 2, "Error: frames are odd"),
         (DivergedError("not finite"), 1, "Error: not finite"),
         (KeyError("gone"), 1, "Failed unexpectedly: KeyError: 'gone'; set PINN_TRACEBACK=1"),
+        (MemoryError(), 2, "more memory than there is"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
     ids=lambda case: type(case).__name__,
@@ -299,6 +300,21 @@ def test_exit_code_tells_input_failure_and_interruption_apart(
     recorded["fail"] = error
     got, text = failed(capsys, "train", "a.npz", "--output", str(tmp_path / "run"))
     assert got == code and words in text and "Traceback" not in text
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_letters_that_the_output_does_not_have_are_replaced(tmp_path, monkeypatch, encoding):
+    """Of what click does not encode by itself."""
+    written = [io.BytesIO(), io.BytesIO()]
+    streams = [io.TextIOWrapper(raw, encoding, errors="strict") for raw in written]
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+    assert cli.run(["check", str(tmp_path / "scan_α.npz")]) == 2
+    streams[1].flush()
+    assert b".npz does not exist" in written[1].getvalue()
+    print("中")
+    streams[0].flush()
+    assert written[0].getvalue().strip() == b"?"
 
 
 def test_traceback_on_request(recorded, tmp_path, capsys, monkeypatch):

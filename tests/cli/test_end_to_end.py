@@ -44,6 +44,32 @@ def test_reconstruction_leaves_its_files(road):
     assert "nrmse" in json.dumps(metrics)  # the simulated scan carries its truth
 
 
+def test_a_comparison_that_cannot_be_written_is_an_error_and_its_numbers_are_kept(road, capsys):
+    out = road / "blocked"
+    (out / "comparison.png" / "inside").mkdir(parents=True)
+    line = ["reconstruct", str(road / "scan.npz"), "--model", str(road / "run")]
+    assert cli.run([*line, "--output", str(out)]) == 2
+    assert "comparison.png: it is a folder" in capsys.readouterr().err
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["evaluation"]["metrics"]["nrmse"] > 0
+
+
+def test_a_truth_that_cannot_be_compared_is_told(road, tmp_path, capsys):
+    with np.load(road / "scan.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    arrays["ycoords"] = arrays["ycoords"] + 5000  # far from where the truth lies
+    np.savez(tmp_path / "far.npz", **arrays)
+    line = ["reconstruct", str(tmp_path / "far.npz"), "--model", str(road / "run"), "--no-check"]
+    assert cli.run([*line, "--output", str(tmp_path / "out")]) == 0
+    assert "no comparison with the scan's truth: " in capsys.readouterr().err
+
+
+def test_a_batch_larger_than_the_scan_changes_nothing(road):
+    scan, model = pinn.load(road / "scan.npz"), pinn.load_model(road / "run")
+    few, many = (pinn.reconstruct(scan, model, batch_size=size) for size in (80, 10**8))
+    np.testing.assert_array_equal(few.object, many.object)
+
+
 def test_evaluate_info_and_resume(road, capsys):
     recon = str(road / "out" / "reconstruction.h5")
     out = str(road / "judged")

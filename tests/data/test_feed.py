@@ -127,12 +127,14 @@ def test_only_the_frames_of_the_batch_are_read_each_once():
     assert scan.frames.asked == [np.unique(groups.indices[3:6]).tolist()]
 
 
-def test_a_batch_larger_than_the_epoch_is_filled_up():
+def test_a_batch_is_never_larger_than_the_epoch():
     scan = make_scan(0, M=4)
-    batch = Batches([scan], [groups_for_inference(scan.positions_px, 1)], 11, 0).batch(0)
-    assert batch["weight"].sum() == 4
-    assert batch["frames"].shape == (11, 16, 16, 1)
-    assert len(np.unique(batch["frames"], axis=0)) == 4
+    groups = [groups_for_inference(scan.positions_px, 1)]
+    for size, per_epoch, wanted in ((11, None, 4), (10**9, None, 4), (11, 3, 3), (3, None, 3)):
+        batches = Batches([scan], groups, size, 0, per_epoch=per_epoch)
+        batch = batches.batch(0)
+        assert batch["frames"].shape == (wanted, 16, 16, 1)
+        assert batch["weight"].sum() == wanted == len(np.unique(batch["frames"], axis=0))
 
 
 def test_a_scan_without_groups_is_allowed_besides_others():

@@ -38,7 +38,8 @@ def test_counts_intensity_and_amplitude_of_the_same_thing_read_the_same():
     "dtype", ["bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"]
 )
 def test_integer_types_are_counts_and_do_not_overflow(dtype):
-    top = 2 if dtype == "bool" else min(np.iinfo(dtype).max, 2**40)
+    # The largest two values of a type are marks of detectors.
+    top = 2 if dtype == "bool" else min(np.iinfo(dtype).max - 1, 2**40)
     frames = (np.arange(12 * 256).reshape(12, 16, 16) % top).astype(dtype)
     frames[:, 8, 8] = top - 1
     scan = Scan(frames, POSITIONS)
@@ -116,6 +117,10 @@ MASKED = {
     "sentinel as wide integer": ("int64", 2**32 - 1),
     "sentinel of 31 bits": ("uint32", 2**31 - 1),
     "sentinel": ("uint32", 2**32 - 1),
+    "dead or hot of DECTRIS": ("uint32", 2**32 - 2),
+    "the same in 16 bits": ("uint16", 2**16 - 2),
+    "the same as double": ("float64", 2**32 - 2),
+    "the same as wide integer": ("int64", 2**32 - 2),
     "saturated 16 bits": ("uint16", 2**16 - 1),
     "saturated signed": ("int16", 2**15 - 1),
     "negative integer": ("int32", -2),
@@ -149,6 +154,53 @@ def test_a_masked_value_changes_nothing(case):
         kinds = (mine.nonfinite_pixels, mine.negative_pixels, mine.sentinel_pixels)
         assert sorted(kinds) == [0, 0, hole.sum()]
         assert any(f"{hole.sum()} " in note for note in scan.notes)
+
+
+ROOTS = [
+    (dtype, power, less)
+    for dtype in ("float32", "float64", "single as double")
+    for power, less in ((16, 1), (16, 2), (31, 1), (32, 1), (32, 2))
+]
+
+
+@pytest.mark.parametrize(("dtype", "power", "less"), ROOTS)
+def test_the_root_of_a_sentinel_is_no_amplitude(dtype, power, less):
+    """However few pixels: one in a frame and a gap; and nothing else is left out."""
+    hole = np.zeros(COUNTS.shape, bool)
+    hole[3, 7, 2] = hole[:, 12:14] = True
+    frames = np.sqrt(COUNTS)
+    root = np.sqrt(2.0**power - less)
+    frames[hole] = np.float32(root) if dtype == "single as double" else root
+    frames = frames.astype("float64" if dtype == "single as double" else dtype)
+    for units in ("auto", "amplitude"):
+        scan = Scan(frames, POSITIONS, units=units)
+        assert scan.units == "amplitude" and not any("although" in note for note in scan.notes)
+        amplitude, valid = scan.read(np.arange(12))
+        np.testing.assert_array_equal(valid, ~hole)
+        np.testing.assert_allclose(amplitude, np.where(hole, 0, np.sqrt(COUNTS)), rtol=SINGLE)
+        assert scan.statistics().sentinel_pixels == hole.sum()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint32"])
+def test_counts_and_neighbours_of_roots_are_measured(dtype):
+    """65536 photons are no root; and roots of one photon more or less are none of a sentinel."""
+    frames = COUNTS.astype(dtype)
+    frames[5, 8, 8], frames[6, 8, 8], frames[7, 8, 8] = 65534, 65535, 65536
+    scan = Scan(frames, POSITIONS)
+    assert scan.units == "counts" and scan.read(np.arange(12))[1].all()
+    if dtype != "uint32":
+        near = np.sqrt(COUNTS).astype(dtype)
+        near[5, 8, 8], near[6, 8, 8] = np.sqrt(65533), np.sqrt(65536)
+        assert Scan(near, POSITIONS).read(np.arange(12))[1].all()
+
+
+@pytest.mark.parametrize("stored", ["centred", "corner"])
+def test_a_hot_pixel_does_not_say_where_the_centre_is(stored):
+    """In the other place, with more counts than all the rest."""
+    frames = COUNTS if stored == "centred" else np.roll(COUNTS, 8, (1, 2))
+    frames = frames.copy()
+    frames[:, *((6, 6) if stored == "corner" else (14, 1))] = 10**6
+    assert Scan(frames, POSITIONS).centre == stored
 
 
 @given(st.floats(width=32) | st.sampled_from([2.0**32, -1.0, 1e38]), st.integers(0, 255))

@@ -85,7 +85,18 @@ NPZ = {
         dict(diff3d=FRAMES[:0], xcoords=Y[:0], ycoords=Y[:0], scan_index=None),
         "'xcoords' is empty",
     ),
-    "one frame less": (dict(diff3d=FRAMES[1:]), "(11, 16, 16)", "12 positions of 'xcoords'"),
+    "one frame less": (
+        dict(diff3d=FRAMES[1:], scan_index=None),
+        *("11 frames but 12 positions ('ycoords'", "--drop-frames unpaired"),
+    ),
+    "three frames more": (
+        dict(xcoords=X[3:], ycoords=Y[3:], scan_index=None),
+        *("12 frames but 9 positions", "(3, --drop-frames NUMBERS)"),
+    ),
+    "oblong frames, one more": (
+        dict(diff3d=FRAMES[:, :, :14], xcoords=X[1:], ycoords=Y[1:], scan_index=None),
+        *("(12, 16, 14)", "11 positions of 'xcoords'"),
+    ),
     "one y less": (dict(ycoords=Y[1:]), "'ycoords'", "(11,)", "12 frames"),
     "one start less": (dict(xcoords_start=X, ycoords_start=Y[1:]), "'ycoords_start'", "(11,)"),
     "one index more": (dict(scan_index=np.zeros(M + 1)), "'scan_index'", "(13,)"),
@@ -265,7 +276,7 @@ OTHERS = {
     "ptyd part gone": (chunk_link, "/chunks/1", "'part_1.ptyd'", "put it beside the file"),
     "hspy truncated": (cut("hspy"), "truncated"),
     "merlin truncated": (cut("merlin"), "scan.mib"),
-    "merlin start only": (content(b"HDR,000001,00384,", "scan.mib"), START_ONLY),
+    "merlin start only": (content(b"MQ1,000001,00384,", "scan.mib"), START_ONLY),
     "blockfile start only": (content(b"IMGBLO\x00\x00", "scan.blo"), START_ONLY),
     "gatan start only": (content(b"\x00\x00\x00\x03" + bytes(20), "scan.dm3"), START_ONLY),
     "xml bomb": (entities, START_ONLY),

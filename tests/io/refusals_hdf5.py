@@ -98,7 +98,7 @@ CHANGES = {
             put("entry/pos", np.where(np.eye(15, 2) > 0, np.inf, PLACES)),
             *("number 0 with [inf", "--drop-frames"),
         ),
-        "one place less": (put("entry/pos", PLACES[1:]), "entry/pos'", "(14, 2)", "(15, 2)"),
+        "one place less": (put("entry/pos", PLACES[1:]), "entry/pos'", "(14, 2)", "15 frames"),
         "places in a line": (put("entry/pos", np.ones(15)), "entry/pos'", "(15,)"),
         "unit of places": (attributes("entry/pos", units="furlong"), "entry/pos'", "'furlong'"),
         "mask": (put("entry/mask", np.zeros((4, 4), "u1")), "(4, 4)", "(16, 18)"),
@@ -331,7 +331,7 @@ CHANGES = {
         "wavelengths": (put("wavelength", [4e-7, 7e-7]), "'/wavelength'", "one is required"),
     },
     "hxn": {
-        "one place less": (put("points", np.zeros((2, 14))), "'/points'", "(2, 14)", "(2, 15)"),
+        "one place less": (put("points", np.zeros((2, 14))), "'/points'", "(2, 14)", "15 frames"),
         "wavelength": (put("lambda_nm", 5e-324), "energy_ev", "above zero"),
         "probe": (put("prb", np.ones((2, 16, 18))), "'/prb'", "complex"),
     },

@@ -365,7 +365,7 @@ def merlin(folder):
     with open(folder / "scan.mib", "wb") as file:
         for number, frame in enumerate(frames):
             head = (
-                f"HDR,{number:06d},00384,01,{width:04d},{height:04d},U16,   1x1,01,"
+                f"MQ1,{number:06d},00384,01,{width:04d},{height:04d},U16,   1x1,01,"
                 "2020-05-07 16:51:10.905800928,0.001000,0,0,0,120,511,000,000,000,000,000,000,"
                 "MQ1A,2020-05-07T14:51:10.905800928Z,1000000ns,12"
             )

@@ -12,6 +12,7 @@ from pinn.config import ScanConfig
 from pinn.data.geometry import electron_wavelength_m
 from pinn.errors import ScanError
 from pinn.io.formats.electron import LazyFrames, is_electron, read_electron
+from pinn.io.load import load
 
 NY, NX, H, W = 3, 5, 16, 18
 M = NY * NX
@@ -119,7 +120,7 @@ def write_merlin(folder):
     with open(path, "wb") as file:
         for number, frame in enumerate(DATA.reshape(M, H, W)):
             head = (
-                f"HDR,{number:06d},00384,01,{W:04d},{H:04d},U16,   1x1,01,"
+                f"MQ1,{number:06d},00384,01,{W:04d},{H:04d},U16,   1x1,01,"
                 "2020-05-07 16:51:10.905800928,0.001000,0,0,0,120,511,000,000,000,000,000,000,"
                 "MQ1A,2020-05-07T14:51:10.905800928Z,1000000ns,12"
             )
@@ -263,6 +264,24 @@ def test_scan_axes_that_do_not_come_first(tmp_path):
     np.testing.assert_allclose(found.positions_m, RASTER * [0.2e-9, 0.3e-9], rtol=1e-12)
 
 
+def test_the_description_of_a_merlin_acquisition_stands_for_its_frames(tmp_path):
+    options = {"energy_ev": 3e5, "step_m": 1e-9, "pixel_size_m": 1e-10, "frame_size": 16}
+    path = write_merlin(tmp_path)
+    assert path.read_bytes().startswith(b"MQ1,000000,00384,") and taken(path)
+    beside = path.with_suffix(".hdr")
+    assert taken(beside)
+    for named in (path, beside):
+        found = read(named, **options)
+        check_frames(found, DATA[:, :, ::-1])  # see above
+        found.close()
+        scan = load(named, **options)
+        assert {path, beside} <= set(scan.files)
+        scan.close()
+    path.unlink()
+    with pytest.raises(ScanError, match=r"scan\.hdr describes .* scan\.mib, are not beside it"):
+        read(beside)
+
+
 def test_damaged_files(tmp_path):
     path = write_merlin(tmp_path)
     path.write_bytes(path.read_bytes()[:300])
@@ -312,7 +331,8 @@ def test_without_the_library_the_sentence_says_what_to_install(tmp_path):
 def test_recognised_by_the_first_bytes(tmp_path):
     heads = {
         b"IMGBLO\x00\x00": True,
-        b"HDR,000001,00384": True,
+        b"MQ1,000001,00384": True,
+        b"HDR,\t\nTime and D": True,  # beside frames of Merlin
         b"\x00\x00\x00\x03\x00\x00\x10\x00\x00\x00\x00\x01\x00\x00\x00\x00": True,  # .dm3
         b"\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x10\x00\x00\x00\x00\x01": True,  # .dm4
         b"\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x10\x00\x00\x00\x00\x07": False,

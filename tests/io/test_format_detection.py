@@ -124,7 +124,7 @@ FILES = {
     "hspy": ("electron", hspy),
     "emd": ("electron", emd),
     "blockfile": ("electron", head_only("a.blo", b"IMGBLO")),
-    "Merlin": ("electron", head_only("a.mib", b"HDR,000001,00384")),
+    "Merlin": ("electron", head_only("a.mib", b"MQ1,000001,00384")),
     "Gatan": ("electron", head_only("a.dm4", b"\0\0\0\4" + bytes(11) + b"\1")),
     "EMPAD": ("electron", head_only("a.xml", b"<root><raw_file filename='a.raw'/>")),
     "plain": ("plain-hdf5", lambda f: write_flat(f / "a.h5", {"x/frames": COUNTS})),

@@ -9,6 +9,7 @@ import pytest
 from npz_files import M, N, contract, write
 from PIL import Image
 
+from pinn.check import check
 from pinn.config import ScanConfig
 from pinn.config.scan import ORIENTATIONS, FormatName
 from pinn.data import geometry, resample
@@ -381,6 +382,76 @@ def test_frames_are_dropped_by_number(scan_file):
     np.testing.assert_array_equal(scan.scan_index, kept)
     np.testing.assert_array_equal(scan.label_patches.read(np.arange(7)), patches[kept])
     assert scan.steps == ({"step": "drop_frames", "frames": "0,3,7-9"},)
+
+
+LISTS = {
+    "by number": ("3,10-11", [0, 1, 2, 4, 5, 6, 7, 8, 9]),
+    "the last": ("unpaired", list(range(9))),
+    "the last, and some": ("unpaired, 2", [0, 1, 3, 4, 5, 6, 7, 8]),
+    "by number, which leave none": ("3,10-11,unpaired", [0, 1, 2, 4, 5, 6, 7, 8, 9]),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize("kind", ["npz", "pairs", "lines"])
+def test_frames_without_a_position_are_dropped_before_the_others_are_paired(
+    scan_file, tmp_path, name, kind
+):
+    """The numbers are those of the frames in the file."""
+    text, kept = LISTS[name]
+    # As many positions as frames are left, in this order.
+    given = np.arange(9)
+    places, index = PLACES[given], given % 4
+    if kind == "npz":
+        path, options = scan_file(ycoords=places[:, 0], xcoords=places[:, 1], scan_index=index), {}
+    else:
+        path = tmp_path / "a.h5"
+        with h5py.File(path, "w") as h5:
+            h5["d"], h5["p"], h5["y"], h5["x"] = COUNTS, places, places[:, 0], places[:, 1]
+        options = {"data_path": "d", "positions_path": "p" if kind == "pairs" else "y,x"}
+    with pytest.raises(ScanError, match=r"12 frames but 9 positions .*leave out by number"):
+        load(path, **options)
+    scan = load(path, **options, drop_frames=text)
+    np.testing.assert_array_equal(counts_of(scan)[0], COUNTS[kept])
+    numbers = [frame for frame in range(M) if str(frame) not in ("3", "10", "11")]
+    paired = numbers if text.startswith("3,10") else given
+    rows = [list(paired).index(frame) for frame in kept]
+    np.testing.assert_array_equal(scan.positions_px, places[rows])
+    if kind == "npz":
+        np.testing.assert_array_equal(scan.scan_index, index[rows])
+    assert any("12 frames and 9 positions" in note for note in scan.notes)
+    dropped = scan.steps[0]["frames"]
+    assert dropped == {9: "3,10-11", 8: "2,9-11"}[len(kept)] or dropped == "9-11"
+
+
+def test_positions_beyond_the_last_frame_are_left_out(scan_file):
+    path = scan_file(diff3d=COUNTS[:10], scan_index=None)
+    with pytest.raises(ScanError, match=r"10 frames but 12 positions .*--drop-frames unpaired"):
+        load(path)
+    with pytest.raises(ScanError, match=r"12 positions .* 9 frames without those of drop"):
+        load(path, drop_frames="4")
+    scan = load(path, drop_frames="unpaired,4")
+    kept = np.delete(np.arange(10), 4)
+    np.testing.assert_array_equal(counts_of(scan)[0], COUNTS[kept])
+    np.testing.assert_array_equal(scan.positions_px, PLACES[kept])
+    # Where nothing is without a partner the word changes nothing.
+    whole = load(scan_file("b.npz"), drop_frames="unpaired")
+    assert len(whole) == M
+
+
+def test_positions_that_are_no_numbers_are_no_partners(scan_file):
+    x = BASE["xcoords"].copy()
+    x[[2, 5]] = np.nan
+    scan = load(scan_file(xcoords=x), drop_frames="unpaired,7")
+    np.testing.assert_array_equal(scan.positions_px, np.delete(PLACES, [2, 5, 7], 0))
+
+
+def test_what_a_check_proposes_keeps_the_word(scan_file):
+    counts = np.where(np.isin(np.arange(M), [1, 4])[:, None, None], 0, COUNTS)
+    path = scan_file(diff3d=counts, xcoords=PLACES[:9, 1], ycoords=PLACES[:9, 0], scan_index=None)
+    options = check(path, orientation=False, drop_frames="unpaired").options
+    assert options["drop_frames"] == "1,4,9-11,unpaired"
+    assert len(load(path, drop_frames=options["drop_frames"])) == 7
 
 
 def test_frames_without_a_position_can_be_dropped_as_the_message_says(scan_file):

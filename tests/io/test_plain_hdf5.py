@@ -178,3 +178,30 @@ def test_any_hdf5_is_taken(tmp_path):
     assert is_plain_hdf5(path, path.read_bytes()[:16])
     (tmp_path / "b.h5").write_text("no HDF5 at all")
     assert not is_plain_hdf5(tmp_path / "b.h5", b"no HDF5 at all")
+
+
+@pytest.mark.parametrize("program", ["MATLAB", "another"])
+@pytest.mark.parametrize("options", [PAIR, LINES], ids=["pair", "lines"])
+def test_axes_of_matlab_are_turned_back(tmp_path, program, options):
+    """MATLAB has `(H, W, M)`, and what it writes lies in HDF5 in reverse order."""
+    path = tmp_path / "a.mat"
+    head = b"MATLAB 7.3 MAT-file, Platform: GLNXA64" if program == "MATLAB" else b"of a program"
+    pair = np.dtype([("real", "f8"), ("imag", "f8")])
+    reverse = PROBE.transpose(0, 2, 1)  # of (H, W, modes)
+    probe = np.zeros(reverse.shape, pair)
+    probe["real"], probe["imag"] = reverse.real, reverse.imag
+    with h5py.File(path, "w", userblock_size=512) as h5:
+        h5["entry/data"] = COUNTS.transpose(0, 2, 1)
+        h5["motors/pos"], h5["probe"], h5["mask"] = PLACES.T, probe, BAD.T.astype(np.uint8)
+        h5["motors/sy"], h5["motors/sx"] = PLACES[None, :, 0], PLACES[None, :, 1]
+    with open(path, "r+b") as file:
+        file.write(head.ljust(124) + b"\0\2IM")
+    found = read(path, **options, probe_path="probe", mask_path="mask")
+    turned = program == "MATLAB"
+    wanted = COUNTS if turned else COUNTS.transpose(0, 2, 1)
+    np.testing.assert_array_equal(frames_of(found), wanted)
+    np.testing.assert_array_equal(found.frames.read(np.array([7, 2])), wanted[[7, 2]])
+    np.testing.assert_array_equal(found.positions_px, PLACES)
+    np.testing.assert_array_equal(found.probe, PROBE if turned else reverse)
+    np.testing.assert_array_equal(found.bad_pixels, BAD if turned else BAD.T)
+    assert any("MATLAB" in note for note in found.notes) == turned

@@ -118,11 +118,21 @@ def test_what_meta_says(tmp_path, name):
     )
 
 
-def test_a_centre_in_the_corner_and_a_near_field_are_told(tmp_path):
-    path = write_ptyd(tmp_path / "a.ptyd", meta=dict(center="fft", propagation="nearfield"))
-    found = read(path)
-    assert found.centre == "corner" and "near field" in found.notes[0]
+def test_a_centre_in_the_corner(tmp_path):
+    path = write_ptyd(tmp_path / "a.ptyd", meta=dict(center="fft", propagation="farfield"))
+    assert read(path).centre == "corner"
     assert read(path, centre="centred").centre is None
+
+
+@pytest.mark.parametrize("place", ["info", "meta"])
+@pytest.mark.parametrize("word", ["nearfield", b"near-field", "Near Field"])
+def test_a_near_field_is_refused_unless_a_propagation_is_named(tmp_path, place, word):
+    path = write_ptyd(tmp_path / "a.ptyd")
+    with h5py.File(path, "r+") as h5:
+        h5.require_group(place)["propagation"] = word
+    with pytest.raises(ScanError, match=rf"'/{place}/propagation' in .*a\.ptyd says .*far field"):
+        read(path)
+    np.testing.assert_array_equal(frames_of(read(path, propagation="near")), COUNTS)
 
 
 @pytest.mark.parametrize("centre", [(0.0, 0.0), (0.5, -0.5)])

@@ -28,6 +28,7 @@ from pinn.io.hdf5_files import reason_of
 from pinn.io.hdf5_frames import MOST_FRAMES
 from pinn.io.hdf5_tree import check_tree
 from pinn.io.layout import stated_units
+from pinn.io.opened import opened
 from pinn.io.physical_units import length_unit
 from pinn.io.stacks import IndexedFrames
 
@@ -37,6 +38,8 @@ NEEDS_LIBRARY = "needs rosettasciio: pip install 'pinn-ptycho[formats]'"
 # are read when the format is named, by the suffix of the file.
 _BY_SUFFIX = {".tvips": "tvips", ".app5": "topspin", ".ser": "tia", ".emi": "tia", ".h5": "arina"}
 _NOT_LAZY = ("arina",)
+# Each frame of a Merlin detector begins with a header; the acquisition is described beside them.
+_MERLIN, _DESCRIPTION = b"MQ1,", b"HDR,"
 _STATED = "Frames in Acquisition (Number)"  # in the description of a Merlin file
 _RADIANS = {"rad": 1.0, "mrad": 1e-3, "urad": 1e-6, "µrad": 1e-6, "deg": math.pi / 180}
 _RECIPROCAL = re.compile(r"^(?:1/(?P<a>.+)|(?P<b>.+?)(?:\^-1|\*\*-1|\^\(-1\)|⁻¹|-1))$")
@@ -57,16 +60,22 @@ def read_electron(path: Path, config: ScanConfig) -> Contents:
         ScanError: the library is missing or cannot read the file, there is no raster of images in
             it, or the step or the calibration is not known.
     """
-    with open(path, "rb") as opened:
-        module = _sniff(path, opened.read(16)) or _BY_SUFFIX.get(path.suffix.lower())
+    with open(path, "rb") as file:
+        head = file.read(16)
+    if head.startswith(_DESCRIPTION):
+        path = _frames_of(path)
+        head = _MERLIN
+    elif head.startswith(_MERLIN):
+        opened(path.with_suffix(".hdr"))
+    module = _sniff(path, head) or _BY_SUFFIX.get(path.suffix.lower())
     if module is None:
         raise ScanError(
             f"{path} is of no electron microscopy format that is known by its content (EMD, "
             "HyperSpy, Merlin, Gatan, blockfile, EMPAD); convert it with RosettaSciIO to .hspy"
         )
     if module in ("hspy", "emd"):
-        with reading(path) as file:
-            check_tree(file.group, path)
+        with reading(path) as h5:
+            check_tree(h5.group, path)
     signal = _raster(path, _signals(path, module))
     axes = signal["axes"]
     frames = LazyFrames(signal["data"], path)
@@ -102,7 +111,7 @@ def _sniff(path: Path, head: bytes) -> str | None:
     """The module of the library for this content."""
     if head.startswith(b"IMGBLO"):
         return "blockfile"
-    if head.startswith(b"HDR,"):
+    if head.startswith((_MERLIN, _DESCRIPTION)):
         return "quantumdetector"
     if head[:4] in (b"\0\0\0\3", b"\0\0\0\4") and _is_gatan(head):
         return "digitalmicrograph"
@@ -118,6 +127,23 @@ def _sniff(path: Path, head: bytes) -> str | None:
     if holds(path, head, if_so=_is_emd):
         return "emd"
     return None
+
+
+def _frames_of(description: Path) -> Path:
+    """The frames of a Merlin detector beside the description of the acquisition.
+
+    Raises:
+        ScanError: they are not there.
+    """
+    path = description.with_suffix(".mib")
+    if not path.is_file():
+        raise ScanError(
+            f"{description} describes an acquisition of a Merlin detector, but its frames, "
+            f"{path.name}, are not beside it; put them there"
+        )
+    for file in (path, description):
+        opened(file)
+    return path
 
 
 def _is_gatan(head: bytes) -> bool:

@@ -28,6 +28,7 @@ from pinn.io.mat5 import check_mat5
 from pinn.io.stacks import StoredFrames
 
 _LISTED = 12
+_MAT73 = b"MATLAB 7.3 MAT-file"
 _FAULTS = (
     *(OSError, ValueError, TypeError, KeyError, IndexError, EOFError, AttributeError),
     *(RuntimeError, OverflowError, MemoryError, AssertionError, UnboundLocalError),
@@ -47,6 +48,12 @@ def open_matlab(path: Path) -> Iterator[DataFile]:
         return
     with reading(path) as file:
         yield Mat73File(file)
+
+
+def is_mat73(path: Path) -> bool:
+    """Whether an HDF5 file says in its first bytes that MATLAB wrote it."""
+    with open(path, "rb") as file:
+        return file.read(len(_MAT73)) == _MAT73
 
 
 class MatlabFile(DataFile):

@@ -64,10 +64,13 @@ def read_npz(path: Path, config: ScanConfig) -> Contents:
     notes: list[str] = []
     key, frames = _frames(file, notes)
     M = frames.shape[0]
+    # How many positions there are may differ: `pinn.io.load` says what is to be done.
+    K = file.member("xcoords").shape[0]
     contents = Contents(frames, frames_key=key, notes=notes)
-    contents.positions_px = _positions(file, "", M)
+    contents.positions_px = _positions(file, "", K)
+    contents.positions_key = "'ycoords' and 'xcoords'"
     if file.has("xcoords_start") and file.has("ycoords_start"):
-        nominal = _positions(file, "_start", M)
+        nominal = _positions(file, "_start", K)
         if not np.array_equal(nominal, contents.positions_px):
             contents.positions_nominal_px = nominal
     if file.has("probeGuess"):
@@ -79,7 +82,8 @@ def read_npz(path: Path, config: ScanConfig) -> Contents:
     contents.label_patches = _patches(file, notes)
     contents.made_with = _made_with(file, M)
     if file.has("scan_index"):
-        contents.scan_index = line(file, "scan_index", M)
+        size = math.prod(file.shape("scan_index"))
+        contents.scan_index = line(file, "scan_index", K if size == K else M)
     _apply_metadata(contents, _metadata(file, notes), file)
     ignored = sorted(set(file.members) - set(_USED))
     if ignored:
@@ -100,6 +104,9 @@ def _frames(file: NpzFile, notes: list[str]) -> tuple[str, FrameSource]:
     if M == 0:
         raise ScanError(f"{file.path} has no positions: 'xcoords' is empty; no frame was kept")
     shape = member.shape[:-1] if member.shape[3:] == (1,) else member.shape
+    if len(shape) == 3 and M not in (shape[0], shape[2]) and shape[1] in (shape[0], shape[2]):
+        # Another number of frames than of positions: square frames tell the axis all the same.
+        M = shape[0] if shape[1] == shape[2] else shape[2]
     if len(shape) != 3 or M not in (shape[0], shape[2]):
         raise file.wrong(
             key,

@@ -13,12 +13,17 @@ import h5py
 import numpy as np
 
 from pinn.config import ScanConfig
+from pinn.data.frames import FrameSource
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
-from pinn.io.hdf5 import Hdf5File, reading
-from pinn.io.hdf5_files import FAULTS, is_hdf5, printable
+from pinn.io.data_file import DataFile
+from pinn.io.formats.beamline import joined_frames, joined_shapes, read_instrument
+from pinn.io.formats.matlab import Mat73File, is_mat73
+from pinn.io.hdf5 import reading
+from pinn.io.hdf5_files import FAULTS, datasets, is_hdf5, lost_links, printable
 from pinn.io.layout import Layout, read_layout, read_probe
 from pinn.io.physical_units import metres
+from pinn.io.positions_file import beside, read_beside
 
 _PIXELS = ("px", "pixel", "pixels", "")
 _FEWEST_PIXELS = 16
@@ -37,11 +42,33 @@ def read_plain_hdf5(path: Path, config: ScanConfig) -> Contents:
         ScanError: paths are not given (the sentence lists datasets that may be meant, as options),
             are not in the file, or are of the wrong shape or type.
     """
-    with reading(path) as file:
+    with reading(path) as h5:
         if config.data_path is None or config.positions_path is None:
-            raise ScanError(_advice(file.group, path, config))
-        contents = read_layout(file, _layout(file, config), config)
+            raise ScanError(_advice(h5.group, path, config))
+        matlab = is_mat73(path)
+        file: DataFile = Mat73File(h5) if matlab else h5
+        joined = None if matlab else joined_frames(h5, config.data_path)
+        frames: FrameSource | None = None if joined is None else joined[0]
+        apart = beside(config.positions_path)
+        if apart is None:
+            contents = read_layout(file, _layout(file, config), config, frames)
+            known = bool(_units(file, *_names(config)))
+        else:
+            stack = file.frames(config.data_path) if frames is None else frames
+            contents = Contents(stack, frames_key=config.data_path)
+            known = False
         try:
+            if joined is not None:
+                contents.notes.append(joined[1])
+            if apart is not None:
+                known = read_beside(contents, apart)
+            if matlab:
+                contents.notes.append(
+                    "the file was written by MATLAB, which has the axes of all arrays in reverse: "
+                    "they were turned back"
+                )
+            else:
+                read_instrument(h5, contents, config)
             if config.probe_path is not None:
                 file.need("probe", config.probe_path)
                 read_probe(file, contents, config.probe_path, kind="iufc")
@@ -50,7 +77,7 @@ def read_plain_hdf5(path: Path, config: ScanConfig) -> Contents:
                 good = mask == 0 if config.bad_pixels_polarity == "bad" else mask != 0
                 # What is no number is bad either way, and not equal to itself.
                 contents.bad_pixels = ~good | (mask != mask)
-            if not _units(file, *_names(config)) and config.positions_unit == "auto":
+            if not known and config.positions_unit == "auto":
                 contents.notes.append(
                     "positions have no attribute 'units': read as object pixels; say "
                     "--positions-unit if that is wrong"
@@ -66,12 +93,12 @@ def _names(config: ScanConfig) -> tuple[str, ...]:
     return tuple(name.strip() for name in str(config.positions_path).split(","))
 
 
-def _units(file: Hdf5File, *names: str) -> list[str]:
+def _units(file: DataFile, *names: str) -> list[str]:
     """Units of the positions, where the file says them."""
     return [unit.strip() for name in names if (unit := file.text(f"{name}@units")) is not None]
 
 
-def _layout(file: Hdf5File, config: ScanConfig) -> Layout:
+def _layout(file: DataFile, config: ScanConfig) -> Layout:
     """The layout that the options describe.
 
     Raises:
@@ -107,6 +134,8 @@ def _layout(file: Hdf5File, config: ScanConfig) -> Layout:
 def _advice(h5: h5py.File, path: Path, config: ScanConfig) -> str:
     """The sentence for a file without given paths: candidates, and options to paste."""
     shapes = _shapes(h5)
+    if config.data_path is not None:
+        shapes = _shapes_of(h5, config.data_path) | shapes
     stacks = _stacks(shapes)
     data = config.data_path
     if data is None and stacks:
@@ -117,6 +146,7 @@ def _advice(h5: h5py.File, path: Path, config: ScanConfig) -> str:
         return (
             f"{path} is HDF5 of no known layout and has no dataset that could be frames (three "
             f"axes, images of at least {_FEWEST_PIXELS} pixels); it has: {_named(shapes, shapes)}"
+            + _lost(h5)
         )
     shape = next(s for name, s in shapes.items() if name.strip("/") == data.strip("/"))
     M = int(np.prod(shape[:-2], dtype=np.int64))
@@ -135,19 +165,37 @@ def _advice(h5: h5py.File, path: Path, config: ScanConfig) -> str:
     )
 
 
+def _shapes_of(h5: h5py.File, name: str) -> dict[str, tuple[int, ...]]:
+    """One dataset of several that are joined, which may be meant alone."""
+    try:
+        item = h5[name]
+    except FAULTS:
+        return {}
+    return {f"/{name.strip('/')}": item.shape} if isinstance(item, h5py.Dataset) else {}
+
+
+def _lost(h5: h5py.File) -> str:
+    """A clause on links that lead nowhere."""
+    lost = lost_links(h5)
+    if not lost:
+        return ""
+    more = ", ..." if len(lost) > _SHOWN else ""
+    return (
+        f"; its links {', '.join(lost[:_SHOWN])}{more} lead nowhere: put what they lead to beside "
+        "the file"
+    )
+
+
 def _shapes(h5: h5py.File) -> dict[str, tuple[int, ...]]:
     """Datasets of numbers by full name, with their shapes."""
     shapes: dict[str, tuple[int, ...]] = {}
-
-    def note(name: str, item: object) -> None:
+    for name, item in datasets(h5):
         try:
-            if isinstance(item, h5py.Dataset) and item.shape and item.dtype.kind in "biufc":
+            if item.shape and item.dtype.kind in "biufc":
                 shapes[f"/{name}"] = item.shape
         except FAULTS:
-            return  # a type that NumPy does not know
-
-    h5.visititems(note)
-    return shapes
+            continue  # a type that NumPy does not know
+    return joined_shapes(shapes)
 
 
 def _stacks(shapes: dict[str, tuple[int, ...]]) -> list[str]:
