@@ -78,8 +78,8 @@ class Keeper:
 
     def save(self, loop: Loop) -> None:
         """Write everything that the loop needs to go on."""
-        facts = {"energy": loop.energy, "rejected": loop.rejected, "restored": loop.restored}
-        facts |= self._identity
+        course = {"energy": loop.energy, "rejected": loop.rejected, "restored": loop.restored}
+        facts = {**course, **self._identity}
         with atomic_path(self.path) as temporary, new_hdf5(temporary) as h5:
             h5.attrs["format"] = "pinn-refinement"
             h5.attrs["facts"] = json.dumps(facts)
