@@ -30,10 +30,11 @@ class RefineConfig(Config):
         description="Time limit in seconds for the whole run. The result is the best state so far.",
     )
     batch_size: int = Field(48, ge=1, description="Frames per step.")
-    likelihood: Literal["amplitude", "poisson"] = Field(
-        "amplitude",
-        description="What is minimised: squared differences of amplitudes (robust and fast), or "
-        "the Poisson likelihood of the counts (unbiased at low counts).",
+    likelihood: Literal["auto", "amplitude", "poisson"] = Field(
+        "auto",
+        description="What is minimised: squared differences of amplitudes (robust), or the "
+        "Poisson likelihood of the counts (unbiased where counts are few). auto: poisson where "
+        "the numbers are counts and few, else amplitude.",
     )
     lbfgs_iterations: int = Field(
         60,

@@ -47,6 +47,7 @@ class Kept:
     best: State
     energy: float
     rejected: int
+    restored: float
 
 
 class Keeper:
@@ -77,7 +78,8 @@ class Keeper:
 
     def save(self, loop: Loop) -> None:
         """Write everything that the loop needs to go on."""
-        facts = {"energy": loop.energy, "rejected": loop.rejected, **self._identity}
+        course = {"energy": loop.energy, "rejected": loop.rejected, "restored": loop.restored}
+        facts = {**course, **self._identity}
         with atomic_path(self.path) as temporary, new_hdf5(temporary) as h5:
             h5.attrs["format"] = "pinn-refinement"
             h5.attrs["facts"] = json.dumps(facts)
@@ -106,7 +108,8 @@ class Keeper:
                     f"checkpoint {self.path} has {name} of shape {state.arrays()[name].shape}, "
                     f"but {array.shape} is needed; begin anew, without --resume"
                 )
-        return Kept(state, best, float(facts["energy"]), int(facts["rejected"]))
+        restored = float(facts.get("restored", 0.0))  # 0.1.0 did not write it
+        return Kept(state, best, float(facts["energy"]), int(facts["rejected"]), restored)
 
     def _same(self, facts: dict[str, Any]) -> None:
         own = json.loads(json.dumps(self._identity))

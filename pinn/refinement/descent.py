@@ -31,7 +31,8 @@ def loop_from(
     """The epochs from a state, with passes compiled for it; arguments as of `Loop`."""
     _, unit = counts_per_unit(frames.factor)
     engine = Engine(frames, config, unit, state)
-    return Loop(engine, state, start, config, deadline, schedule, stage)
+    follows = config.lbfgs_iterations > 0 and not config.restricts_object
+    return Loop(engine, state, start, config, deadline, schedule, stage, follows)
 
 
 def descend(

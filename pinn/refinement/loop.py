@@ -22,7 +22,10 @@ from pinn.refinement.state import State
 GROWTH = 1.2  # an epoch whose likelihood is worse than the best by this factor is taken back
 MOST_REJECTED = 6
 OVER, STOPPED = "the time is over", "stopped on request"
+SETTLED = "the likelihood no longer improves"
 TOLERANCE = 1e-3  # smallest relative improvement of the likelihood that counts
+PAYS = 0.02  # relative improvement of an epoch below which L-BFGS gains more for the time
+_SHORTER = 0.7  # what steps are multiplied with after an epoch that gained nothing
 _DAMPED = 0.7  # fraction of a least-squares change of intensities and weights that is made
 
 
@@ -63,6 +66,7 @@ class Loop:
         deadline: when time is over.
         schedule: what is changed when.
         stage: for progress reports.
+        lbfgs_follows: epochs end as soon as L-BFGS is the faster way.
 
     Attributes:
         best: the state whose likelihood was best.
@@ -79,21 +83,34 @@ class Loop:
         deadline: Deadline,
         schedule: Schedule,
         stage: str = "refine",
+        lbfgs_follows: bool = False,
     ) -> None:
         self.engine, self.config, self.deadline, self.stage = engine, config, deadline, stage
+        self.lbfgs_follows = lbfgs_follows
         self.start, self.schedule, self.ended = start, schedule, "all epochs done"
         self.notes: list[str] = []
         self.begin_from(state)
         self._all_from = schedule.all_from(config)
+        self._joining = set(schedule.of(config).values())
 
     def begin_from(self, state: State) -> None:
         """Begin with a state; it is copied."""
-        self.go_on_from(state.copy(), state.copy(), gauge.energy(state.probe), 0)
+        self.go_on_from(state.copy(), state.copy(), gauge.energy(state.probe), 0, 0.0)
 
-    def go_on_from(self, state: State, best: State, energy: float, rejected: int) -> None:
-        """Go on with what a checkpoint holds: the energy is that of the probe at the beginning,
-        and so many epochs were rejected."""
+    def go_on_from(
+        self, state: State, best: State, energy: float, rejected: int, restored: float
+    ) -> None:
+        """Go on with what a checkpoint holds.
+
+        Args:
+            state: where to go on.
+            best: the state whose likelihood was best.
+            energy: of the probe at the beginning.
+            rejected: epochs that were taken back.
+            restored: likelihood of the state that the last of them went back to, or 0.
+        """
         self.state, self.best, self.energy, self.rejected = state, best, energy, rejected
+        self.restored = restored
 
     def run(
         self,
@@ -117,7 +134,7 @@ class Loop:
                 if after_epoch is not None:
                     after_epoch(self)
             if self._settled():
-                self.ended = "the likelihood no longer improves"
+                self.ended = SETTLED
         except OutOfTime:
             self.ended = OVER
         except StopRequested:
@@ -146,7 +163,9 @@ class Loop:
             raise
         watched = result.per_pixel(held=c.held_out > 0)
         accepted = math.isfinite(watched) and state.finite and result.finite
-        if not accepted or watched > GROWTH * self._best_value():
+        # A state is compared with states: the one that was gone back to may itself be worse than
+        # the value of the best epoch, which is taken while the epoch changes it.
+        if not accepted or watched > GROWTH * max(self._best_value(), self.restored):
             self._reject(before, watched)
             return
         self._correct(result, number)
@@ -163,8 +182,12 @@ class Loop:
             row["position_shift_rms_px"] = float(np.sqrt(np.mean(np.sum(moved**2, axis=1))))
         improved = watched < min(self._best_value(), self._value_of(self.best))
         state.history.append(row)
-        if improved or number < self._all_from:
+        self.restored = 0.0
+        if improved:  # what has joined is kept only where it has improved the likelihood
             self.best = state.copy()
+        elif number not in self._joining:
+            state.velocity[...] = 0.0
+            state.length *= _SHORTER
         reports.after_round(number, result, c.held_out > 0)
 
     def _keep_unfinished(self, before: State) -> None:
@@ -189,6 +212,9 @@ class Loop:
             f"epoch {before.epoch + 1} gave {what} and was taken back; steps are "
             f"{self.state.length:g} as long from there on"
         )
+        everything = np.arange(len(self.engine.frames))
+        there = self.engine.look(self.state, everything, fitted=True)
+        self.restored = there.per_pixel(held=self.config.held_out > 0)
         if self.rejected >= MOST_REJECTED:
             self.notes.append(f"{self.rejected} epochs were taken back: the last good state stays")
             self.state.epoch = self.config.epochs
@@ -245,10 +271,14 @@ class Loop:
         return min(self.state.watched(self.config.held_out > 0), default=math.inf)
 
     def _settled(self) -> bool:
-        """No improvement by `TOLERANCE` in the last epochs, counted from when all has begun."""
+        """No improvement by `TOLERANCE` in the last epochs, counted from when all has begun; or,
+        where L-BFGS follows, two epochs that improved by less than `PAYS` each."""
         c, values = self.config, self.state.watched(self.config.held_out > 0)
         if not values or len(values) < self._all_from:
             return False
+        before = values[:-2] if len(values) > self._all_from + 1 else []
+        if self.lbfgs_follows and before and min(values[-2:]) > (1.0 - PAYS) ** 2 * min(before):
+            return True
         best, since = math.inf, 0
         for number, value in enumerate(values, 1):
             if value < best * (1.0 - TOLERANCE) or number < self._all_from:

@@ -21,6 +21,7 @@ from pinn.progress import Deadline, OutOfTime, Progress, StopRequested, wanted
 from pinn.reconstruction.network_start import network_start
 from pinn.refinement.checkpoint import Keeper
 from pinn.refinement.descent import descend, loop_from, set_scale
+from pinn.refinement.dose import choose_likelihood
 from pinn.refinement.frames import Frames
 from pinn.refinement.halves import correlate_halves
 from pinn.refinement.loop import OVER, STOPPED, Schedule
@@ -94,14 +95,17 @@ def _refine(
         raise ScanError(f"all frames of scan {scan.name} are dark")
     frames = Frames(scan, rows)
     begun, cut_short = _beginning(scan, start, rows, deadline, progress)
+    choice = choose_likelihood(scan, rows, config)
+    config = choice.config
     state = begin(scan, config, begun, rows, frames.factor)
     loop = loop_from(state, frames, scan.positions_px[rows], config, deadline, schedule)
+    loop.notes += [choice.note] if choice.note else []
     keeper = None if folder is None else Keeper(folder, scan, config, begun, schedule)
     kept = keeper.load(state) if keeper is not None and resume else None
     if kept is None:
         set_scale(loop)
     else:
-        loop.go_on_from(kept.state, kept.best, kept.energy, kept.rejected)
+        loop.go_on_from(kept.state, kept.best, kept.energy, kept.rejected, kept.restored)
 
     def result(state: State, judge: bool, ended: str, halves: Any = None) -> Reconstruction:
         return assemble(scan, rows, loop, state, begun, judge, ended, began, halves)

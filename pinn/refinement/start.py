@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from pinn.config.refine import RefineConfig
 from pinn.data.geometry import check_canvas
@@ -14,6 +15,7 @@ from pinn.refinement.positions import LIMIT_PX
 from pinn.refinement.state import State
 
 WEAK = 0.05  # power of a probe mode that is added, relative to the one before
+_AROUND = 9  # frames, itself among them, whose mean count is what a frame's is compared with
 FAINT_BACKGROUND = 1e-3  # of the mean intensity of a pixel, where a background begins
 
 
@@ -66,9 +68,23 @@ def begin(
     if scan.probe_weights is not None and (start is None or start.probe is None):
         given = min(V, scan.probe_weights.shape[1])
         state.opr_weights[:, :given] = scan.probe_weights[rows][:, :given]
+    if config.update_intensities:
+        state.factors = _fluctuations(scan.statistics().frame_counts[rows], positions)
     if start is not None:
         _carry(state, start, rows, config, factor)
     return state
+
+
+def _fluctuations(counts: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Relative intensities `(M,)` to begin with, mean 1: counts of each frame over those around it.
+
+    Frames that overlap see nearly the same object, so that what their counts differ by is the
+    beam's. Without it object and probe would fit frames that fluctuate until intensities join.
+    """
+    near = cKDTree(positions).query(positions, k=min(_AROUND, len(positions)))[1]
+    logarithms = np.log(counts)  # dark frames are left out before
+    factors = np.exp(logarithms - logarithms[near.reshape(len(counts), -1)].mean(1))
+    return np.asarray(factors / factors.mean())
 
 
 def support(N: int, radius: float) -> np.ndarray:

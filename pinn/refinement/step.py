@@ -201,8 +201,7 @@ class Step:
         """The object after a step."""
         s, obj = self.static, state["object"]
         product, illumination = forward.object_sums(r.view, r.probe, r.chi, batch["weight"])
-        peak = ops.max(ops.sum(pairs.abs2(r.probe), axis=1))
-        damping = s.object_damping * peak
+        damping = s.object_damping * ops.max(illumination)
         factor = length / ((1.0 - s.object_damping) * illumination + damping + _TINY)
         new = pairs.add(obj, pairs.scale(product, factor))
         if not s.tv:

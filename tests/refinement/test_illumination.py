@@ -103,7 +103,8 @@ def test_a_drifting_probe_is_followed(arrays):
     scan = scan_of(arrays, frames=np.array(frames))
     options = {**QUICK, "epochs": 25, "patience": 25}
     one, two = (pinn.refine(scan, opr_modes=v, **options) for v in (1, 2))
-    assert np.mean(two.frame_likelihood) < 0.7 * np.mean(one.frame_likelihood)
+    # one probe explains a drift of this size in part, and better the longer it is refined
+    assert np.mean(two.frame_likelihood) < 0.8 * np.mean(one.frame_likelihood)
     assert abs(np.corrcoef(two.probe_weights[:, 1], drift)[0, 1]) > 0.8
     assert two.probe_variations.shape == (2, 1, 16, 16)
 

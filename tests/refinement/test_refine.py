@@ -231,7 +231,7 @@ def test_steps_that_lead_astray_are_taken_back(scan, monkeypatch):
     assert any("taken back" in note for note in recon.notes)
     assert np.isfinite(recon.object).all()
     values = [row["held_deviance"] for row in recon.statistics["history"]]
-    assert max(values[1:], default=0.0) <= 1.2 * values[0]
+    assert values[-1] < values[0]  # it goes on from what was kept
 
 
 @pytest.mark.one_backend
