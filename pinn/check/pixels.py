@@ -52,7 +52,8 @@ def find_bad(seen: Look, photons: bool) -> Bad:
     A hot pixel is brighter than four times the second brightest of its eight neighbours, which
     even a single wild neighbour does not hide and no sampled diffraction pattern does; the middle
     of the frame is left out. A pixel that varies far less than photons do is stuck. A dead region
-    has no count although nearly all its rim is lit.
+    has no count although nearly all its rim is lit; one with a corner of the frame is the darkness
+    around the pattern.
 
     Args:
         seen: the look at the frames.
@@ -77,7 +78,10 @@ def find_bad(seen: Look, photons: bool) -> Bad:
         hot |= marked & (seen.mean > lit)
     dead = np.zeros_like(hot)
     labels, _ = ndimage.label(seen.valid & (seen.mean == 0), np.ones((3, 3)))
+    dark = set(labels[:: len(labels) - 1, :: len(labels) - 1].ravel())  # at a corner: no light
     for label, place in enumerate(ndimage.find_objects(labels), 1):
+        if label in dark:
+            continue
         around = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in place)
         inside = labels[around] == label
         rim = ndimage.binary_dilation(inside, np.ones((3, 3))) & ~inside & seen.valid[around]

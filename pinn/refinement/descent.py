@@ -32,6 +32,7 @@ def loop_from(
     _, unit = counts_per_unit(frames.factor)
     engine = Engine(frames, config, unit, state)
     follows = config.lbfgs_iterations > 0 and not config.restricts_object
+    follows &= config.likelihood == "amplitude"
     return Loop(engine, state, start, config, deadline, schedule, stage, follows)
 
 

@@ -66,7 +66,8 @@ class Loop:
         deadline: when time is over.
         schedule: what is changed when.
         stage: for progress reports.
-        lbfgs_follows: epochs end as soon as L-BFGS is the faster way.
+        lbfgs_follows: epochs end as soon as L-BFGS is the faster way. Where counts are few (the
+            Poisson likelihood) it never is: it fits their noise, over which epochs take means.
 
     Attributes:
         best: the state whose likelihood was best.

@@ -133,4 +133,6 @@ def test_an_interrupted_refinement_is_brought_to_its_end(scan, tmp_path):
     assert [row["epoch"] for row in history][:4] == [1, 2, 3, 4]
     # From there on steps are those of this version (decision 18), which end no worse.
     assert result.object.shape[0] > 20 and np.isfinite(result.object).all()
-    assert history[-1]["held_deviance"] <= 1.02 * expected("refinement/")["history/held_deviance"][-1]
+    assert (
+        history[-1]["held_deviance"] <= 1.02 * expected("refinement/")["history/held_deviance"][-1]
+    )
