@@ -20,6 +20,7 @@ REWORDED = {
     "'adamw', 'nadam', 'adamax', 'sgd', 'rmsprop', 'adagrad', 'adadelta', 'lion' or 'lamb'": (
         "'adamw', 'sgd' or 'rmsprop'"
     ),
+    "true and false are no value of this option": "this option takes neither true nor false",
     "never built it; for steps use schedule stages with rate_stages": "never built it",
 }
 # Options that 0.2 does not have, and values of others (decision 10).
