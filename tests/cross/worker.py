@@ -213,7 +213,12 @@ def refine(folder: Path) -> None:
     scan = pinn.Scan(arrays["counts"], arrays["positions_px"], probe=arrays["probe"])
     found = {}
     for name, options in {
-        "plain": {"epochs": 8, "update_positions": True, "background": "pixel"},
+        "plain": {
+            "epochs": 8,
+            "lbfgs_iterations": 0,
+            "update_positions": True,
+            "background": "pixel",
+        },
         "polished": {"epochs": 6, "lbfgs_iterations": 25, "update_probe": False},
     }.items():
         recon = pinn.refine(scan, split_half=False, **options)
