@@ -351,7 +351,8 @@ def test_refine_returns_corrected_positions(core, given):
     product = dataclasses.replace(given.product, probe_positions=ProbePositionSequence(wrong))
     moved = dataclasses.replace(given, product=product)
     options = (
-        "update_positions = true; update_object = false; update_probe = false; lbfgs_iterations = 0"
+        "update_positions = true; update_object = false; update_probe = false; "
+        "lbfgs_iterations = 0; likelihood = 'amplitude'"
     )
     [found], _ = refined(core, moved, "object", options, epochs=20)
 
@@ -361,7 +362,7 @@ def test_refine_returns_corrected_positions(core, given):
         x = places.get_coordinates_x_m() - true.get_coordinates_x_m()
         return np.quantile(np.hypot(y - y.mean(), x - x.mean()) / pixel, 0.9)
 
-    assert error_px(found.probe_positions) < 0.2 * error_px(product.probe_positions)
+    assert error_px(found.probe_positions) < 0.15 * error_px(product.probe_positions)
     assert np.array_equal(found.probe_positions.get_indexes(), true.get_indexes())
     assert np.all(found.probe_positions.get_probe_photon_counts() == 7.0)
 
