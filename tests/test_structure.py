@@ -55,6 +55,7 @@ ALLOWED = {
         "networks",
         "ops",
         "plots",
+        "quality",
         "reconstruction",
     },
     "simulate": {"config", "data", "io"},

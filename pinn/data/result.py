@@ -21,7 +21,8 @@ class Result:
         object: `(H, W)` complex64, dimensionless.
         origin_px: `(2,)` float64 (y, x): object coordinate of pixel `[0, 0]`, in pixels.
         coverage: `(H, W)` float32 >= 0: weight with which patches covered a pixel.
-        valid_mask: `(H, W)` bool, True = use the pixel.
+        valid_mask: `(H, W)` bool, True = use the pixel. Elsewhere the object is that of the start,
+            or continued from the nearest pixels.
         probe: `(P, N, N)` complex64 in square root of counts, or None; `(N, N)` is one mode.
         positions_px: `(M, 2)` float64 (y, x): object coordinate of patch index N/2.
         frame_indices: `(M,)` int64: the frame of the scan at each position.

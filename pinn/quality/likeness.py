@@ -1,19 +1,15 @@
 """Whether a scan is unlike those a model was trained on, by the likelihood of its own groups.
 
-A network that sees what it was trained for explains held-out frames of a new scan about as well as
-those of its training. Compared is the deviance of single groups, as training counts it, less what
-counting noise accounts for, for each photon: a relative error of the predicted frames, so that
-dose and exposure of the two scans need not agree.
-
-Noise is taken off where there is some: not where frames are explained better than half of it, and
-not from numbers that are not whole where training was on such, as simulated frames without noise.
+A network that sees what it was trained for explains the frames of a new scan about as well as those
+of its training. Compared is the deviance of single groups less what counting noise accounts for,
+as a share of what the object does to the frames: dose, exposure and contrast of the two scans need
+not agree. The archive holds what it was for training, group by group.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -23,14 +19,18 @@ from keras import ops
 from pinn import backend
 from pinn.ops import forward
 from pinn.ops import patches as group_canvas
-from pinn.ops.likelihood import FAINT
 from pinn.ops.pairs import Pair, Tensor
-from pinn.quality.noise import deviance, expected_deviance, intensity_ratio
+from pinn.quality.noise import (
+    deviance,
+    deviance_of_one_pattern,
+    expected_deviance,
+    intensity_ratio,
+)
 
 _GROUPS = 64
 _PIXELS = 1 << 21
-_FITTED = 2.0  # training groups are explained better than held-out ones by about this
-_WHOLE = 1e-2  # of a count
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_MIDDLE = 2
 _NOISE_SHARE = 0.1  # of the noise: a difference of deviances cannot be known better
 
 Patches = Callable[[np.ndarray], np.ndarray]
@@ -38,10 +38,10 @@ Patches = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Excess deviance per count of a scan and of training.
+    """How a scan is explained, against training.
 
     Attributes:
-        scan, training: beyond counting noise, for each count.
+        scan, training: share of what the object does to the frames that is not explained.
         ratio: of the two, as far as noise lets it be known.
     """
 
@@ -131,7 +131,7 @@ def sample_rates(
         through: see `group_rates`.
 
     Returns:
-        `(n C, N, N)` twice.
+        `(n, C, N, N)` twice.
     """
     N = probe.shape[-1]
     frames = read(groups.reshape(-1)).reshape(*groups.shape, N, N)
@@ -148,56 +148,93 @@ def sample_rates(
     rates = group_rates(
         patches, weight, patch_positions, frame_positions, probe, batch_size, through
     )
-    return frames.reshape(-1, N, N), rates.reshape(-1, N, N)
+    return frames, rates
 
 
-def compare(
-    counts: np.ndarray,
-    rate: np.ndarray,
-    valid: np.ndarray,
-    history: list[dict[str, Any]],
-    exposure_factor: float,
-) -> Comparison | None:
-    """The scan against the training of the model.
+@dataclass(frozen=True)
+class Explained:
+    """How a network explains single groups of a scan, each by itself.
+
+    Attributes:
+        excess: quantiles `QUANTILES` over the groups of the deviance beyond counting noise, for
+            each count: a relative error of the predicted frames.
+        strength: what the object does to the frames, in the same unit: the deviance beyond noise
+            if all frames were one pattern; or None where that is not known.
+        noise: counting noise, in the same unit.
+        groups: how many were looked at.
+    """
+
+    excess: tuple[float, ...]
+    strength: float | None
+    noise: float
+    groups: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {**asdict(self), "excess": list(self.excess), "quantiles": list(QUANTILES)}
+
+    @property
+    def unexplained(self) -> float:
+        """Share of what the object does to the frames that the middle group leaves unexplained."""
+        return max(self.excess[_MIDDLE], 0.0) / self._whole
+
+    @property
+    def uncertain(self) -> float:
+        """Share that noise hides."""
+        return _NOISE_SHARE * self.noise / self._whole
+
+    @property
+    def _whole(self) -> float:
+        """An effect far below the noise is not known any better."""
+        known = 1.0 if self.strength is None else self.strength
+        return max(known, _NOISE_SHARE * self.noise, 1e-12)
+
+
+def explained(
+    counts: np.ndarray, rate: np.ndarray, valid: np.ndarray, counted: bool = True
+) -> Explained | None:
+    """What the predicted frames of groups say.
 
     Args:
-        counts, rate, valid: `(n, N, N)` of single groups; the rate up to one factor for all.
-        history: of the training.
-        exposure_factor: of the training scans.
+        counts, rate, valid: `(G, C, N, N)` of single groups; the rate up to one factor for all.
+        counted: the values are counts of photons; others have no counting noise.
 
     Returns:
-        None where the history has no deviance, or no count was measured or predicted.
+        None where no count was measured or predicted.
     """
-    trained = _last(history)
-    lit = (np.sum(counts * valid, (1, 2)) > 0) & (np.sum(rate * valid, (1, 2)) > 0)
-    if trained is None or not lit.any():
+    frames = [part.reshape(-1, *part.shape[2:]) for part in (counts, rate, valid)]
+    lit = (np.sum(counts * valid, (1, 2, 3)) > 0) & (np.sum(rate * valid, (1, 2, 3)) > 0)
+    if not lit.any():
         return None
-    counts, rate, valid = counts[lit], rate[lit], valid[lit]
-    rate = rate * intensity_ratio(counts, rate, valid)
-    k, r = counts[valid], rate[valid]
-    mean = float(k.mean())
-    measured = float(deviance(k, r).mean()) / mean
-    noise = float(expected_deviance(r).mean()) / mean
-    dose = (0.5 / exposure_factor) ** 2
-    if dose < FAINT:  # training counted in units in which a pixel has one count
-        dose, floor = 1.0, 0.0
-    else:
-        floor = float(expected_deviance(r * (dose / mean)).mean()) / dose
-    usual = trained / dose
-    without_noise = usual < 0.5 * floor
-    usual -= 0.0 if without_noise else min(floor, usual)
-    whole = bool(np.all(np.abs(k - np.rint(k)) < _WHOLE + 1e-5 * k))
-    if measured < 0.5 * noise or (without_noise and not whole):
-        noise = 0.0
-    excess = max(measured - noise, 0.0)
-    return Comparison(excess, usual, excess / max(usual, _NOISE_SHARE * noise, 1e-12))
+    rate = rate[lit] * intensity_ratio(*frames)
+    counts, valid = counts[lit], valid[lit]
+    pixels = np.maximum(valid.sum((1, 2, 3)), 1)
+    floor = expected_deviance(rate) if counted else np.zeros_like(rate)
+    beyond = np.where(valid, deviance(counts, rate) - floor, 0.0)
+    light = np.sum(counts * valid) / pixels.sum()
+    excess = np.quantile(beyond.sum((1, 2, 3)) / pixels / light, QUANTILES)
+    noise = float(floor[valid].mean() / light)
+    pattern = deviance_of_one_pattern(frames[0], frames[2].astype(bool))
+    strength = None if pattern is None else max(pattern / light - noise, 0.0)
+    return Explained(tuple(excess.tolist()), strength, noise, int(lit.sum()))
 
 
-def _last(history: list[dict[str, Any]]) -> float | None:
-    """Deviance per pixel of held-out groups in the last epoch, or about what it would be."""
-    for row in reversed(history):
-        for name, factor in (("val_deviance", 1.0), ("deviance", _FITTED)):
-            value = row.get(name)
-            if value not in (None, "") and math.isfinite(float(value)) and float(value) > 0:
-                return factor * float(value)
-    return None
+def compare(here: Explained | None, training: Mapping[str, Any] | None) -> Comparison | None:
+    """The scan against the training of the model.
+
+    Of the middle group of either, as a share of what the object does to the frames, so that scans
+    of a weak and of a strong object can be compared, and of any dose.
+
+    Args:
+        here: of the scan.
+        training: `Explained.to_dict` of the archive, or None for an archive that has none.
+
+    Returns:
+        None where either is not known.
+    """
+    if here is None or not training:
+        return None
+    names = ("excess", "strength", "noise", "groups")
+    there = Explained(**{name: training[name] for name in names})
+    least = max(here.uncertain, there.uncertain, there.unexplained, 1e-12)
+    return Comparison(here.unexplained, there.unexplained, here.unexplained / least)

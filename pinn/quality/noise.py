@@ -61,6 +61,32 @@ def intensity_ratio(counts: np.ndarray, rate: np.ndarray, valid: np.ndarray) -> 
     return float(np.median(measured[lit] / predicted[lit])) if lit.any() else 1.0
 
 
+def deviance_of_one_pattern(counts: np.ndarray, valid: np.ndarray) -> float | None:
+    """Deviance per pixel if all frames were one pattern but for their intensity.
+
+    What a sample does to the frames is in this number, and what noise does. It is the statistic G
+    of independence between frames and pixels (Sokal and Rohlf, Biometry), per degree of freedom:
+    where there is nothing but counting noise, about the noise floor.
+
+    Args:
+        counts: `(n, N, N)`.
+        valid: bool, same shape. Pixels that are masked in some frame are left out.
+
+    Returns:
+        None for fewer than two frames with counts, or no common pixel.
+    """
+    common = valid.all(axis=0)
+    k = np.asarray(counts, np.float64)[:, common]
+    k = k[k.sum(1) > 0]
+    if len(k) < 2 or k.shape[1] < 2:
+        return None
+    frames, pixels = k.sum(1), k.sum(0)
+    total = frames.sum()
+    parts = xlogy(k, k).sum() - xlogy(frames, frames).sum() - xlogy(pixels, pixels).sum()
+    freedom = (len(k) - 1) * (k.shape[1] - 1)
+    return float(max(2.0 * (parts + xlogy(total, total)), 0.0) / freedom)
+
+
 def outliers(values: np.ndarray) -> np.ndarray:
     """Numbers of the frames whose deviance is out of line.
 

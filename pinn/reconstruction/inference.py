@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from pinn import backend
 from pinn.config import ReconstructConfig
+from pinn.data.continuation import continued
 from pinn.data.geometry import check_canvas
 from pinn.data.grouping import groups_for_inference
 from pinn.data.masks import decode, encode
@@ -20,7 +21,7 @@ from pinn.io.product import Reconstruction
 from pinn.networks.trained import Model
 from pinn.progress import Progress, StopRequested, wanted
 from pinn.quality.halves import interleaved
-from pinn.quality.likeness import Comparison, chosen_groups, compare, sample_rates
+from pinn.quality.likeness import Comparison, chosen_groups, compare, explained, sample_rates
 from pinn.reconstruction.canvas import Canvas
 from pinn.reconstruction.contrast import calibrate
 from pinn.reconstruction.illumination import illumination_of
@@ -28,6 +29,10 @@ from pinn.reconstruction.stitching import ReadFrames, Stitcher
 from pinn.reconstruction.trust import with_consistency, with_likelihood, with_likeness, with_verdict
 
 _PARTS = 4
+NOT_COMPARED = (
+    "the archive does not say how well it explained its training, so that scans are judged by "
+    "their fit alone"
+)
 
 
 def reconstruct(
@@ -158,11 +163,22 @@ def _reconstruct(
         recon = with_consistency(recon, stitcher.canvas, stitcher.half, config.synchronise, shared)
     if config.likelihood:
         recon = with_likelihood(
-            recon, read, factor**-2, config.batch_size, model.network.diffract.through
+            recon,
+            read,
+            factor**-2,
+            config.batch_size,
+            model.network.diffract.through,
+            statistics.photons_known,
         )
         clock = time.perf_counter()
+        if "likeness" not in model.statistics:
+            recon = dataclasses.replace(recon, notes=(*recon.notes, NOT_COMPARED))
         likeness = _likeness(stitcher, model, probe, scan, read, factor, config)
-        recon = recon if likeness is None else with_likeness(recon, likeness, clock)
+        recon = (
+            recon
+            if likeness is None
+            else with_likeness(recon, likeness, illumination.trained, clock)
+        )
     return with_verdict(recon)
 
 
@@ -203,7 +219,8 @@ def _likeness(
     )
     amplitude, valid = decode(frames)
     counts = np.square(amplitude, dtype=np.float64) / factor**2
-    return compare(counts, rates, valid, model.history, model.exposure_factor)
+    here = explained(counts, rates, valid, scan.statistics().photons_known)
+    return compare(here, model.statistics.get("likeness"))
 
 
 def assemble(
@@ -244,7 +261,9 @@ def assemble(
         seconds["calibrate"] = time.perf_counter() - clock
         if "total" in seconds:
             seconds["total"] += seconds["calibrate"]
-        record = {name: value for name, value in asdict(contrast).items() if name != "note"}
+        record = {
+            name: value for name, value in dataclasses.asdict(contrast).items() if name != "note"
+        }
         record["applied"] = contrast.note is None
         # no one knows which part of the spread lies along the mean of the object
         disagreement *= np.float32(np.hypot(contrast.real, contrast.imaginary) / np.sqrt(2))
@@ -257,7 +276,7 @@ def assemble(
             "frames are damaged"
         )
     recon = Reconstruction(
-        object=obj,
+        object=continued(obj, coverage > 0),
         origin_px=origin,
         coverage=coverage,
         disagreement=np.where(coverage > 0, disagreement, 0.0),

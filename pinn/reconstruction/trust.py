@@ -7,16 +7,22 @@ import time
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 
+from pinn.data.continuation import continued
 from pinn.data.masks import decode
 from pinn.io.product import Reconstruction
 from pinn.ops.forward import Instrument
+from pinn.quality.facts import facts_of
 from pinn.quality.halves import correlate
 from pinn.quality.likelihood import Explanation, Judge, ReadFrames
 from pinn.quality.likeness import Comparison
-from pinn.quality.noise import intensity_ratio, mean_expected_deviance, outliers
-from pinn.quality.verdict import UNLIKE, facts_of, unfinished, verdict
+from pinn.quality.noise import (
+    deviance_of_one_pattern,
+    intensity_ratio,
+    mean_expected_deviance,
+    outliers,
+)
+from pinn.quality.verdict import UNLIKE, unfinished, verdict
 from pinn.reconstruction.canvas import Canvas
 
 _SAMPLE_PIXELS = 1 << 19
@@ -30,6 +36,7 @@ def with_likelihood(
     scale: float,
     batch_size: int,
     through: Instrument,
+    counted: bool,
 ) -> Reconstruction:
     """Add the likelihood of every frame under the final object.
 
@@ -43,13 +50,20 @@ def with_likelihood(
         scale: counts per squared unit of the frames.
         batch_size: frames per step.
         through: what lies between the exit wave and the detector.
+        counted: the squares of the frames are counts of photons; others have no noise floor.
     """
     probe, positions = recon.probe, recon.positions_px
     assert probe is not None
     if not len(positions) or not recon.valid_mask.any():
         return recon
     clock = time.perf_counter()
-    made = Explanation(_continued(recon), recon.origin_px, probe, positions, instrument=through)
+    made = Explanation(
+        continued(recon.object, recon.valid_mask),
+        recon.origin_px,
+        probe,
+        positions,
+        instrument=through,
+    )
     judge = Judge(made, batch_size)
     count = min(len(positions), max(16, _SAMPLE_PIXELS // probe.shape[-1] ** 2))
     rows = np.unique(np.linspace(0, len(positions) - 1, count).astype(int))
@@ -62,7 +76,10 @@ def with_likelihood(
     finite = values[np.isfinite(values)]
     numbers = {
         "median_deviance": float(np.median(finite)) if len(finite) else None,
-        "noise_floor": mean_expected_deviance(rates * ratio, valid),
+        "noise_floor": mean_expected_deviance(rates * ratio, valid) if counted else None,
+        "one_pattern": deviance_of_one_pattern(counts, valid),
+        "deviance": float(np.mean(finite)) if len(finite) else None,
+        "pixels": int(np.count_nonzero(valid)),
         "intensity_ratio": ratio,
         "flagged": [int(number) for number in bad],
     }
@@ -111,22 +128,26 @@ def with_consistency(
     )
 
 
-def with_likeness(recon: Reconstruction, comparison: Comparison, since: float) -> Reconstruction:
+def with_likeness(
+    recon: Reconstruction, comparison: Comparison, trained: bool, since: float
+) -> Reconstruction:
     """Add the comparison with training.
 
     Args:
+        trained: the model was trained on this very scan, which cannot be unlike itself.
         since: when it was begun, by `time.perf_counter`.
     """
     notes = recon.notes
-    if comparison.ratio > UNLIKE:
+    if comparison.ratio > UNLIKE and not trained:
         notes = (
             *notes,
-            "the scan is unlike those the model was trained on: beyond counting noise, single "
-            f"groups are explained {comparison.ratio:.2g} times worse than at the end of training; "
-            "train on scans like this one",
+            "the scan is unlike those the model was trained on: beyond counting noise, "
+            f"{comparison.scan:.2g} of what its object does to the frames of a group is not "
+            f"explained, and {comparison.training:.2g} was at the end of training; train on scans "
+            "like this one, or refine without the network",
         )
     numbers = _timed(recon, "likeness", since)
-    numbers["unlike_training"] = dataclasses.asdict(comparison)
+    numbers["unlike_training"] = {**dataclasses.asdict(comparison), "trained": trained}
     return dataclasses.replace(recon, notes=notes, statistics=numbers)
 
 
@@ -143,14 +164,6 @@ def _timed(recon: Reconstruction, stage: str, since: float) -> dict[str, Any]:
     if "total" in seconds:
         seconds["total"] += seconds[stage]
     return recon.statistics | {"seconds": seconds}
-
-
-def _continued(recon: Reconstruction) -> np.ndarray:
-    if recon.valid_mask.all():
-        return recon.object
-    nearest = distance_transform_edt(~recon.valid_mask, return_distances=False, return_indices=True)
-    continued: np.ndarray = recon.object[tuple(nearest)]
-    return continued
 
 
 def _on_grid_of(

@@ -65,9 +65,10 @@ def correlate_halves(
         if loop.ended == STOPPED:
             raise StopRequested
         _, sums = loop.engine.judge(loop.best)
-        results.append((loop.best.object, sums["illumination"]))
-    (one, other), illuminations = zip(*results, strict=True)
-    both = np.all([i > FLOOR * i.max() for i in illuminations], axis=0)
+        lit = sums["illumination"] > FLOOR * loop.best.brightest
+        results.append((loop.best.object, lit))
+    (one, other), lit = zip(*results, strict=True)
+    both = np.logical_and(*lit)
     # what two refinements need not share: a phase ramp and a factor
     flat = remove_ramp(other, find_ramp(other, one, both))
     return correlate(one, flat * find_factor(flat, one, both), both)

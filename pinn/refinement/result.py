@@ -8,19 +8,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pinn import backend
+from pinn.data.continuation import continued
+from pinn.data.masks import decode
 from pinn.data.scan import Scan
 from pinn.io.product import Reconstruction
 from pinn.ops.forward import instrument
 from pinn.quality import noise
+from pinn.quality.facts import facts_of
 from pinn.quality.likelihood import Explanation, Judge
-from pinn.quality.verdict import facts_of, unfinished, verdict
+from pinn.quality.redundancy import redundancy, visits
+from pinn.quality.verdict import unfinished, verdict
 from pinn.refinement.state import State
 
 if TYPE_CHECKING:
     from pinn.refinement.loop import Loop
+    from pinn.refinement.outputs import Pass
 
 UNFINISHED = "in progress"
-FLOOR = 1e-2  # illumination relative to its maximum below which pixels are left out
+FLOOR = 1e-2  # light, of that of one frame where it is brightest, below which pixels are not known
+_SAMPLE = 256  # frames
 
 
 def assemble(
@@ -53,11 +59,11 @@ def assemble(
         result, sums = engine.judge(state)
         illumination = sums["illumination"]
         likelihood = result.per_frame.astype(np.float32)
-        numbers = _noise(engine, state, likelihood)
+        numbers = _numbers(loop, state, result, scan.statistics().photons_known)
         spread = disagreement(sums)
     else:
         illumination = _illumination(state)
-    covered = illumination > FLOOR * float(illumination.max())
+    covered = illumination > FLOOR * state.brightest
     y, x = np.flatnonzero(covered.any(1)), np.flatnonzero(covered.any(0))
     box = slice(y[0], y[-1] + 1), slice(x[0], x[-1] + 1)
     illumination = illumination[box] / float(illumination.max())
@@ -99,7 +105,8 @@ def assemble(
             f"{', '.join(map(str, flagged[:10]))}{' ...' if len(flagged) > 10 else ''}"
         )
     values: dict[str, Any] = {
-        "object": np.where(covered, state.object[box], 0),
+        # a start knows more than the frames there
+        "object": continued(state.object[box], covered) if start is None else state.object[box],
         "origin_px": state.origin + np.array([y[0], x[0]]),
         "coverage": np.where(covered, illumination, 0.0),
         "valid_mask": covered,
@@ -133,9 +140,7 @@ def assemble(
     recon = Reconstruction(**values)
     if not judge:
         return recon
-    return Reconstruction(
-        **{**values, "verdict": verdict(facts_of(recon, independent=halves is not None))}
-    )
+    return Reconstruction(**{**values, "verdict": verdict(facts_of(recon))})
 
 
 def _beginning(start: Reconstruction | None) -> str:
@@ -170,20 +175,42 @@ def _illumination(state: State) -> np.ndarray:
     return total
 
 
-def _noise(engine: Any, state: State, likelihood: np.ndarray) -> dict[str, Any]:
-    """Frames out of line, and the deviance that counting noise alone would give."""
-    rows = np.unique(np.linspace(0, len(likelihood) - 1, min(64, len(likelihood))).astype(int))
-    probe = state.probe[0] / engine.frames.factor
-    scale = engine.counts_per_unit * engine.frames.factor**2
-    frames = engine.frames
+def _numbers(loop: Loop, state: State, seen: Pass, counted: bool) -> dict[str, Any]:
+    """What the frames say of a state: their deviance, what counting noise alone would make it, and
+    what it would be without an object; how redundant they are."""
+    engine, frames, factor = loop.engine, loop.engine.frames, loop.engine.frames.factor
+    rows = np.unique(np.linspace(0, len(frames) - 1, min(_SAMPLE, len(frames))).astype(int))
+    varied = len(state.probe) > 1
     explanation = Explanation(
         state.object,
         state.origin,
-        probe,
+        (state.probe if varied else state.probe[0]) / factor,
         state.positions,
+        opr_weights=state.opr_weights if varied else None,
+        background=state.background / factor**2,
+        factors=state.factors,
         instrument=instrument(frames.propagation, frames.detector_response),
     )
-    rates = Judge(explanation, engine.size).rates(rows)
-    floor = float(np.mean(noise.expected_deviance(rates * scale)))
-    flagged = noise.outliers(likelihood)
-    return {"likelihood": {"noise_floor": floor, "flagged": flagged.tolist()}}
+    unit = engine.counts_per_unit
+    rates = Judge(explanation, engine.size).rates(rows) * (factor**2 * unit)
+    amplitude, valid = decode(frames.read(rows))
+    counts = np.square(amplitude, dtype=np.float64) * unit
+    per_frame = seen.per_frame
+    fitted = engine.look(state, rows, fitted=True)
+    held = fitted.per_pixel(held=True) if loop.config.held_out else None
+    lit = int(np.count_nonzero(_illumination(state) > FLOOR * state.brightest))
+    unknown = state.probe.size if loop.config.update_probe else 0
+    return {
+        "likelihood": {
+            "noise_floor": noise.mean_expected_deviance(rates, valid) if counted else None,
+            "one_pattern": noise.deviance_of_one_pattern(counts, valid),
+            "deviance": float(np.mean(per_frame)),
+            "held_out": held,
+            "pixels": int(np.nansum(fitted.pixels if held is None else fitted.held_pixels)),
+            "flagged": noise.outliers(per_frame).tolist(),
+        },
+        "redundancy": {
+            "visits": visits(state.probe[0], state.positions),
+            "measured_per_unknown": redundancy(int(np.nansum(seen.pixels)), lit, unknown),
+        },
+    }

@@ -55,6 +55,11 @@ class State:
         """No value is NaN or infinite."""
         return all(bool(np.isfinite(array).all()) for array in self.arrays().values())
 
+    @property
+    def brightest(self) -> float:
+        """Light of the probe where it is brightest, all modes together."""
+        return float(np.sum(np.abs(self.probe[0]) ** 2, axis=0).max())
+
     def watched(self, held_out: bool) -> list[float]:
         """The likelihood of each row of the history by which refinement is steered."""
         return [float(row["held_deviance" if held_out else "deviance"]) for row in self.history]

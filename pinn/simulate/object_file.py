@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pinn.data.continuation import continued
 from pinn.errors import ConfigError, ScanError
 from pinn.io.formats.registry import read_head
 from pinn.io.hdf5_files import is_hdf5
@@ -119,8 +120,7 @@ def open_object(config: SimulateConfig) -> ObjectFile | None:
 def read_reconstruction(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """The object of a result file, and where it lies.
 
-    What no frame illuminated is filled with the nearest pixel that one did, lest the rim be an
-    edge.
+    It is continued where no frame illuminated it, lest the rim be an edge.
 
     Returns:
         `(H, W)` complex128, and its origin `(2,)` (y, x) in pixels.
@@ -128,14 +128,11 @@ def read_reconstruction(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         ScanError: no such file, no result, or no pixel of it is valid.
     """
-    from scipy.ndimage import distance_transform_edt
-
     recon = read_product(path, "object file")
     valid = recon.valid_mask & np.isfinite(recon.object)
     if not valid.any():
         raise ScanError(f"object file {path} has no valid pixel; take another reconstruction")
-    near = distance_transform_edt(~valid, return_distances=False, return_indices=True)
-    return recon.object.astype(np.complex128)[tuple(near)], recon.origin_px
+    return continued(recon.object, valid).astype(np.complex128), recon.origin_px
 
 
 def read_image(path: Path, what: str) -> np.ndarray:

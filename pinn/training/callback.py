@@ -147,6 +147,8 @@ class ProgressCallback(keras.callbacks.Callback):
         if reason is not None:
             self.log.note("early_stop", epoch + 1, reason)
             self.model.stop_training = True
+        if epoch + 1 == session.last or reason is not None:
+            session.record_likeness()
         self._save(None)
         self._tell(epoch=epoch + 1, loss=losses["loss"], val_loss=losses.get("val_loss"))
         if self.watch is not None and not self.stopped:

@@ -18,6 +18,7 @@ from pinn.networks.objective import Objective
 from pinn.networks.precision import check_precision
 from pinn.networks.trained import Model
 from pinn.training.history import early_stop, judged, metric_of, plateau_factor
+from pinn.training.likeness import training_likeness
 from pinn.training.optimisation import (
     assign,
     equip,
@@ -80,6 +81,7 @@ class Session:
         self.unfinished = Unfinished.of(start) if start is not None and resumed else None
         self.feed, self.held = plan.feed(run, origin=self.origin), plan.held(run)
         digests = [digest(scan) for scan in plan.scans]
+        self._learned = plan.trained
         self.network = PtychoModel(
             config,
             plan.canvas,
@@ -153,6 +155,14 @@ class Session:
         """Learning rate of the last change of an epoch (from 0) that is not in the history yet."""
         last = (epoch - self.origin + 1) * self._rate.changes - 1
         return float(keras.ops.convert_to_numpy(self._rate(last))) * self._plateau()
+
+    def record_likeness(self) -> None:
+        """Put into the archive how the groups of training are explained."""
+        learned = self.scans[: self._learned]
+        counted = all(scan.statistics().photons_known for scan in learned)
+        found = training_likeness(self.network, self.feed, len(learned), counted)
+        if found is not None:
+            self.model.statistics["likeness"] = found
 
     def _plateau(self) -> float:
         return plateau_factor([row.get(self.metric) for row in self.judged], self.run)

@@ -215,11 +215,13 @@ def likeness(inputs: Inputs) -> Found:
                                    probe)
         for g in range(2)
     ])  # fmt: skip
-    valid = inputs["valid"][:2].reshape(-1, N, N)
-    off = np.rint(rates * inputs["rate"][:2].reshape(-1, N, N) ** 0.4)
+    valid = inputs["valid"][:2]
+    shaped = rates.reshape(valid.shape)
+    off = np.rint(shaped * inputs["rate"][:2] ** 0.4)
+    training = {"excess": [0.01, 0.02, 0.03, 0.04, 0.05], "strength": 0.5, "noise": 0.1}
     scores, decisions = [], []
-    for counts in (np.rint(rates), off):
-        score, unlike = subject.likeness(counts, rates, valid, 1.4, 0.2)
+    for counts in (np.rint(shaped), off):
+        score, unlike = subject.likeness(counts, shaped, valid, {**training, "groups": 2})
         scores.append(score)
         decisions.append(bool(unlike))
     return {"rates": rates, "scores": np.array(scores), "decision": decisions}

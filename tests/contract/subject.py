@@ -47,12 +47,13 @@ def weights_of(model: pinn.Model) -> dict[str, np.ndarray]:
 
 
 def arrays_of_result(result: pinn.Reconstruction) -> dict[str, np.ndarray]:
-    """All arrays of a result by the names of its attributes."""
-    return {
+    """All arrays of a result by the names of its attributes; the object where it is known."""
+    found = {
         name: np.array(value)
         for name, value in vars(result).items()
         if isinstance(value, np.ndarray)
     }
+    return {**found, "object": np.where(result.valid_mask, result.object, 0)}
 
 
 def columns(history: list[dict[str, Any]]) -> dict[str, np.ndarray]:
@@ -338,13 +339,13 @@ def single_group_rates(
 
 
 def likeness(
-    counts: np.ndarray, rate: np.ndarray, valid: np.ndarray, deviance: float, exposure: float
+    counts: np.ndarray, rate: np.ndarray, valid: np.ndarray, training: dict[str, Any]
 ) -> tuple[np.ndarray, bool]:
-    """Excess deviance of a scan, that of the training, their ratio; and whether it is unlike."""
-    from pinn.quality.likeness import compare
+    """Unexplained share of a scan, that of the training, their ratio; and whether it is unlike."""
+    from pinn.quality.likeness import compare, explained
     from pinn.quality.verdict import UNLIKE
 
-    found = compare(counts, rate, valid, [{"val_deviance": deviance}], exposure)
+    found = compare(explained(counts, rate, valid), training)
     assert found is not None
     return np.array([found.scan, found.training, found.ratio]), found.ratio > UNLIKE
 

@@ -19,6 +19,7 @@ from ptychodus.api.probe_positions import ProbePositionSequence
 from ptychodus.api.product import LossValue, Product
 from ptychodus.api.reconstruct import ReconstructInput
 
+from pinn.data.continuation import continued
 from pinn.data.fingerprint import digest
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
@@ -145,9 +146,9 @@ def product_of(
     """The product with object, probe (square root of counts), positions and losses of a result.
 
     The object lies on the pixels of the given one, or a fraction of a pixel beside them where that
-    of the result does, and covers it and the result; pixels no patch has reached are 1. The probe
-    has all its modes, and its variations where they were refined; positions are the given ones
-    where they were not.
+    of the result does, and covers it and the result. Where no patch has reached, the given object
+    stays; a flat one is taken for none, and the result is continued. The probe has all its modes,
+    and its variations where they were refined; positions are the given ones where they were not.
     """
     product = given.product
     old = product.object_.get_geometry()
@@ -158,7 +159,9 @@ def product_of(
     high = np.maximum(end, [old.height_px, old.width_px])
     array = np.ones(tuple(high - low), np.complex64)
     inside = tuple(slice(a, b) for a, b in zip(corner - low, end - low, strict=True))
-    array[inside] = np.where(result.valid_mask, result.object, 1)
+    known = np.zeros(array.shape, bool)
+    array[inside], known[inside] = result.object, result.valid_mask
+    array = _beyond(array, known, product.object_.get_layers_flattened(), -low)
     rows, columns = array.shape
     centre = ObjectCenter(
         x_m=old.center_x_m
@@ -182,6 +185,16 @@ def product_of(
         object_=Object(array, old.get_pixel_geometry(), centre),
         losses=losses_of(history, "loss"),
     )
+
+
+def _beyond(array: np.ndarray, known: np.ndarray, own: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """The array with the given object `own`, which lies at `at`, where it is not known."""
+    if not own.size or np.all(own == own.flat[0]):
+        return continued(array, known)
+    filled = continued(array, known)
+    there = tuple(slice(a, a + n) for a, n in zip(at, own.shape, strict=True))
+    filled[there] = np.where(known[there], array[there], own)
+    return filled
 
 
 def _positions(result: Reconstruction, product: Product) -> ProbePositionSequence:
