@@ -14,7 +14,13 @@ from pinn.quality.facts import Facts, facts_of
 from pinn.quality.halves import correlate, interleaved
 from pinn.quality.likelihood import Explanation, Judge
 from pinn.quality.likeness import QUANTILES, explained, group_rates
-from pinn.quality.noise import deviance, expected_deviance, outliers
+from pinn.quality.noise import (
+    deviance,
+    deviance_of_one_pattern,
+    expected_deviance,
+    outliers,
+)
+from pinn.quality.redundancy import redundancy, visits
 from pinn.quality.verdict import UNLIKE, verdict
 from pinn.reconstruction.canvas import Canvas, bilinear_shift
 from pinn.reconstruction.stitching import Stitcher
@@ -402,8 +408,10 @@ def test_rates_of_a_group_are_those_of_the_model(scan, model):
 # -------------------------------------------------------------------------- the sentence
 
 GOOD = Facts(
-    frames=100, covered=1.0, deviance=1.5, noise_floor=1.0, disagreement=0.05, agreement=0.3
-)
+    frames=100, covered=1.0, deviance=1.5, noise_floor=1.0, one_pattern=20.0, pixels=10**6,
+    disagreement=0.05, agreement=0.3,
+)  # fmt: skip
+FITTED = dataclasses.replace(GOOD, fitted=True, independent=True, deviance=0.9, held_out=1.1)
 
 
 def test_a_good_result_is_not_praised_and_claims_no_resolution():
@@ -412,7 +420,8 @@ def test_a_good_result_is_not_praised_and_claims_no_resolution():
     assert "0.05 of the object's modulus" in sentence and "1.5 times" in sentence
     assert "0.3 cycles per pixel, which is consistency of one method and no resolution" in sentence
     assert sentence.count(".") - sentence.count("0.") - sentence.count("1.") == 1
-    assert "half a period of 1.7 px" in verdict(dataclasses.replace(GOOD, independent=True))
+    fitted = verdict(FITTED)
+    assert "half a period of 1.7 px), which an error common to both would not show" in fitted
 
 
 @pytest.mark.parametrize(
@@ -422,19 +431,87 @@ def test_a_good_result_is_not_praised_and_claims_no_resolution():
         ({"contrast_failed": True}, "Not to be trusted", "no plausible contrast"),
         ({"covered": 0.3}, "Not to be trusted", "only 30% of the scan area"),
         ({"disagreement": 0.6}, "Not to be trusted", "differ by 0.6"),
+        ({"deviance": 21.0}, "Not to be trusted", "worse than by one pattern for all"),
+        ({"unlike": 4.0}, "To be looked at with care", "unlike those the model was trained on"),
         ({"covered": 0.9}, "To be looked at with care", "only 90% of the scan area"),
         ({"flagged": 2}, "To be looked at with care", "2 of 100 frames are explained far worse"),
         ({"disagreement": 0.4}, "To be looked at with care", "differ by 0.4"),
-        ({"deviance": 500.0}, "To be looked at with care", "5e+02 times that of counting noise"),
+        ({"deviance": 12.0}, "To be looked at with care", "0.58 of what the object does"),
+        (
+            {"one_pattern": 1.001, "deviance": 1.0},
+            "To be looked at with care",
+            "no more than counting noise",
+        ),
         ({"agreement": 0.01}, "To be looked at with care", "up to 0.01 cycles"),
         ({"stopped": True}, "To be looked at with care", "stopped before its end"),
         ({"unlike": 2.0}, "Nothing measured speaks against it", "differ"),
         ({"deviance": 0.1}, "Nothing measured speaks against it", "less than counting noise"),
+        # a high dose makes the smallest error visible
+        (
+            {"deviance": 200.0, "one_pattern": 1e6},
+            "Nothing measured speaks against it",
+            "2e+02 times that of counting noise",
+        ),
+        # values that are no counts have no floor, and it is not spoken of
+        ({"noise_floor": None}, "Nothing measured speaks against it", "modulus, two halves"),
     ],
 )
 def test_what_speaks_against_a_result_is_said(changes, head, said):
     sentence = verdict(dataclasses.replace(GOOD, **changes))
     assert sentence.startswith(head) and said in sentence and "\n" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "head", "said"),
+    [
+        ({}, "Nothing measured speaks against it", "0.9 times"),
+        ({"frames": 1}, "Not to be trusted", "one frame alone does not determine an object"),
+        ({"redundancy": 1.5}, "Not to be trusted", "only 1.5 measured numbers for each unknown"),
+        ({"redundancy": 3.0}, "To be looked at with care", "only 3 measured numbers"),
+        ({"redundancy": 9.0, "visits": 1.1}, "To be looked at with care", "hardly overlap"),
+        ({"redundancy": 9.0, "visits": 2.0}, "Nothing measured speaks against it", "times"),
+        ({"deviance": 2.0, "held_out": 3.0}, "To be looked at with care", "0.079 of what"),
+        ({"deviance": 5.0, "held_out": 6.0}, "Not to be trusted", "0.24 of what"),
+        ({"deviance": 0.3, "held_out": 1.9}, "To be looked at with care", "noise was fitted"),
+        # the same misfit of five pixels may be chance
+        (
+            {"deviance": 2.0, "held_out": 3.0, "pixels": 5},
+            "Nothing measured speaks against it",
+            "2 times",
+        ),
+    ],
+)
+def test_a_fitted_object_is_judged_by_what_it_leaves_unexplained(changes, head, said):
+    sentence = verdict(dataclasses.replace(FITTED, **changes))
+    assert sentence.startswith(head) and said in sentence
+
+
+def test_frames_of_one_pattern_are_told_from_frames_of_an_object():
+    """With noise alone the statistic is the noise floor, to 1 percent from 400 000 pixels."""
+    rng = np.random.default_rng(0)
+    pattern = rng.uniform(1, 60, (64, 64))
+    light = rng.uniform(0.5, 2, (100, 1, 1))
+    alike = rng.poisson(light * pattern).astype(float)
+    valid = np.ones(alike.shape, bool)
+    floor = expected_deviance(light * pattern).mean()
+    assert deviance_of_one_pattern(alike, valid) == pytest.approx(floor, rel=0.01)
+    differing = rng.poisson(light * pattern * rng.uniform(0.5, 1.5, alike.shape)).astype(float)
+    assert deviance_of_one_pattern(differing, valid) > 2 * floor
+    valid[3, 5:20] = False  # pixels that one frame lacks are left out of all
+    spoilt = np.where(valid, alike, 1e6)
+    assert deviance_of_one_pattern(spoilt, valid) == pytest.approx(floor, rel=0.01)
+    assert deviance_of_one_pattern(alike[:1], valid[:1]) is None
+
+
+def test_visits_and_redundancy_count_what_is_measured():
+    probe = np.zeros((1, 16, 16), complex)
+    probe[0, 4:12, 4:12] = 1
+    apart = np.stack([np.zeros(5), 20 * np.arange(5)], -1)
+    assert visits(probe, apart) == 1
+    assert visits(probe, np.repeat(apart, 3, axis=0)) == pytest.approx(3)
+    half = np.stack([np.zeros(50), 4 * np.arange(50)], -1)  # half a probe further each time
+    assert visits(probe, half) == pytest.approx(2)
+    assert redundancy(1000, 100) == 5 and redundancy(1000, 100, probe=150) == 2
 
 
 def test_nothing_known_is_said_as_such():
