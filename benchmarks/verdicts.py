@@ -60,7 +60,7 @@ BASES: tuple[dict[str, Any], ...] = (
     {"object": "leaves", "probe": "defocused", "photons_per_frame": 1e6, "overlap": 0.8,
      "pattern": "random", "frames": "amplitude"},
 )  # fmt: skip
-COMMON = {"N": 64, "n_frames": 100}
+COMMON = {"N": 64, "n_frames": 64}
 HARMLESS = 0.03  # of nrmse
 RIGHT = "right"
 

@@ -11,7 +11,7 @@ from pinn.quality.facts import Facts
 UNLIKE = 3.0
 _FOREIGN = 10.0
 _UNEXPLAINED = {True: 0.03, False: 0.5}  # of an object that was fitted, and of one predicted
-_NOT_EXPLAINED = {True: 0.15, False: 1.0}
+_NOT_EXPLAINED = {True: 0.5, False: 1.0}
 _COVERED = 0.98  # share of the scan area
 _DIFFERING = 0.25  # spread of the patches, of the object's modulus
 _AT_ODDS = 0.5  # likewise: more than half of what is seen is not agreed on
@@ -20,7 +20,9 @@ _REDUNDANT = 4.0  # measured numbers for each unknown
 _DETERMINED = 2.0
 _OVERLAPPING = 1.3  # frames over a pixel
 _TOO_WELL = 0.5  # of the noise floor
-_CAUSES = "positions, pixel size, orientation or probe may be wrong"
+_CAUSES = (
+    "positions, pixel size, orientation or probe may be wrong, or there are too few probe modes"
+)
 
 
 @dataclass

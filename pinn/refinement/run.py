@@ -25,6 +25,7 @@ from pinn.refinement.dose import choose_likelihood
 from pinn.refinement.frames import Frames
 from pinn.refinement.halves import correlate_halves
 from pinn.refinement.loop import OVER, STOPPED, Schedule
+from pinn.refinement.more_modes import further_mode
 from pinn.refinement.result import UNFINISHED, assemble
 from pinn.refinement.start import begin
 from pinn.refinement.state import State
@@ -124,6 +125,8 @@ def _refine(
     if config.split_half and config.update_object and ended not in (OVER, STOPPED):
         try:
             halves = correlate_halves(scan, rows, loop.best, config, deadline, schedule, progress)
+            further = further_mode(scan, rows, loop, deadline, progress)
+            loop.notes += [further] if further else []
         except OutOfTime:
             ended = OVER
         except StopRequested:

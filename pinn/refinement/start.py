@@ -39,7 +39,7 @@ def begin(
     if start is not None and start.positions_start_px is not None:
         mine, theirs = _in_common(start, rows)
         positions[mine] = start.positions_px[theirs]
-    probe = _modes(_probe(scan, start, factor), config.probe_modes)
+    probe = with_modes(_probe(scan, start, factor), config.probe_modes)
     probe = _variations(probe, config.opr_modes)
     margin = (LIMIT_PX if config.update_positions else 0.0) + 2.0
     low, high = positions.min(0) - N / 2 - margin, positions.max(0) + N / 2 + margin
@@ -115,7 +115,7 @@ def _probe(scan: Scan, start: Reconstruction | None, factor: float) -> np.ndarra
     return scan.probe_gauge().astype(np.complex128)[None]
 
 
-def _modes(probe: np.ndarray, wanted: int | None) -> np.ndarray:
+def with_modes(probe: np.ndarray, wanted: int | None) -> np.ndarray:
     """The probe with this many modes: the strongest of more, or weak further ones.
 
     A further mode is the first times one of the products of two coordinates, made orthogonal to
