@@ -218,7 +218,7 @@ def simulated(base: int, **changes: Any) -> Arrays:
     from pinn.simulate import SimulateConfig, simulate_arrays
 
     recipe = {**COMMON, **BASES[base], "seed": 10 + base, **changes}
-    if recipe["probe"] not in ("gaussian", "disc"):
+    if recipe["probe"] in ("zernike", "defocused"):
         recipe["probe_seed"] = base
     made = dict(simulate_arrays(SimulateConfig(**recipe)))
     made["units"] = "amplitude" if recipe.get("frames") == "amplitude" else "counts"
