@@ -22,7 +22,7 @@ COMMANDS = {
     "refine": "Refine object, probe and positions through the forward model.",
     "evaluate": "Compare a reconstruction with a truth or with another one.",
     "check": "Show what is in a scan, what is wrong with it, and which options would fix it.",
-    "convert": "Convert a scan to another format, or an old model archive to ours.",
+    "convert": "Convert a scan to another format, a result to TIFF or NPY, an old archive to ours.",
     "compare": "Compare several reconstructions with one truth, side by side.",
     "study": "Run a sweep of trainings described in a TOML file.",
     "info": "Show what a model archive is and what it was trained on.",
