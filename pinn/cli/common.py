@@ -15,7 +15,7 @@ from pinn.backend import BACKENDS, DEVICES
 
 # Name: what `pinn --help` says. The command of that name lives in the module of that name.
 COMMANDS = {
-    "demo": "Simulate, train, reconstruct and compare, in a few minutes.",
+    "demo": "Simulate, train, reconstruct, refine and compare, in two minutes.",
     "simulate": "Write a synthetic scan.",
     "train": "Train a network on one or many scans.",
     "reconstruct": "Reconstruct a scan with a trained network.",
