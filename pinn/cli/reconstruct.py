@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 import pinn
+from pinn.cli.advice import after_reconstruction
 from pinn.cli.common import PATH, Common, backend_options
 from pinn.cli.interim import Interim
 from pinn.cli.options import ConfigCommand, Resolved
@@ -62,3 +63,5 @@ def command(
         f"ratio to the training scans {metrics['exposure_ratio']:.3g}"
     )
     say_quality(common, recon, metrics)
+    if advice := after_reconstruction(common, scan, output, recon, loaded, resolved):
+        common.say(advice)

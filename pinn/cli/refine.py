@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import pinn
+from pinn.cli.advice import after_refinement, to_resume
 from pinn.cli.common import PATH, Common, backend_options
 from pinn.cli.interim import Interim
 from pinn.cli.options import ConfigCommand, Resolved
@@ -94,9 +95,13 @@ def command(
         f"{metrics['seconds']['total']:.1f} s; {done['ended']}"
     )
     say_quality(common, recon, metrics)
+    run = {"start": start, "model": model, "output": output, **({} if check else {"check": False})}
     if stop.asked:
-        common.say("--resume goes on from the last whole epoch")
+        command = to_resume(common, scan, resolved, run)
+        common.say(f"--resume goes on from the last whole epoch:\n  {command}")
         raise KeyboardInterrupt
+    if advice := after_refinement(common, scan, recon, resolved, run):
+        common.say(advice)
 
 
 def _write_history(output: Path, recon: Reconstruction) -> None:
