@@ -48,10 +48,9 @@ def command(
     common.start_device()
     trained = pinn.load_model(model)
     config = resolved.build(ReconstructConfig)
-    with Reporter(common.quiet) as report:
-        recon = pinn.reconstruct(
-            loaded, trained, config, progress=report, watch=Interim(output, soon=False)
-        )
+    interim = Interim(output, soon=False)
+    with interim.told(common.say), Reporter(common.quiet) as report:
+        recon = pinn.reconstruct(loaded, trained, config, progress=report, watch=interim)
     metrics = write_results(output, recon, loaded)
     configs = {"scan": reading, "reconstruct": config}
     facts = {"model": str(model), "archive_sha256": trained.archive_sha256}

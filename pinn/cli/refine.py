@@ -77,7 +77,8 @@ def command(
     first: Any = None if start is None else load_reconstruction(start)
     common.start_device()
     interim = Interim(output, soon=True, more=_write_history)
-    with Reporter(common.quiet) as report, StopOnSignal(report) as stop:
+    told = interim.told(common.say)
+    with told, Reporter(common.quiet) as report, StopOnSignal(report) as stop:
         if model is not None:
             first = pinn.load_model(model)
         recon = pinn.refine(
@@ -98,7 +99,10 @@ def command(
     run = {"start": start, "model": model, "output": output, **({} if check else {"check": False})}
     if stop.asked:
         command = to_resume(common, scan, resolved, run)
-        common.say(f"--resume goes on from the last whole epoch:\n  {command}")
+        if done["epochs"]:
+            common.say(f"--resume goes on from the last whole epoch:\n  {command}")
+        else:
+            common.say(f"not one epoch was finished: the picture is the start; again:\n  {command}")
         raise KeyboardInterrupt
     if advice := after_refinement(common, scan, recon, resolved, run):
         common.say(advice)

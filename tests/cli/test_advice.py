@@ -3,6 +3,7 @@
 import shlex
 from types import SimpleNamespace
 
+import h5py
 import pytest
 from small import small_model
 
@@ -101,3 +102,33 @@ def test_what_is_said_depends_on_why_it_ended(ended, options, iterations, said):
     assert told.splitlines()[:1] == [said][: bool(said)]
     if options:
         assert pasted(told) == ["refine", "s.npz", "--seconds=60", "--output=out", "--resume"]
+
+
+def test_a_refinement_stopped_in_its_first_epoch_says_so_and_is_marked(here, monkeypatch, capsys):
+    asked = cli.refine.StopOnSignal.__call__
+
+    def stop(self, progress):
+        self.asked = progress.stage == "refine"
+        asked(self, progress)
+
+    monkeypatch.setattr(cli.refine.StopOnSignal, "__call__", stop)
+    assert cli.run(["refine", "my scan.npz", "--output", "stopped", "--batch-size", "8"]) == 130
+    told = capsys.readouterr().err
+    assert "not one epoch was finished: the picture is the start; again:" in told
+    assert pasted(told)[-1] == "--resume"
+    left = pinn.load_reconstruction("stopped")
+    assert left.statistics["unfinished"] == "stopped at epoch 0"
+    with h5py.File("stopped/reconstruction.h5") as h5:
+        assert h5["pinn"].attrs["unfinished"] == "stopped at epoch 0"
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_an_interruption_at_once_says_what_there_is(here, monkeypatch, capsys, written):
+    def refine(*_, watch, **__):
+        watch.written = int(written)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pinn, "refine", refine)
+    assert cli.run(["refine", "my scan.npz", "--output", "gone"]) == 130
+    said = "gone holds the last picture before the end, marked unfinished"
+    assert (said if written else "nothing was written yet") in capsys.readouterr().err
