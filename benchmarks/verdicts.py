@@ -134,7 +134,9 @@ def _of_another_scan(made: Arrays) -> None:
 def _mask_inverted(made: Arrays) -> None:
     N = made["counts"].shape[-1]
     axis = np.arange(N) - N // 2
-    made["valid_mask"] = np.hypot(axis[:, None], axis) > N / 4  # the mask of what is dark, not of what is lit
+    made["valid_mask"] = (
+        np.hypot(axis[:, None], axis) > N / 4
+    )  # the mask of what is dark, not of what is lit
 
 
 def _squared(made: Arrays) -> None:
@@ -221,7 +223,7 @@ def simulated(base: int, **changes: Any) -> Arrays:
     if recipe["probe"] in ("zernike", "defocused"):
         recipe["probe_seed"] = base
     made = dict(simulate_arrays(SimulateConfig(**recipe)))
-    made["units"] = "amplitude" if recipe.get("frames") == "amplitude" else "counts"
+    made["counts"], made["units"] = made["frames"], made["frames_units"]
     made["other"] = lambda: simulated(base, seed=900 + base)
     made["options"] = {}
     return made

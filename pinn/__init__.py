@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pinn.io.load import load
     from pinn.io.product import Reconstruction, load_reconstruction
     from pinn.networks.trained import Model, load_model
+    from pinn.plots.export import export
     from pinn.progress import Progress, StopRequested
     from pinn.quality.evaluate import evaluate
     from pinn.reconstruction.inference import reconstruct
@@ -44,6 +45,7 @@ _HOMES = {
     "TrainConfig": "pinn.config",
     "convert": "pinn.io.convert",
     "evaluate": "pinn.quality.evaluate",
+    "export": "pinn.plots.export",
     "load": "pinn.io.load",
     "load_model": "pinn.networks.trained",
     "load_reconstruction": "pinn.io.product",
@@ -78,6 +80,7 @@ __all__ = [
     "check",
     "convert",
     "evaluate",
+    "export",
     "load",
     "load_model",
     "load_reconstruction",

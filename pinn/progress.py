@@ -7,6 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+# Why a refinement ended, as its statistics and the command line say it.
+OVER, STOPPED = "the time is over", "stopped on request"
+SETTLED, ALL_DONE = "the likelihood no longer improves", "all epochs done"
+
 
 @dataclass(frozen=True)
 class Progress:

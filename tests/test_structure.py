@@ -398,6 +398,7 @@ def test_names_that_need_no_network_load_no_keras():
         "import pinn\n"
         "pinn.Scan, pinn.ScanConfig, pinn.ModelConfig, pinn.TrainConfig, pinn.ReconstructConfig\n"
         "pinn.load, pinn.load_reconstruction, pinn.Reconstruction, pinn.evaluate\n"
+        "pinn.export\n"
         "pinn.SimulateConfig, pinn.simulate.simulate, pinn.Progress, pinn.StopRequested\n"
         "pinn.study\n"
     )

@@ -15,14 +15,14 @@ from pinn.backend import BACKENDS, DEVICES
 
 # Name: what `pinn --help` says. The command of that name lives in the module of that name.
 COMMANDS = {
-    "demo": "Simulate, train, reconstruct and compare, in a few minutes.",
+    "demo": "Simulate, train, reconstruct, refine and compare, in two minutes.",
     "simulate": "Write a synthetic scan.",
     "train": "Train a network on one or many scans.",
     "reconstruct": "Reconstruct a scan with a trained network.",
     "refine": "Refine object, probe and positions through the forward model.",
     "evaluate": "Compare a reconstruction with a truth or with another one.",
     "check": "Show what is in a scan, what is wrong with it, and which options would fix it.",
-    "convert": "Convert a scan to another format, or an old model archive to ours.",
+    "convert": "Convert a scan to another format, a result to TIFF or NPY, an old archive to ours.",
     "compare": "Compare several reconstructions with one truth, side by side.",
     "study": "Run a sweep of trainings described in a TOML file.",
     "info": "Show what a model archive is and what it was trained on.",

@@ -1,8 +1,10 @@
-"""`pinn convert IN OUT`."""
+"""`pinn convert IN OUT`: scans, results and old archives."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,6 +17,7 @@ from pinn.errors import ConfigError
 from pinn.io.convert import check_target, write_scan
 from pinn.io.convert_archive import MERGES, ROLES, archive_kind, convert_archive
 from pinn.io.formats.registry import names
+from pinn.plots.export import QUANTITIES, SUFFIXES, Exported, export
 
 
 @click.command(
@@ -22,7 +25,10 @@ from pinn.io.formats.registry import names
     cls=ConfigCommand,
     configs=(ScanConfig,),
     needed=("source", "target"),
-    first=("to", "format", "frame_size", "bin_frames", "part", "bad_pixels", "merge", "quiet"),
+    first=(
+        *("to", "format", "frame_size", "bin_frames", "part", "bad_pixels", "merge"),
+        *("quantity", "unwrap", "remove_phase_ramp", "force", "quiet"),
+    ),
 )
 @click.argument("source", required=False, metavar="IN", type=PATH)
 @click.argument("target", required=False, metavar="OUT", type=PATH)
@@ -47,6 +53,19 @@ from pinn.io.formats.registry import names
     type=click.FloatRange(min=0, min_open=True),
     help="For an old PyTorch archive: factor on the network's input.  [default: from its options]",
 )
+@click.option(
+    "--quantity",
+    type=click.Choice(QUANTITIES),
+    help="For a result: what to write.  [default: the last word of OUT's name, as in "
+    "scan7_phase.tif; object for .npy]",
+)
+@click.option("--unwrap", is_flag=True, help="For a result: take the jumps out of the phase.")
+@click.option(
+    "--remove-phase-ramp",
+    is_flag=True,
+    help="For a result: take mean and linear ramp off the phase, as phase.png does.",
+)
+@click.option("--force", is_flag=True, help="For a result: replace OUT if it is there.")
 @quiet_option
 @click.pass_obj
 def command(
@@ -57,22 +76,37 @@ def command(
     merge: str | None,
     model_role: str | None,
     input_gain: float | None,
+    quantity: str | None,
+    unwrap: bool,
+    remove_phase_ramp: bool,
+    force: bool,
     resolved: Resolved,
 ) -> None:
-    """Convert a scan to another format, or an old model archive to the current format.
+    """Convert a scan to another format, a result to TIFF or NPY, or an old model archive to ours.
 
-    The options can prepare the scan on the way, for instance crop, bin or split it. PtychoPINN's
-    archives are wts.h5.zip, the folder that holds it, or a Lightning checkpoint. They become
-    OUT/wts.h5.zip, or OUT itself if it ends in .zip. No code in them is run. IN is not changed.
+    The options can prepare a scan on the way, for instance crop, bin or split it. A result
+    (reconstruction.h5, its folder, or a ptychodus product) becomes a 32-bit TIFF with its pixel
+    size if OUT is named like phase.tif or amplitude.tif, or an array if it is named like
+    object.npy. PtychoPINN's archives are wts.h5.zip, the folder that holds it, or a Lightning
+    checkpoint. They become OUT/wts.h5.zip, or OUT itself if it ends in .zip. No code in them is
+    run. IN is not changed.
     """
     options = {"merge": merge, "model_role": model_role, "input_gain": input_gain}
+    changes = {"unwrap": unwrap, "remove_phase_ramp": remove_phase_ramp, "force": force}
+    if to is None and target.suffix.lower() in SUFFIXES:
+        _refuse("old model archives", options, f"{source} is read as a result")
+        given = resolved.given(ScanConfig)
+        pixel = given.pop("pixel_size_m", None)
+        _refuse("scans", given, f"{source} is read as a result")
+        done = export(source, target, quantity, pixel_size_m=pixel, **changes)
+        _say_exported(common, done)
+        return
+    why = f"OUT ({target}) does not end in one of {', '.join(SUFFIXES)}"
+    _refuse("results", {"quantity": quantity, **changes}, why)
     if archive_kind(source) is not None:
         _archive(common, source, target, to, options, resolved)
         return
-    for name, value in options.items():
-        if value is not None:
-            flag = name.replace("_", "-")
-            raise ConfigError(f"--{flag} is for old model archives, but {source} is not one")
+    _refuse("old model archives", options, f"{source} is not one")
     reading = resolved.build(ScanConfig)
     check_target(source, target, to, reading)
     (scan,) = load_scans(common, (source,), reading)
@@ -80,6 +114,22 @@ def command(
         write_scan(scan, target, to, report)
     common.say(f"wrote {target}: {len(scan)} frames of {scan.N} x {scan.N}, {scan.units}")
     scan.close()
+
+
+def _refuse(kind: str, options: Mapping[str, Any], why: str) -> None:
+    """Refuse options that are for another kind of input."""
+    for name, value in options.items():
+        if value is not None and value is not False:
+            flag = name.replace("_", "-")
+            raise ConfigError(f"--{flag} is for {kind}, but {why}")
+
+
+def _say_exported(common: Common, done: Exported) -> None:
+    """Say what was written of a result, and what should be known about it."""
+    shape = " x ".join(map(str, done.shape))
+    common.say(f"wrote {done.path}: {done.quantity}, {shape} px")
+    for note in done.notes:
+        common.say(f"note: {note}")
 
 
 def _archive(

@@ -9,13 +9,15 @@ from typing import Any
 from pinn.cli.outputs import table
 from pinn.io.atomic import atomic_write_text
 from pinn.io.text import markdown_table
+from pinn.progress import OVER
 
 _PICTURES = (
-    ("comparison.png", "Truth, reconstruction and difference of the compared region."),
-    ("amplitude.png", "Amplitude of the whole reconstruction."),
-    ("phase.png", "Phase of the whole reconstruction."),
-    ("frc.png", "Fourier ring correlation with the truth."),
-    ("loss.png", "Training history."),
+    ("side_by_side.png", "The truth, what the network makes of the scan, and the refined result."),
+    ("comparison.png", "Truth, refined result and difference of the compared region."),
+    ("amplitude.png", "Amplitude of the whole refined result."),
+    ("phase.png", "Phase of the whole refined result."),
+    ("frc.png", "Fourier ring correlation of the refined result with the truth."),
+    ("loss.png", "Training history of the network."),
     ("samples.png", "Measured frames and what the network makes of them."),
 )
 _STYLE = (
@@ -34,32 +36,37 @@ def write_report(folder: Path, facts: dict[str, Any]) -> Path:
     return page
 
 
-Table = tuple[str, list[tuple[str, str]]]
+Table = tuple[str, list[tuple[str, ...]]]
 
 
 def _content(facts: dict[str, Any]) -> tuple[str, list[str], list[Table]]:
-    metrics = facts["metrics"]
+    metrics, refinement = facts["metrics"], facts["refinement"]
     overlap = facts["overlap"]
     intro = [
         f"{metrics['frames']} diffraction patterns were simulated"
         + ("" if overlap is None else f" with {overlap:.0%} linear overlap")
         + f" and {facts['photons_per_frame']:.3g} photons each. A network learned from them alone, "
-        f"without seeing the object, in {facts['epochs']} epochs, and reconstructed the scan. The "
-        "object is known here, so that the result can be compared with it.",
+        f"without seeing the object, in {facts['epochs']} epochs, and reconstructed the scan in "
+        "one pass. From its picture object and probe were refined through the forward model, in "
+        f"{refinement['epochs']} epochs and {refinement['lbfgs_iterations']} iterations of "
+        "L-BFGS. The object is known here, so that both can be compared with it.",
     ]
     if facts["epochs"] < facts["epochs_asked"]:
         intro.append(
             f"Training was to take {facts['epochs_asked']} epochs and was stopped at its time "
             "limit; more epochs give a better reconstruction."
         )
+    if refinement["ended"] == OVER:
+        intro.append("Refinement was stopped at its time limit; more time makes it sharper.")
     tables: list[Table] = []
-    evaluation = metrics["evaluation"]
-    if evaluation is not None:
-        tables.append(("Against the truth", table(evaluation["metrics"])))
-        intro.append(
-            "Before the comparison a sub-pixel shift, one complex factor and a linear phase ramp "
-            "were removed: the patterns do not determine them."
-        )
+    intro += [f"Verdict on {name}: {text}" for name, text in facts["verdicts"].items()]
+    columns = [table(found) for found in facts["beside"].values()]
+    rows = [(row[0][0], *(cell for _, cell in row)) for row in zip(*columns, strict=True)]
+    tables.append(("Against the truth", [("", *facts["beside"]), *rows]))
+    intro.append(
+        "Before the comparison a sub-pixel shift, one complex factor and a linear phase ramp "
+        "were removed: the patterns do not determine them."
+    )
     intro += [str(note) for note in metrics["notes"]]
     seconds = {**facts["seconds"], "all": sum(facts["seconds"].values())}
     tables.append(("Seconds", [(name, f"{value:.1f}") for name, value in seconds.items()]))
@@ -76,7 +83,7 @@ def _markdown(
     title: str, intro: list[str], tables: list[Table], pictures: list[tuple[str, str]]
 ) -> str:
     parts = [f"# {title}", *intro]
-    parts += [markdown_table([(name, ""), *rows]) for name, rows in tables]
+    parts += [markdown_table([(name, *[""] * (len(rows[0]) - 1)), *rows]) for name, rows in tables]
     parts += [f"![{text}]({name})\n\n{text}" for name, text in pictures]
     return "\n\n".join(parts) + "\n"
 
@@ -91,7 +98,9 @@ def _html(
         for name, text in pictures
     ]
     for name, rows in tables:
-        cells = "".join(f"<tr><td>{escape(a)}</td><td>{escape(b)}</td></tr>" for a, b in rows)
+        cells = "".join(
+            f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
+        )
         body.append(f"<h2>{escape(name)}</h2><table>{cells}</table>")
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
     return (

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pinn.errors import InputError, OutputError
@@ -45,6 +45,18 @@ class Interim:
         if self._soon and not self.written:
             return passed >= self._BRIEF
         return self._spent + self._last <= SHARE * passed
+
+    @contextmanager
+    def told(self, say: Callable[[str], None]) -> Iterator[None]:
+        """Say what there is, where the work inside is interrupted at once."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self.written:
+                say(f"{self._folder} holds the last picture before the end, marked unfinished")
+            else:
+                say("nothing was written yet")
+            raise
 
     def __call__(self, recon: Reconstruction) -> None:
         """Write a result that is marked unfinished.

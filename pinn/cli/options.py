@@ -21,6 +21,7 @@ from pinn.io.text import aligned
 DEFAULT, _FILE, _LINE = "default", "options file", "command line"
 _SOURCES = {ParameterSource.COMMANDLINE: _LINE, ParameterSource.DEFAULT_MAP: _FILE}
 _ALL = "pinn.help_all"
+OPTIONS_FILE = "pinn.options_file"  # where the context keeps its path
 _SHORT_LIST = 8  # choices that still fit beside the option's name
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 
@@ -40,6 +41,11 @@ class Resolved:
             for name, value in self.values.items()
             if self.sources[name] != DEFAULT and self.owners[name] in classes
         }
+
+    def stated(self, *classes: type[Config]) -> dict[str, Any]:
+        """Fields of these classes that stand on the command line."""
+        given = self.given(*classes)
+        return {name: v for name, v in given.items() if self.sources[name] == _LINE}
 
     def build(self, cls: type[AnyConfig]) -> AnyConfig:
         """The configuration, validated.
@@ -274,6 +280,7 @@ def _plain(annotation: Any) -> Any:
 def _read_file(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
     if path is None:
         return
+    ctx.meta[OPTIONS_FILE] = path
     command = ctx.command
     assert isinstance(command, ConfigCommand)
     content = from_toml(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 import pinn
+from pinn.cli.advice import after_reconstruction
 from pinn.cli.common import PATH, Common, backend_options
 from pinn.cli.interim import Interim
 from pinn.cli.options import ConfigCommand, Resolved
@@ -47,10 +48,9 @@ def command(
     common.start_device()
     trained = pinn.load_model(model)
     config = resolved.build(ReconstructConfig)
-    with Reporter(common.quiet) as report:
-        recon = pinn.reconstruct(
-            loaded, trained, config, progress=report, watch=Interim(output, soon=False)
-        )
+    interim = Interim(output, soon=False)
+    with interim.told(common.say), Reporter(common.quiet) as report:
+        recon = pinn.reconstruct(loaded, trained, config, progress=report, watch=interim)
     metrics = write_results(output, recon, loaded)
     configs = {"scan": reading, "reconstruct": config}
     facts = {"model": str(model), "archive_sha256": trained.archive_sha256}
@@ -62,3 +62,5 @@ def command(
         f"ratio to the training scans {metrics['exposure_ratio']:.3g}"
     )
     say_quality(common, recon, metrics)
+    if advice := after_reconstruction(common, scan, output, recon, loaded, resolved):
+        common.say(advice)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import pinn
+from pinn.cli.advice import after_refinement, to_resume
 from pinn.cli.common import PATH, Common, backend_options
 from pinn.cli.interim import Interim
 from pinn.cli.options import ConfigCommand, Resolved
@@ -76,7 +77,8 @@ def command(
     first: Any = None if start is None else load_reconstruction(start)
     common.start_device()
     interim = Interim(output, soon=True, more=_write_history)
-    with Reporter(common.quiet) as report, StopOnSignal(report) as stop:
+    told = interim.told(common.say)
+    with told, Reporter(common.quiet) as report, StopOnSignal(report) as stop:
         if model is not None:
             first = pinn.load_model(model)
         recon = pinn.refine(
@@ -94,9 +96,16 @@ def command(
         f"{metrics['seconds']['total']:.1f} s; {done['ended']}"
     )
     say_quality(common, recon, metrics)
+    run = {"start": start, "model": model, "output": output, **({} if check else {"check": False})}
     if stop.asked:
-        common.say("--resume goes on from the last whole epoch")
+        command = to_resume(common, scan, resolved, run)
+        if done["epochs"]:
+            common.say(f"--resume goes on from the last whole epoch:\n  {command}")
+        else:
+            common.say(f"not one epoch was finished: the picture is the start; again:\n  {command}")
         raise KeyboardInterrupt
+    if advice := after_refinement(common, scan, recon, resolved, run):
+        common.say(advice)
 
 
 def _write_history(output: Path, recon: Reconstruction) -> None:

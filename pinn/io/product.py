@@ -174,7 +174,7 @@ def _write_group(group: h5py.Group, recon: Result) -> None:
     group.attrs["scan_name"] = storable(recon.scan_name)
     if recon.archive_sha256 is not None:
         group.attrs["archive_sha256"] = recon.archive_sha256
-    if "unfinished" in recon.statistics:  # written while the work goes on; the end replaces it
+    if "unfinished" in recon.statistics:  # while the work goes on, or stopped on request
         group.attrs["unfinished"] = storable(recon.statistics["unfinished"])
     group.attrs["verdict"] = storable(recon.verdict)
     group.attrs["probe_varies"] = recon.probe_variations is not None

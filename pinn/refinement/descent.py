@@ -9,11 +9,11 @@ from keras import ops
 
 from pinn.config.refine import RefineConfig
 from pinn.ops import likelihood
-from pinn.progress import Deadline, Progress
+from pinn.progress import OVER, STOPPED, Deadline, Progress
 from pinn.refinement.engine import Engine
 from pinn.refinement.frames import Frames
 from pinn.refinement.lbfgs import LBFGS
-from pinn.refinement.loop import OVER, STOPPED, Loop, Schedule
+from pinn.refinement.loop import Loop, Schedule
 from pinn.refinement.state import State
 
 _SCALE_FRAMES = 512  # whose amplitudes set the scale of the start

@@ -17,10 +17,10 @@ import numpy as np
 from scipy.optimize import minimize
 
 from pinn.config.refine import RefineConfig
-from pinn.progress import Deadline, OutOfTime, Progress, StopRequested
+from pinn.progress import OVER, STOPPED, Deadline, OutOfTime, Progress, StopRequested
 from pinn.refinement import gauge, positions
 from pinn.refinement.engine import Engine
-from pinn.refinement.loop import OVER, STOPPED, TOLERANCE
+from pinn.refinement.loop import TOLERANCE
 from pinn.refinement.outputs import Gradient
 from pinn.refinement.reports import Reports
 from pinn.refinement.start import support

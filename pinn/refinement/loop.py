@@ -11,7 +11,16 @@ import numpy as np
 
 from pinn.config.refine import RefineConfig
 from pinn.errors import DivergedError
-from pinn.progress import Deadline, OutOfTime, Progress, StopRequested
+from pinn.progress import (
+    ALL_DONE,
+    OVER,
+    SETTLED,
+    STOPPED,
+    Deadline,
+    OutOfTime,
+    Progress,
+    StopRequested,
+)
 from pinn.refinement import gauge, positions
 from pinn.refinement.engine import Engine
 from pinn.refinement.outputs import Pass
@@ -21,8 +30,6 @@ from pinn.refinement.state import State
 
 GROWTH = 1.2  # an epoch whose likelihood is worse than the best by this factor is taken back
 MOST_REJECTED = 6
-OVER, STOPPED = "the time is over", "stopped on request"
-SETTLED = "the likelihood no longer improves"
 TOLERANCE = 1e-3  # smallest relative improvement of the likelihood that counts
 PAYS = 0.02  # relative improvement of an epoch below which L-BFGS gains more for the time
 _SHORTER = 0.7  # what steps are multiplied with after an epoch that gained nothing
@@ -88,7 +95,7 @@ class Loop:
     ) -> None:
         self.engine, self.config, self.deadline, self.stage = engine, config, deadline, stage
         self.lbfgs_follows = lbfgs_follows
-        self.start, self.schedule, self.ended = start, schedule, "all epochs done"
+        self.start, self.schedule, self.ended = start, schedule, ALL_DONE
         self.notes: list[str] = []
         self.begin_from(state)
         self._all_from = schedule.all_from(config)

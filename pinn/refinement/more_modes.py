@@ -8,11 +8,11 @@ import numpy as np
 
 from pinn.data.masks import decode
 from pinn.data.scan import Scan
-from pinn.progress import Deadline, OutOfTime, Progress
+from pinn.progress import OVER, Deadline, OutOfTime, Progress
 from pinn.quality.noise import deviance_of_one_pattern
 from pinn.refinement.descent import loop_from
 from pinn.refinement.frames import Frames
-from pinn.refinement.loop import OVER, Loop, Schedule
+from pinn.refinement.loop import Loop, Schedule
 from pinn.refinement.start import with_modes
 
 _EPOCHS = 6

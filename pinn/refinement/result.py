@@ -13,6 +13,7 @@ from pinn.data.masks import decode
 from pinn.data.scan import Scan
 from pinn.io.product import Reconstruction
 from pinn.ops.forward import instrument
+from pinn.progress import STOPPED
 from pinn.quality import noise
 from pinn.quality.facts import facts_of
 from pinn.quality.likelihood import Explanation, Judge
@@ -89,12 +90,13 @@ def assemble(
     }
     if start is not None and "network_start" in start.statistics:
         statistics["refinement"]["network_start"] = start.statistics["network_start"]
-    if ended.startswith("stopped"):
-        statistics["stopped"] = True
-    if ended == UNFINISHED:
+    if ended in (STOPPED, UNFINISHED):
         steps = statistics["refinement"]["lbfgs_iterations"]
         last = f", iteration {steps} of L-BFGS" if steps else ""
         statistics["unfinished"] = f"epoch {state.epoch}{last}"
+    if ended == STOPPED:
+        statistics["stopped"] = True
+        statistics["unfinished"] = f"stopped at {statistics['unfinished']}"
     if halves is not None:
         statistics["resolution"] = halves
     notes = [*scan.notes, *loop.notes]

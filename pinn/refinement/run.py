@@ -17,14 +17,14 @@ from pinn.errors import ConfigError, ScanError
 from pinn.io.lock import held
 from pinn.io.product import Reconstruction
 from pinn.networks.trained import Model
-from pinn.progress import Deadline, OutOfTime, Progress, StopRequested, wanted
+from pinn.progress import OVER, STOPPED, Deadline, OutOfTime, Progress, StopRequested, wanted
 from pinn.reconstruction.network_start import network_start
 from pinn.refinement.checkpoint import Keeper
 from pinn.refinement.descent import descend, loop_from, set_scale
 from pinn.refinement.dose import choose_likelihood
 from pinn.refinement.frames import Frames
 from pinn.refinement.halves import correlate_halves
-from pinn.refinement.loop import OVER, STOPPED, Schedule
+from pinn.refinement.loop import Schedule
 from pinn.refinement.more_modes import further_mode
 from pinn.refinement.result import UNFINISHED, assemble
 from pinn.refinement.start import begin

@@ -239,7 +239,7 @@ def for_writing(path: Path, name: str | None) -> Format:
     suffixes = ", ".join(f"{s} ({f.name})" for f in FORMATS if f.write for s in f.suffixes)
     raise OutputError(
         f"the file extension of {path} tells no format to write; say --to with one of "
-        f"{', '.join(names(True))}, or use one of {suffixes}"
+        f"{', '.join(names(True))}, or use one of {suffixes}; a result goes to .tif, .tiff or .npy"
     )
 
 
