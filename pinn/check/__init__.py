@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,12 +37,16 @@ from pinn.data.scan import Scan
 from pinn.errors import BackendError, ConfigError
 from pinn.io.load import load
 
+if TYPE_CHECKING:
+    from pinn.check.first_probe import FirstProbe
+
 __all__ = [
     "Fact",
     "Finding",
     "Orientation",
     "Report",
     "check",
+    "fit_probe",
     "options_text",
     "quick",
     "rank_orientations",
@@ -204,3 +208,24 @@ def rank_orientations(
     from pinn.check.ranking import rank
 
     return rank(scan, bad_pixels, thorough, angles, turn)
+
+
+def fit_probe(scan: Scan) -> FirstProbe:
+    """Fit a probe to some frames of a scan, without looking at the one it has.
+
+    Loads Keras, on the backend of this process.
+
+    Args:
+        scan: as read.
+
+    Returns:
+        The probe, how well it explains frames, and a sentence.
+
+    Raises:
+        BackendError: no backend is installed, not the one asked for, or a broken one.
+        ScanError: all frames are dark.
+    """
+    loaded_keras()
+    from pinn.check.first_probe import first_probe
+
+    return first_probe(scan)

@@ -12,22 +12,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from pinn.check.exposures import BRIGHT, DIM
 from pinn.check.fit import fit
 from pinn.check.orientation import Angle, ClassScore, Orientation
-from pinn.check.places import strays
 from pinn.check.regions import Region, central, central_side, choose_frames, read_region
 from pinn.check.scale import rank_scales
 from pinn.check.spread import sigmas
 from pinn.check.starts import distinct, given_probe, inclined, starts, to_energy
 from pinn.check.symmetry import CLASS_MATRICES, CLASS_NAMES, Choice, act, alike, members, probe_of
 from pinn.check.turning import weigh
+from pinn.check.usable import SMALLEST_SCAN, usable_frames
 from pinn.data.fourier import corner
 from pinn.data.prepare import orient
 from pinn.data.scan import Scan
 from pinn.ops.forward import instrument
 
-SMALLEST_SCAN = 16  # frames
 _FRAMES, _REGIONS, _SWEEPS = 100, 3, 10
 _FAST_SIDE = 96  # of frames that are wider fewer are taken
 _FIRST_SWEEPS = 4
@@ -50,7 +48,7 @@ def rank(
 ) -> Orientation | None:
     """See `pinn.check.rank_orientations`."""
     begun = time.monotonic()
-    usable = _usable(scan)
+    usable = usable_frames(scan)
     if len(usable) < SMALLEST_SCAN:
         return None
     factor = 2 if thorough else 1
@@ -82,18 +80,6 @@ def rank(
     region = read_region(scan, rows, side, 0, good)
     weighed = weigh(region, turn, best.given, mean, best.through)
     return replace(found, turn=weighed, seconds=time.monotonic() - begun)
-
-
-def _usable(scan: Scan) -> np.ndarray:
-    """Frames with about as many counts as most, near others, of the largest scan of the file."""
-    counts = scan.statistics().frame_counts
-    median = float(np.median(counts[counts > 0]))
-    rows = np.flatnonzero((counts > DIM * median) & (counts < BRIGHT * median))
-    if scan.scan_index is not None:
-        values, counts = np.unique(scan.scan_index[rows], return_counts=True)
-        rows = rows[scan.scan_index[rows] == values[np.argmax(counts)]]
-    # A frame that overlaps none tells nothing, and would make its region as large as it is far.
-    return np.setdiff1d(rows, strays(scan, scan.N / 2))
 
 
 class _Ranking:

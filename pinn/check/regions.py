@@ -111,6 +111,17 @@ def coarser(probe: np.ndarray, side: int) -> np.ndarray:
     return ifft2c(far)
 
 
+def finer(probe: np.ndarray, side: int) -> np.ndarray:
+    """A probe `(P, n, n)` on the smaller pixels that belong to frames of this side, both centred.
+
+    The far field of the larger side is dark around that of the smaller.
+    """
+    far = fft2c(probe)
+    low = side // 2 - far.shape[-1] // 2
+    high = side - low - far.shape[-1]
+    return ifft2c(np.pad(far, [(0, 0), (low, high), (low, high)]))
+
+
 def choose_frames(scan: Scan, usable: np.ndarray, count: int, regions: int) -> list[np.ndarray]:
     """Numbers of neighbouring frames, where the patterns differ most from each other.
 

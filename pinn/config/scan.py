@@ -3,7 +3,7 @@
 The order in which `pinn.io.load` applies it: file, frames dropped by number, units, masks
 (`bad_pixels` is laid out as the stored frames are, before anything is moved), centring and
 cropping (`frame_size`), frame flips, binning, positions (unit, orientation, rotation), duplicates,
-part.
+part, probe from optics.
 """
 
 from __future__ import annotations
@@ -78,6 +78,17 @@ class ScanConfig(Config):
     probe: Path | None = Field(
         None,
         description="NPZ file with an array `probeGuess` or `probe`. It replaces the scan's probe.",
+    )
+    probe_defocus_m: float | None = Field(
+        None,
+        description="Distance from the focus to the sample in metres (negative: the sample lies "
+        "before the focus). The probe is made from the mean frame and this defocus.",
+    )
+    probe_diameter_m: float | None = Field(
+        None,
+        gt=0,
+        description="Diameter of the illumination on the sample in metres. The probe is made from "
+        "the mean frame, with the defocus that gives this diameter.",
     )
     diffraction: Path | None = Field(
         None, description="File with the frames, for formats that keep them in a separate file."
@@ -210,8 +221,16 @@ class ScanConfig(Config):
                     "beam_centre and centre corner both say where the zero frequency is; give one "
                     "of them"
                 )
+        self._one_probe()
         self._no_dead_options()
         return self
+
+    def _one_probe(self) -> None:
+        """Refuse two sources of the probe."""
+        names = ("probe", "probe_path", "probe_defocus_m", "probe_diameter_m")
+        given = [name for name in names if getattr(self, name) is not None]
+        if len(given) > 1 and given != ["probe", "probe_path"]:
+            raise ValueError(f"{' and '.join(given)} all say what the probe is; give one of them")
 
     def _no_dead_options(self) -> None:
         """Refuse what has an effect only beside another option."""

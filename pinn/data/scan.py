@@ -211,7 +211,7 @@ class Scan(Measurement):
         if self.probe is None:
             raise ScanError(
                 f"{self.where} has no probe; give one with --probe FILE (an NPZ with probeGuess), "
-                "or as Scan(..., probe=...)"
+                "which pinn check SCAN --write-probe FILE can make, or as Scan(..., probe=...)"
             )
         return in_gauge(self.probe).astype(np.complex64)
 

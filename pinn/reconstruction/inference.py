@@ -97,6 +97,8 @@ def _reconstruct(
 
     total, started, percent, part, done = len(groups), time.perf_counter(), -1, 0, 0
     notes, stopped = list(scan.notes), False
+    if scan.probe is None and not illumination.trained:
+        notes.append("the scan has no probe: the model's, of its first training scan, was taken")
 
     def result(
         canvas: Canvas,

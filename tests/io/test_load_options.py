@@ -6,10 +6,11 @@ import typing
 import h5py
 import numpy as np
 import pytest
-from npz_files import M, N, contract, write
+from npz_files import M, N, contract, write, write_npz
 from PIL import Image
 
 from pinn.check import check
+from pinn.check.symmetry import alike
 from pinn.config import ScanConfig
 from pinn.config.scan import ORIENTATIONS, FormatName
 from pinn.data import geometry, resample
@@ -19,6 +20,7 @@ from pinn.errors import ConfigError, ScanError
 from pinn.io.convert import write_scan
 from pinn.io.formats.registry import FORMATS
 from pinn.io.load import load
+from pinn.simulate import SimulateConfig, simulate
 
 BASE = contract()
 COUNTS = np.rint(BASE["diff3d"].astype(np.float64) ** 2).astype(np.uint16)
@@ -616,6 +618,56 @@ def test_the_probe_comes_from_a_file(tmp_path, scan_file):
         np.testing.assert_allclose(scan.probe[0], 3j * PROBE, rtol=1e-6)
 
 
+ZONE_PLATE = SimulateConfig(
+    N=32, n_frames=40, probe="zone_plate", object="leaves", defocus_m=2e-4, seed=1
+)
+
+
+@pytest.fixture(scope="module")
+def behind_a_lens(tmp_path_factory):
+    """A simulated scan with its optics, and the same without its probe in a file."""
+    made = simulate(ZONE_PLATE)
+    path = write_npz(
+        tmp_path_factory.mktemp("lens") / "a.npz",
+        made.frames(),
+        made.positions_px,
+        frames_units="counts",
+        metadata={"energy_ev": made.optics.energy_ev, "pixel_size_m": made.optics.pixel_size_m},
+    )
+    return made, path
+
+
+def test_the_probe_comes_from_the_optics(behind_a_lens):
+    made, path = behind_a_lens
+    assert load(path).probe is None
+    right = load(path, probe_defocus_m=2e-4)
+    # The object spreads the mean pattern a little; a defocus of the wrong sign is another probe.
+    assert alike(right.probe, made.probe) > 0.95
+    assert alike(load(path, probe_defocus_m=-2e-4).probe, made.probe) < 0.1
+    assert right.steps == ({"step": "probe", "defocus_m": 2e-4},)
+    assert any("the mean pattern and a defocus of 0.0002 m" in note for note in right.notes)
+    width = geometry.probe_diameter_px(made.probe) * made.optics.pixel_size_m
+    wide = load(path, probe_diameter_m=width)
+    assert alike(wide.probe, made.probe) > 0.95
+    found = geometry.probe_diameter_px(wide.probe) * wide.pixel_size_m
+    assert found == pytest.approx(width, rel=0.01)
+
+
+def test_optics_that_give_no_probe_are_refused(behind_a_lens, scan_file):
+    path = behind_a_lens[1]
+    for options, told in (
+        ({"probe_defocus_m": 1.0}, "would be about .* m wide, but its frames hold"),
+        ({"probe_diameter_m": 1e-3}, "does not go with the mean pattern"),
+        ({"probe_diameter_m": 1e-12}, "does not go with the mean pattern"),
+    ):
+        with pytest.raises(ScanError, match=told):
+            load(path, **options)
+    with pytest.raises(ScanError, match=r"probe_defocus_m needs the energy .* and the size of an"):
+        load(scan_file(), probe_defocus_m=1e-4)
+    with pytest.raises(ConfigError, match="probe and probe_defocus_m all say what the probe is"):
+        ScanConfig(probe="p.npz", probe_defocus_m=1e-4)
+
+
 def test_how_the_wave_and_the_detector_are_modelled_is_kept_by_name(scan_file):
     scan = load(scan_file(), propagation="near", detector_response="blur", drop_frames="1")
     assert (scan.propagation, scan.detector_response) == ("near", "blur")
@@ -765,7 +817,7 @@ COVERED_HERE = {
     *("energy_ev", "particle"),
     *("distance_m", "detector_pixel_m", "bad_pixels", "bad_pixels_polarity", "saturation"),
     *("beamstop", "drop_frames", "duplicates", "frame_size", "beam_centre"),
-    *("bin_frames", "part"),
+    *("bin_frames", "part", "probe_defocus_m", "probe_diameter_m"),
     *("propagation", "detector_response"),
 }
 WITH_THEIR_FORMATS = {"diffraction", "step_m"}
