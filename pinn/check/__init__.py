@@ -15,9 +15,9 @@ import numpy as np
 
 from pinn.backend import loaded_keras
 from pinn.check.cost import costs
-from pinn.check.exposures import frame_findings, repeated
+from pinn.check.exposures import file_numbers, frame_findings, repeated
 from pinn.check.facts import facts, truth_findings
-from pinn.check.geometry import orientation_findings, rotation_findings, untested
+from pinn.check.geometry import explained, orientation_findings, rotation_findings, untested
 from pinn.check.illumination import probe_findings
 from pinn.check.look import FRAMES, QUICK_FRAMES, Look, look
 from pinn.check.numbers import dose_findings, unit_findings
@@ -120,9 +120,11 @@ def check(
                 thorough=thorough,
                 angles=angles,
                 turn=None if curl is None or not curl.sure else curl.plain.angle_deg,
+                numbers=file_numbers(scan, config),
             )
-            findings += orientation_findings(turned, scan, config)
-            findings += rotation_findings(curl, turned, config)
+            rotation = rotation_findings(curl, turned, config)
+            findings += explained(orientation_findings(turned, scan, config), rotation)
+            findings += rotation
         except (BackendError, ConfigError) as error:
             findings.append(untested(error))
             findings += rotation_findings(curl, None, config)
@@ -184,6 +186,7 @@ def rank_orientations(
     thorough: bool = False,
     angles: Sequence[float] = (),
     turn: float | None = None,
+    numbers: np.ndarray | None = None,
 ) -> Orientation | None:
     """Rank the 32 ways to lay the positions of a scan against its frames.
 
@@ -196,6 +199,8 @@ def rank_orientations(
         angles: degrees from +x towards +y to turn the positions by, tried besides 0.
         turn: an angle that the centres of mass are sure of, weighed where the classes are not
             decided.
+        numbers: `(M,)`, that the frames have in the file: where no class explains them, they are
+            tried one and two places earlier and later.
 
     Returns:
         None if the scan has too few frames to tell anything.
@@ -207,7 +212,7 @@ def rank_orientations(
     loaded_keras()
     from pinn.check.ranking import rank
 
-    return rank(scan, bad_pixels, thorough, angles, turn)
+    return rank(scan, bad_pixels, thorough, angles, turn, numbers)
 
 
 def fit_probe(scan: Scan) -> FirstProbe:

@@ -13,8 +13,17 @@ from dataclasses import replace
 import numpy as np
 
 from pinn.check.fit import fit
+from pinn.check.lateness import rank_lateness
 from pinn.check.orientation import Angle, ClassScore, Orientation
-from pinn.check.regions import Region, central, central_side, choose_frames, read_region
+from pinn.check.regions import (
+    Region,
+    central,
+    central_side,
+    choose_frames,
+    noise_of,
+    read_region,
+    scan_counts,
+)
 from pinn.check.scale import rank_scales
 from pinn.check.spread import sigmas
 from pinn.check.starts import distinct, given_probe, inclined, starts, to_energy
@@ -36,6 +45,8 @@ _SIGMAS = 4.0  # of a difference that counts
 _AGAINST = 2.0  # of a region that contradicts
 _EXACT = 0.999  # overlap of probes that no data can tell apart
 _BETTER = 0.98  # of the R factor as given, for another angle to be believed
+_UNKNOWN_NOISE = 0.05  # R factor taken where no counts are known, to try shifts of frames
+_WORTH = 0.1  # of the squared error beyond noise, that a member must save to rule another out
 _TRUST = 1.5  # error with the given probe over that with a free one, above which it is not believed
 
 
@@ -45,6 +56,7 @@ def rank(
     thorough: bool,
     angles: Sequence[float] = (),
     turn: float | None = None,
+    numbers: np.ndarray | None = None,
 ) -> Orientation | None:
     """See `pinn.check.rank_orientations`."""
     begun = time.monotonic()
@@ -73,7 +85,13 @@ def rank(
         if better:
             best, angle = other, other.refined(angle)
             trials[-1] = replace(trials[-1], angle_deg=angle)
-    found = best.result(begun, tuple(trials))
+    floor = float(np.sqrt(best.noise / best.counts)) if best.noise else None
+    found = replace(best.result(begun, tuple(trials)), noise=floor)
+    if numbers is not None and found.beyond(found.noise or _UNKNOWN_NOISE):
+        late = rank_lateness(
+            scan, numbers, usable, good, found.best, best.given, mean, best.through
+        )
+        found = replace(found, late=late, seconds=time.monotonic() - begun)
     if turn is None or found.decided or best.given is None:
         return found
     rows = choose_frames(scan, usable, _MANY * len(chosen[0]), 1)[0]
@@ -89,6 +107,8 @@ class _Ranking:
         self.regions, self.sweeps = regions, sweeps
         self.through = instrument(scan.propagation, scan.detector_response)
         self.counts = float(np.mean([region.energy.mean() for region in regions]))
+        known = scan_counts(scan)
+        self.noise = float(np.mean([noise_of(r) for r in regions])) if known else 0.0
         self.given = None if scan.probe is None else given_probe(scan.probe, regions[0].side)
         self.means = [act(matrix, mean) for matrix in CLASS_MATRICES]
         self.probes = self._best_starts()
@@ -191,8 +211,15 @@ class _Ranking:
         if pooled[winner].mean() > _TRUST**2 * free.mean():
             return tuple(every), None, "poor", r
         margins = [sigmas(pooled[k] - pooled[winner]) for k in range(len(variants))]
+        # What is gained must matter beside what no probe explains: one that is nearly its own
+        # mirror image tells nothing, however sure a tiny difference is.
+        unexplained = max(float(pooled[winner].mean()) - self.noise, 0.0)
         worse = [
-            k for k in range(len(variants)) if k != winner and _tells(k, winner, margins[k], errors)
+            k
+            for k in range(len(variants))
+            if k != winner
+            and _tells(k, winner, margins[k], errors)
+            and pooled[k].mean() - pooled[winner].mean() > _WORTH * unexplained
         ]
         if not worse or not decided:
             return tuple(every), None, "blind", r

@@ -172,6 +172,16 @@ def scan_counts(scan: Scan) -> bool:
     return scan.units == "counts" or scan.photons_per_frame is not None
 
 
+def noise_of(region: Region) -> float:
+    """Squared difference of amplitudes of a frame that counting noise alone makes, on average.
+
+    A quarter for each pixel, less where hardly a count arrives.
+    """
+    counts = np.mean(region.amplitude[0].astype(np.float64) ** 2, 0)
+    used = region.valid[0].mean(0)
+    return float(np.sum(0.25 * np.minimum(1.0, 4 * counts) * used))
+
+
 def read_region(scan: Scan, rows: np.ndarray, side: int, seed: int, good: np.ndarray) -> Region:
     """Read a region, cropped to `side`, and draw the frames to hold out.
 

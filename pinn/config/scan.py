@@ -1,9 +1,9 @@
 """How a scan file is to be read: what its numbers are, which pixels count, how frames are prepared.
 
-The order in which `pinn.io.load` applies it: file, frames dropped by number, units, masks
-(`bad_pixels` is laid out as the stored frames are, before anything is moved), centring and
-cropping (`frame_size`), frame flips, binning, positions (unit, orientation, rotation), duplicates,
-part, probe from optics.
+The order in which `pinn.io.load` applies it: file, frames that came late, frames dropped by number,
+units, masks (`bad_pixels` is laid out as the stored frames are, before anything is moved), centring
+and cropping (`frame_size`), frame flips, binning, positions (unit, orientation, rotation),
+duplicates, part, probe from optics.
 """
 
 from __future__ import annotations
@@ -178,6 +178,13 @@ class ScanConfig(Config):
         None,
         description="Numbers of the frames to leave out, for instance 3,17,40-60. unpaired: frames "
         "without a position, and positions beyond the last frame.",
+    )
+    frames_late: int = Field(
+        0,
+        ge=-100,
+        le=100,
+        description="How many places the frames come too late in the file: position i belongs to "
+        "frame i + frames_late. Frames without a partner are left out.",
     )
     duplicates: Literal["keep", "drop"] = Field(
         "keep", description="What to do with frames at the position of an earlier frame."

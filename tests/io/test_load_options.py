@@ -10,6 +10,7 @@ from npz_files import M, N, contract, write, write_npz
 from PIL import Image
 
 from pinn.check import check
+from pinn.check.exposures import file_numbers
 from pinn.check.symmetry import alike
 from pinn.config import ScanConfig
 from pinn.config.scan import ORIENTATIONS, FormatName
@@ -618,6 +619,32 @@ def test_the_probe_comes_from_a_file(tmp_path, scan_file):
         np.testing.assert_allclose(scan.probe[0], 3j * PROBE, rtol=1e-6)
 
 
+@pytest.mark.parametrize("late", [1, 2, -1])
+def test_positions_go_to_the_frames_that_came_late(scan_file, late):
+    path = scan_file(scan_index=None)
+    scan = load(path, frames_late=late)
+    kept = np.arange(max(late, 0), M + min(late, 0))
+    np.testing.assert_array_equal(counts_of(scan)[0], COUNTS[kept])
+    np.testing.assert_array_equal(scan.positions_px, PLACES[kept - late])
+    assert [step["by"] for step in scan.steps] == [late]
+    # Numbers stay those of the file.
+    fewer = load(path, frames_late=late, drop_frames="5")
+    left = kept != 5
+    np.testing.assert_array_equal(counts_of(fewer)[0], COUNTS[kept[left]])
+    np.testing.assert_array_equal(fewer.positions_px, PLACES[kept - late][left])
+    config = ScanConfig(frames_late=late, drop_frames="5")
+    np.testing.assert_array_equal(file_numbers(fewer, config), kept[left])
+
+
+def test_frames_that_came_late_stay_in_their_scan(scan_file):
+    index = np.repeat([3, 8], M // 2)
+    scan = load(scan_file(scan_index=index), frames_late=1)
+    kept = np.delete(np.arange(M), [0, M // 2])
+    np.testing.assert_array_equal(scan.positions_px, PLACES[kept - 1])
+    np.testing.assert_array_equal(scan.scan_index, index[kept])
+    np.testing.assert_array_equal(counts_of(scan)[0], COUNTS[kept])
+
+
 ZONE_PLATE = SimulateConfig(
     N=32, n_frames=40, probe="zone_plate", object="leaves", defocus_m=2e-4, seed=1
 )
@@ -816,7 +843,7 @@ COVERED_HERE = {
     *("orientation", "rotation_deg", "flip_frames", "pixel_size_m"),
     *("energy_ev", "particle"),
     *("distance_m", "detector_pixel_m", "bad_pixels", "bad_pixels_polarity", "saturation"),
-    *("beamstop", "drop_frames", "duplicates", "frame_size", "beam_centre"),
+    *("beamstop", "drop_frames", "frames_late", "duplicates", "frame_size", "beam_centre"),
     *("bin_frames", "part", "probe_defocus_m", "probe_diameter_m"),
     *("propagation", "detector_response"),
 }
