@@ -231,6 +231,24 @@ class Scan(Measurement):
         notes = [note for note in self.notes if note not in of_all]
         return replace(self, **self.rows_of_each(rows), dose=self._dose, notes=notes)
 
+    def with_quantum(self, step: float, note: str) -> Scan:
+        """The same scan, whose stored numbers (squared, of amplitudes) are `step` for a count.
+
+        Args:
+            step: see `pinn.data.quantum`.
+            note: a sentence on it, in place of those that say the dose is unknown.
+        """
+        before = self.statistics()
+        dose = Dose(
+            self.frames, self.valid_mask, self.saturation, before.mean_counts / step, self.where
+        )
+        dose.settle(1.0 / step)
+        kept = [text for text in self.notes if text not in before.notes]
+        found = replace(self, dose=dose, notes=[*kept, note])
+        found._statistics = before.with_quantum(step)
+        found._note(*found._statistics.notes)
+        return found
+
     def _known(self) -> dict[str, float]:
         """What is known of the measurement, by the names of the ptychodus product."""
         known = {

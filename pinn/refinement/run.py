@@ -12,12 +12,14 @@ import numpy as np
 
 from pinn import backend
 from pinn.config.refine import RefineConfig
+from pinn.data.quantum import counted
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
 from pinn.io.lock import held
 from pinn.io.product import Reconstruction
 from pinn.networks.trained import Model
 from pinn.progress import Deadline, OutOfTime, Progress, StopRequested, wanted
+from pinn.reconstruction.illumination import counted_for
 from pinn.reconstruction.network_start import network_start
 from pinn.refinement.checkpoint import Keeper
 from pinn.refinement.descent import descend, loop_from, set_scale
@@ -90,6 +92,7 @@ def _refine(
     schedule: Schedule,
 ) -> Reconstruction:
     began = time.perf_counter()
+    scan = counted_for(scan, start) if isinstance(start, Model) else counted(scan)
     deadline = Deadline(None if config.seconds is None else began + config.seconds)
     rows = np.setdiff1d(np.arange(len(scan)), scan.statistics().dark_frames)
     if not len(rows):
