@@ -22,7 +22,8 @@ _BESIDE = Path(__file__).parents[1] / "compat"
 COMPAT = {_BESIDE: ("ptycho", "ptycho_torch"), _BESIDE / "archives": ("pinn_archives",)}
 
 # What each room may import besides itself, the errors and the progress reports. `pinn.check` loads
-# the forward model for its orientation test only.
+# the forward model for its short fits only; training and refinement begin with the probe that it
+# fits where a scan has none.
 ALLOWED = {
     "errors": set(),
     "moved": set(),
@@ -39,6 +40,7 @@ ALLOWED = {
     "reconstruction": {"backend", "config", "data", "io", "networks", "ops", "quality"},
     "refinement": {
         "backend",
+        "check",
         "config",
         "data",
         "io",
@@ -49,6 +51,7 @@ ALLOWED = {
     },
     "training": {
         "backend",
+        "check",
         "config",
         "data",
         "io",
@@ -98,7 +101,7 @@ SHIFTERS = {"data/fourier.py", "simulate/forward.py", "simulate/optics.py"}
 LATE = {
     # pinn._HOMES: everything is loaded when it is first used
     "all of pinn": {("pinn", "pinn.backend")},
-    "Keras": {("pinn.check", "pinn.check.ranking")},
+    "Keras": {("pinn.check", "pinn.check.first_probe"), ("pinn.check", "pinn.check.ranking")},
     "pandas, an extra": {
         ("pinn.cli.study", "pinn.cli.study_run"),
         ("pinn.studies", "pinn.studies.execute"),

@@ -9,15 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pinn.backend import loaded_keras
 from pinn.check.cost import costs
-from pinn.check.exposures import frame_findings, repeated
+from pinn.check.exposures import file_numbers, frame_findings, repeated
 from pinn.check.facts import facts, truth_findings
-from pinn.check.geometry import orientation_findings, rotation_findings, untested
+from pinn.check.geometry import explained, orientation_findings, rotation_findings, untested
 from pinn.check.illumination import probe_findings
 from pinn.check.look import FRAMES, QUICK_FRAMES, Look, look
 from pinn.check.numbers import dose_findings, unit_findings
@@ -37,12 +37,16 @@ from pinn.data.scan import Scan
 from pinn.errors import BackendError, ConfigError
 from pinn.io.load import load
 
+if TYPE_CHECKING:
+    from pinn.check.first_probe import FirstProbe
+
 __all__ = [
     "Fact",
     "Finding",
     "Orientation",
     "Report",
     "check",
+    "fit_probe",
     "options_text",
     "quick",
     "rank_orientations",
@@ -116,9 +120,11 @@ def check(
                 thorough=thorough,
                 angles=angles,
                 turn=None if curl is None or not curl.sure else curl.plain.angle_deg,
+                numbers=file_numbers(scan, config),
             )
-            findings += orientation_findings(turned, scan, config)
-            findings += rotation_findings(curl, turned, config)
+            rotation = rotation_findings(curl, turned, config)
+            findings += explained(orientation_findings(turned, scan, config), rotation)
+            findings += rotation
         except (BackendError, ConfigError) as error:
             findings.append(untested(error))
             findings += rotation_findings(curl, None, config)
@@ -180,6 +186,7 @@ def rank_orientations(
     thorough: bool = False,
     angles: Sequence[float] = (),
     turn: float | None = None,
+    numbers: np.ndarray | None = None,
 ) -> Orientation | None:
     """Rank the 32 ways to lay the positions of a scan against its frames.
 
@@ -192,6 +199,8 @@ def rank_orientations(
         angles: degrees from +x towards +y to turn the positions by, tried besides 0.
         turn: an angle that the centres of mass are sure of, weighed where the classes are not
             decided.
+        numbers: `(M,)`, that the frames have in the file: where no class explains them, they are
+            tried one and two places earlier and later.
 
     Returns:
         None if the scan has too few frames to tell anything.
@@ -203,4 +212,25 @@ def rank_orientations(
     loaded_keras()
     from pinn.check.ranking import rank
 
-    return rank(scan, bad_pixels, thorough, angles, turn)
+    return rank(scan, bad_pixels, thorough, angles, turn, numbers)
+
+
+def fit_probe(scan: Scan) -> FirstProbe:
+    """Fit a probe to some frames of a scan, without looking at the one it has.
+
+    Loads Keras, on the backend of this process.
+
+    Args:
+        scan: as read.
+
+    Returns:
+        The probe, how well it explains frames, and a sentence.
+
+    Raises:
+        BackendError: no backend is installed, not the one asked for, or a broken one.
+        ScanError: all frames are dark.
+    """
+    loaded_keras()
+    from pinn.check.first_probe import first_probe
+
+    return first_probe(scan)

@@ -112,9 +112,7 @@ def file_numbers(scan: Scan, config: ScanConfig) -> np.ndarray | None:
     if config.scan_number is not None or config.duplicates == "drop" or config.part != "all":
         return None
     M = len(scan)
-    if config.drop_frames is None:
-        return np.arange(M)
-    dropped = _dropped(scan, config)
+    dropped = np.union1d(_dropped(scan, config), _recorded(scan, "frames_late", "left_out"))
     return np.setdiff1d(np.arange(M + len(dropped)), dropped)
 
 
@@ -124,9 +122,18 @@ def _dropped(scan: Scan, config: ScanConfig) -> np.ndarray:
         return np.empty(0, np.int64)
     numbers, unpaired = split_unpaired(config.drop_frames)
     if unpaired:  # which those are stands in the record
-        done = [str(step["frames"]) for step in scan.steps if step["step"] == "drop_frames"]
-        numbers = ",".join(filter(None, done)) or None
-    if numbers is None:
+        return _recorded(scan, "drop_frames", "frames")
+    return _numbers(numbers)
+
+
+def _recorded(scan: Scan, step: str, entry: str) -> np.ndarray:
+    """Numbers of frames from the records of a step."""
+    done = [str(record[entry]) for record in scan.steps if record["step"] == step]
+    return _numbers(",".join(filter(None, done)))
+
+
+def _numbers(numbers: str | None) -> np.ndarray:
+    if not numbers:
         return np.empty(0, np.int64)
     words = [int(word) for part in numbers.split(",") for word in part.split("-")]
     return parse_frames(numbers, max(words) + 1, "the scan")

@@ -37,6 +37,26 @@ def fit(
     seeds: Sequence[int],
     fixed: bool = False,
 ) -> np.ndarray:
+    """How well each hypothesis explains each region once object and probe are fitted.
+
+    Args: see `fit_probes`.
+
+    Returns:
+        Errors, see `fit_probes`.
+    """
+    return fit_probes(regions, classes, probes, sweeps, through, seeds=seeds, fixed=fixed)[0]
+
+
+def fit_probes(
+    regions: Sequence[Region],
+    classes: np.ndarray,
+    probes: np.ndarray,
+    sweeps: int,
+    through: forward.Instrument,
+    *,
+    seeds: Sequence[int],
+    fixed: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
     """Fit object and probe of each hypothesis in each region.
 
     Args:
@@ -51,7 +71,8 @@ def fit(
     Returns:
         float64 `(G, H, F)`, for G regions the sum over valid pixels of the squared difference of
         amplitudes, about a quarter of the Poisson deviance; of held-out frames after the last
-        sweep.
+        sweep. And the probes as they were fitted, complex64 `(G, H, P, n, n)`, centre at index
+        [0, 0].
     """
     backend.full_precision()
     frames, first, tiny = _frames(regions, classes)
@@ -68,11 +89,12 @@ def fit(
         "steps": steps.astype(np.float32),
     }
     run = backend.compile_function(partial(_run, through), reuse_first=False)
-    visited_errors = run((objects, spectra), frames, tiny, visits)
+    visited_errors, (real, imaginary) = run((objects, spectra), frames, tiny, visits)
     errors = np.zeros((len(regions), len(classes), len(regions[0].rows)))
     for visited, values in zip(numbers, ops.convert_to_numpy(visited_errors), strict=True):
         errors[each_region, :, visited] = values
-    return errors
+    fitted = ops.convert_to_numpy(real) + 1j * ops.convert_to_numpy(imaginary)
+    return errors, numpy_fourier.corner(numpy_fourier.ifft2c(fitted))
 
 
 def _visits(
@@ -125,8 +147,8 @@ def _start(
 
 def _run(
     through: forward.Instrument, state: tuple, frames: Tensor, tiny: Tensor, visits: dict
-) -> Tensor:
-    """Errors `(S, G, H)` of all visits, one after the other."""
+) -> tuple[Tensor, Pair]:
+    """Errors `(S, G, H)` of all visits, one after the other, and the spectra after them."""
     count, (objects, spectra) = visits["steps"].shape[0], state
     errors = ops.zeros((count, *spectra[0].shape[:2]))
 
@@ -136,7 +158,8 @@ def _run(
         return *after, ops.slice_update(carried[2], (number, 0, 0), before[None])
 
     # no `ops.scan`: on TensorFlow what it collects must have the shapes of what it carries
-    return ops.fori_loop(0, count, visit_frames, (objects, spectra, errors))[2]
+    _, spectra, errors = ops.fori_loop(0, count, visit_frames, (objects, spectra, errors))
+    return errors, spectra
 
 
 def _step(

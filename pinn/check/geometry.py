@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pinn.check.orientation import Orientation, Scale
+from pinn.check.orientation import Late, Orientation, Scale
 from pinn.check.report import Finding
 from pinn.check.rotation import Centres
 from pinn.check.symmetry import Choice, absolute
@@ -31,7 +31,20 @@ def orientation_findings(
                 "too few frames to test how positions lie against frames",
             )
         ]
+    if found.late is not None:
+        return [_of_lateness(found.late, config)]  # all else was judged on frames out of step
     findings = [_of_class(found, config)]
+    if found.unexplained:
+        findings.append(
+            Finding(
+                "warning",
+                "frames-unexplained",
+                "no arrangement explains the frames: the best of all that were tried is far from "
+                f"counting noise (R factor {found.free_r_factor:.3f}; noise alone "
+                f"{found.noise:.3f}), and hardly better than others; look for frames or positions "
+                "in a wrong order, for positions of another scan, or for a wrong centre",
+            )
+        )
     if found.scale is not None and found.scale.factor != 1.0:
         findings.append(_of_scale(found.scale, scan))
     if found.decided and found.probe == "poor" and found.probe_r_factor is not None:
@@ -58,6 +71,8 @@ def rotation_findings(
         config: how the scan was read.
     """
     if seen is None or seen.suspected is None or (found is not None and found.rotation_deg):
+        return []
+    if found is not None and found.late is not None:
         return []
     if found is None and not seen.sure:
         angle = seen.suspected
@@ -102,6 +117,13 @@ def rotation_findings(
             {"rotation_deg": round(first, 1)},
         )
     ]
+
+
+def explained(orientation: list[Finding], rotation: list[Finding]) -> list[Finding]:
+    """Findings of the orientation test without those that a rotation accounts for: positions that
+    are turned leave the classes open."""
+    turned = any(finding.severity == "error" for finding in rotation)
+    return [f for f in orientation if not (turned and f.code == "orientation-open")]
 
 
 def _refused(found: Orientation) -> bool:
@@ -193,6 +215,20 @@ def _of_class(found: Orientation, config: ScanConfig) -> Finding:
         else:
             message += f"; {_equal(others)}"
     return Finding("error", "orientation", message, options)
+
+
+def _of_lateness(late: Late, config: ScanConfig) -> Finding:
+    count = abs(late.frames)
+    places = "one place" if count == 1 else f"{count} places"
+    return Finding(
+        "error",
+        "frames-late",
+        f"the frames come {places} too {'late' if late.frames > 0 else 'early'} for their "
+        f"positions, as if a trigger was lost or a frame too many was taken: shifted by that they "
+        f"are explained better (R factor {late.r_factor:.3f} against "
+        f"{late.given_r_factor:.3f}, {late.margin:.0f} standard errors)",
+        {"frames_late": config.frames_late + late.frames},
+    )
 
 
 def _of_scale(scale: Scale, scan: Scan) -> Finding:

@@ -27,8 +27,10 @@ def probe_findings(scan: Scan, found: Layout) -> list[Finding]:
             Finding(
                 "warning",
                 "no-probe",
-                "the scan has no probe, which training and reconstruction need: give one with "
-                "--probe FILE (an NPZ with probeGuess)",
+                "the scan has no probe: training and refinement begin with one that is fitted to "
+                "some of the frames (pinn check SCAN --write-probe FILE writes it); better is a "
+                "measured one (--probe FILE), or one from the optics (--probe-defocus-m or "
+                "--probe-diameter-m)",
             )
         ]
     assert found.diameter is not None

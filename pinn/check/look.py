@@ -6,15 +6,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pinn.data.masks import and_mask, mask_rows, measured
+from pinn.data.masks import and_mask
+from pinn.data.quantum import stored_values
 from pinn.data.scan import Scan
 
 FRAMES = 512
 QUICK_FRAMES = 48
 _PIXELS = 64 << 20  # read at most
 _CHUNK = 4 << 20  # pixels held at once
-_RAW_FRAMES = 16
-_RAW_PIXELS = 2 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +76,7 @@ def look(scan: Scan, frames: int | None = FRAMES) -> Look:
         mean=mean,
         variance=np.maximum(squares / number - mean**2, 0.0),
         used=used,
-        values=_values(scan, rows),
+        values=stored_values(scan, rows),
         largest=top.value,
         ties=top.count,
         tied=top.where,
@@ -112,13 +111,3 @@ class _Top:
         hit = values == largest
         self.count += int(np.count_nonzero(hit))
         self.where |= hit.any(0)
-
-
-def _values(scan: Scan, rows: np.ndarray) -> np.ndarray:
-    few = max(1, min(_RAW_FRAMES, _RAW_PIXELS // scan.N**2))
-    chosen = rows[:: max(1, len(rows) // few)][:few]
-    values, good = measured(scan.frames.read(chosen), scan.saturation, scan.units)
-    allowed = mask_rows(scan.valid_mask, chosen)
-    if allowed is not None:
-        good = good & allowed
-    return np.asarray(values[good], np.float64)

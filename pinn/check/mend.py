@@ -29,6 +29,7 @@ _STAGES: tuple[tuple[str, ...], ...] = (
     ("frames", "photons_per_frame"),
     ("drop_frames",),
     ("positions_unit",),
+    ("frames_late",),
 )
 _TURNING = ("orientation", "rotation_deg", "flip_frames")
 _NOT_MOVING = {"drop_frames"}  # does not change what the test of orientations found

@@ -10,39 +10,11 @@ import numpy as np
 from pinn.check.look import Look
 from pinn.check.report import Finding
 from pinn.config import ScanConfig
+from pinn.data.quantum import found_quantum, said_of_quantum
 from pinn.data.scan import Scan
 
-_STEPS = 60.0  # quanta up to which values must be whole multiples
-_ENOUGH = 30  # values that must be there to tell
-_SHARE = 0.995
-_TOLERANCE = 0.02  # of a quantum
 _BRIGHT = 1e7  # counts in one pixel that no frame of a counting detector has
 _LOW, _TOO_LOW = 1e4, 300.0  # counts per frame
-
-
-def quantum(values: np.ndarray) -> float | None:
-    """The number all small values are whole multiples of, or None.
-
-    Args:
-        values: `(k,)`, of which those above zero are looked at.
-    """
-    positive = np.sort(values[values > 0])
-    if len(positive) < _ENOUGH:
-        return None
-    # The smallest value may be two or three quanta, and a single odd one must not spoil it.
-    smallest = float(positive[min(2, len(positive) - 1)])
-    for divisor in (1, 2, 3):
-        step = smallest / divisor
-        small = positive[(positive > step / 2) & (positive < _STEPS * step)]
-        if len(small) < _ENOUGH or len(np.unique(np.rint(small / step))) < 3:
-            continue
-        multiples = small / step
-        whole = np.abs(multiples - np.rint(multiples)) < _TOLERANCE
-        if whole.mean() >= _SHARE:
-            # More exactly: from all of them at once.
-            number = np.rint(multiples[whole])
-            return float((small[whole] @ number) / (number @ number))
-    return None
 
 
 def unit_findings(scan: Scan, config: ScanConfig, seen: Look) -> list[Finding]:
@@ -66,16 +38,14 @@ def unit_findings(scan: Scan, config: ScanConfig, seen: Look) -> list[Finding]:
             )
         )
         return found
-    step = quantum(powers)
+    step = found_quantum(scan, values)
     if step is not None and config.photons_per_frame is None:
         photons = stats.mean_counts / stats.rescale / step
-        what = "squares of the amplitudes" if scan.units == "amplitude" else "intensities"
-        exact = "whole numbers" if abs(step - 1) < 1e-3 else f"whole multiples of {step:.4g}"
         found.append(
             Finding(
                 "remark",
                 "dose-found",
-                f"the {what} are {exact}, so photons were counted: {photons:.3g} per frame",
+                said_of_quantum(scan, step, photons),
                 {"photons_per_frame": float(f"{photons:.4g}")},
             )
         )

@@ -11,6 +11,9 @@ from typing import Any
 
 from pinn.check.symmetry import Choice
 
+UNEXPLAINED = 1.5  # times the R factor of counting noise, from which on frames are not explained
+ALIKE = 1.5  # times the R factor of the best class, below which the next one is hardly worse
+
 
 @dataclass(frozen=True)
 class ClassScore:
@@ -50,6 +53,22 @@ class Angle:
 
 
 @dataclass(frozen=True)
+class Late:
+    """Frames that are out of step with the positions.
+
+    Attributes:
+        frames: places that they come too late: position i belongs to frame i + this.
+        r_factor, given_r_factor: with this shift, and as given.
+        margin: between the two in standard errors.
+    """
+
+    frames: int
+    r_factor: float
+    given_r_factor: float
+    margin: float
+
+
+@dataclass(frozen=True)
 class Scale:
     """Outcome of the test.
 
@@ -83,6 +102,8 @@ class Orientation:
         angles: tried besides the positions as given.
         turn: of the centres of mass, or half a turn more, where the classes are not decided.
         scale: of the positions; None if the class is not decided.
+        noise: R factor that counting noise alone would give; None where no counts are known.
+        late: shift of frames against positions that explains them far better, or None.
         frames, side: numbers of frames used, and their side after the crop.
         seconds: taken.
     """
@@ -103,11 +124,25 @@ class Orientation:
     seconds: float
     angles: tuple[Angle, ...] = ()
     turn: Angle | None = None
+    noise: float | None = None
+    late: Late | None = None
 
     @property
     def rotation_deg(self) -> float:
         """By which the positions are turned before a choice is made; 0 unless that is better."""
         return next((a.angle_deg for a in reversed(self.angles) if a.better), 0.0)
+
+    @property
+    def unexplained(self) -> bool:
+        """Whether no arrangement explains the frames: undecided, and all are far from noise."""
+        undecided = not self.decided and self.late is None
+        return undecided and self.noise is not None and self.beyond(self.noise)
+
+    def beyond(self, noise: float) -> bool:
+        """Whether all classes are far from an R factor of noise, and alike."""
+        second = min(s.r_factor for k, s in enumerate(self.classes) if k != self.best)
+        far = self.free_r_factor > UNEXPLAINED * noise
+        return far and second < ALIKE * self.free_r_factor
 
     @property
     def choice(self) -> Choice:
@@ -142,6 +177,8 @@ class Orientation:
             "rotation_deg": self.rotation_deg,
             "angles": [asdict(angle) for angle in self.angles],
             "turn": None if self.turn is None else asdict(self.turn),
+            "noise_r_factor": self.noise,
+            "late": None if self.late is None else asdict(self.late),
             "scale": None if self.scale is None else asdict(self.scale),
             "frames": self.frames,
             "side": self.side,

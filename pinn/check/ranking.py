@@ -12,22 +12,29 @@ from dataclasses import replace
 
 import numpy as np
 
-from pinn.check.exposures import BRIGHT, DIM
 from pinn.check.fit import fit
+from pinn.check.lateness import rank_lateness
 from pinn.check.orientation import Angle, ClassScore, Orientation
-from pinn.check.places import strays
-from pinn.check.regions import Region, central, central_side, choose_frames, read_region
+from pinn.check.regions import (
+    Region,
+    central,
+    central_side,
+    choose_frames,
+    noise_of,
+    read_region,
+    scan_counts,
+)
 from pinn.check.scale import rank_scales
 from pinn.check.spread import sigmas
 from pinn.check.starts import distinct, given_probe, inclined, starts, to_energy
 from pinn.check.symmetry import CLASS_MATRICES, CLASS_NAMES, Choice, act, alike, members, probe_of
 from pinn.check.turning import weigh
+from pinn.check.usable import SMALLEST_SCAN, usable_frames
 from pinn.data.fourier import corner
 from pinn.data.prepare import orient
 from pinn.data.scan import Scan
 from pinn.ops.forward import instrument
 
-SMALLEST_SCAN = 16  # frames
 _FRAMES, _REGIONS, _SWEEPS = 100, 3, 10
 _FAST_SIDE = 96  # of frames that are wider fewer are taken
 _FIRST_SWEEPS = 4
@@ -38,6 +45,8 @@ _SIGMAS = 4.0  # of a difference that counts
 _AGAINST = 2.0  # of a region that contradicts
 _EXACT = 0.999  # overlap of probes that no data can tell apart
 _BETTER = 0.98  # of the R factor as given, for another angle to be believed
+_UNKNOWN_NOISE = 0.05  # R factor taken where no counts are known, to try shifts of frames
+_WORTH = 0.1  # of the squared error beyond noise, that a member must save to rule another out
 _TRUST = 1.5  # error with the given probe over that with a free one, above which it is not believed
 
 
@@ -47,10 +56,11 @@ def rank(
     thorough: bool,
     angles: Sequence[float] = (),
     turn: float | None = None,
+    numbers: np.ndarray | None = None,
 ) -> Orientation | None:
     """See `pinn.check.rank_orientations`."""
     begun = time.monotonic()
-    usable = _usable(scan)
+    usable = usable_frames(scan)
     if len(usable) < SMALLEST_SCAN:
         return None
     factor = 2 if thorough else 1
@@ -75,25 +85,19 @@ def rank(
         if better:
             best, angle = other, other.refined(angle)
             trials[-1] = replace(trials[-1], angle_deg=angle)
-    found = best.result(begun, tuple(trials))
+    floor = float(np.sqrt(best.noise / best.counts)) if best.noise else None
+    found = replace(best.result(begun, tuple(trials)), noise=floor)
+    if numbers is not None and found.beyond(found.noise or _UNKNOWN_NOISE):
+        late = rank_lateness(
+            scan, numbers, usable, good, found.best, best.given, mean, best.through
+        )
+        found = replace(found, late=late, seconds=time.monotonic() - begun)
     if turn is None or found.decided or best.given is None:
         return found
     rows = choose_frames(scan, usable, _MANY * len(chosen[0]), 1)[0]
     region = read_region(scan, rows, side, 0, good)
     weighed = weigh(region, turn, best.given, mean, best.through)
     return replace(found, turn=weighed, seconds=time.monotonic() - begun)
-
-
-def _usable(scan: Scan) -> np.ndarray:
-    """Frames with about as many counts as most, near others, of the largest scan of the file."""
-    counts = scan.statistics().frame_counts
-    median = float(np.median(counts[counts > 0]))
-    rows = np.flatnonzero((counts > DIM * median) & (counts < BRIGHT * median))
-    if scan.scan_index is not None:
-        values, counts = np.unique(scan.scan_index[rows], return_counts=True)
-        rows = rows[scan.scan_index[rows] == values[np.argmax(counts)]]
-    # A frame that overlaps none tells nothing, and would make its region as large as it is far.
-    return np.setdiff1d(rows, strays(scan, scan.N / 2))
 
 
 class _Ranking:
@@ -103,6 +107,8 @@ class _Ranking:
         self.regions, self.sweeps = regions, sweeps
         self.through = instrument(scan.propagation, scan.detector_response)
         self.counts = float(np.mean([region.energy.mean() for region in regions]))
+        known = scan_counts(scan)
+        self.noise = float(np.mean([noise_of(r) for r in regions])) if known else 0.0
         self.given = None if scan.probe is None else given_probe(scan.probe, regions[0].side)
         self.means = [act(matrix, mean) for matrix in CLASS_MATRICES]
         self.probes = self._best_starts()
@@ -205,8 +211,15 @@ class _Ranking:
         if pooled[winner].mean() > _TRUST**2 * free.mean():
             return tuple(every), None, "poor", r
         margins = [sigmas(pooled[k] - pooled[winner]) for k in range(len(variants))]
+        # What is gained must matter beside what no probe explains: one that is nearly its own
+        # mirror image tells nothing, however sure a tiny difference is.
+        unexplained = max(float(pooled[winner].mean()) - self.noise, 0.0)
         worse = [
-            k for k in range(len(variants)) if k != winner and _tells(k, winner, margins[k], errors)
+            k
+            for k in range(len(variants))
+            if k != winner
+            and _tells(k, winner, margins[k], errors)
+            and pooled[k].mean() - pooled[winner].mean() > _WORTH * unexplained
         ]
         if not worse or not decided:
             return tuple(every), None, "blind", r

@@ -111,6 +111,17 @@ def coarser(probe: np.ndarray, side: int) -> np.ndarray:
     return ifft2c(far)
 
 
+def finer(probe: np.ndarray, side: int) -> np.ndarray:
+    """A probe `(P, n, n)` on the smaller pixels that belong to frames of this side, both centred.
+
+    The far field of the larger side is dark around that of the smaller.
+    """
+    far = fft2c(probe)
+    low = side // 2 - far.shape[-1] // 2
+    high = side - low - far.shape[-1]
+    return ifft2c(np.pad(far, [(0, 0), (low, high), (low, high)]))
+
+
 def choose_frames(scan: Scan, usable: np.ndarray, count: int, regions: int) -> list[np.ndarray]:
     """Numbers of neighbouring frames, where the patterns differ most from each other.
 
@@ -159,6 +170,16 @@ def _structure(scan: Scan, rows: np.ndarray) -> float:
 def scan_counts(scan: Scan) -> bool:
     """True if the numbers of a scan are photons, so that their noise is known."""
     return scan.units == "counts" or scan.photons_per_frame is not None
+
+
+def noise_of(region: Region) -> float:
+    """Squared difference of amplitudes of a frame that counting noise alone makes, on average.
+
+    A quarter for each pixel, less where hardly a count arrives.
+    """
+    counts = np.mean(region.amplitude[0].astype(np.float64) ** 2, 0)
+    used = region.valid[0].mean(0)
+    return float(np.sum(0.25 * np.minimum(1.0, 4 * counts) * used))
 
 
 def read_region(scan: Scan, rows: np.ndarray, side: int, seed: int, good: np.ndarray) -> Region:

@@ -8,6 +8,7 @@ from scipy import fft
 from pinn.check.regions import coarser
 from pinn.check.symmetry import Choice, alike, members, probe_of
 from pinn.data.fourier import corner
+from pinn.data.pattern_probe import out_of_focus, spread
 
 MODES = 4
 _WEAK_MODE = 0.02  # of the power
@@ -75,18 +76,13 @@ def from_pattern(mean: np.ndarray) -> list[np.ndarray]:
     Returns:
         Complex `(1, n, n)` each.
     """
-    n = len(mean)
-    q = fft.fftfreq(n)
-    square = q[:, None] ** 2 + q**2
-    total = float(mean.sum())
-    radius = np.sqrt(float((mean * square).sum()) / total) + 1e-9  # of the pattern, cycles per px
+    n, radius = len(mean), spread(mean)
     probes = []
-    for spread in (0.0, *_SPREADS):
-        for sign in (1, -1) if spread else (1,):
+    for share in (0.0, *_SPREADS):
+        for sign in (1, -1) if share else (1,):
             # A ray of frequency q lands at (d phase / d q) / 2 pi = curvature q.
-            curvature = sign * spread * n / (2 * radius)
-            far = np.sqrt(mean) * np.exp(1j * np.pi * curvature * square)
-            probes.append(fft.ifft2(far, norm="ortho")[None])
+            curvature = sign * share * n / (2 * radius)
+            probes.append(out_of_focus(mean, curvature)[None])
     return probes
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 import pinn
 from pinn.backend.selection import select
-from pinn.check import Report, check, options_text
+from pinn.check import Report, check, fit_probe, options_text
 from pinn.check.cost import MEASURED
 from pinn.check.mend import stored_bad_pixels, write_fixed
 from pinn.cli.check_report import show
@@ -30,7 +30,7 @@ from pinn.io.atomic import atomic_path, atomic_write_json
     configs=(ScanConfig,),
     needed=("scan",),
     first=(
-        *("fix", "as_json", "write_bad_pixels", "orientations", "thorough"),
+        *("fix", "as_json", "write_bad_pixels", "write_probe", "orientations", "thorough"),
         "format",
         "bad_pixels",
     ),
@@ -48,6 +48,12 @@ from pinn.io.atomic import atomic_path, atomic_write_json
     type=PATH,
     metavar="FILE.npy",
     help="Write a mask for --bad-pixels with the dead and hot pixels found and those given.",
+)
+@click.option(
+    "--write-probe",
+    type=PATH,
+    metavar="FILE.npz",
+    help="Write a probe for --probe, fitted to some of the frames. Takes seconds.",
 )
 @click.option(
     "--orientations/--no-orientations",
@@ -70,6 +76,7 @@ def command(
     fix: Path | None,
     as_json: Path | None,
     write_bad_pixels: Path | None,
+    write_probe: Path | None,
     orientations: bool,
     thorough: bool,
     resolved: Resolved,
@@ -78,7 +85,7 @@ def command(
 
     The exit code is 2 if there are errors, even where --fix corrects them.
     """
-    backend = _backend(common, thorough)
+    backend = _backend(common, thorough or write_probe is not None)
     config = resolved.build(ScanConfig)
     loaded = pinn.load(scan, config)
     report = check(
@@ -95,6 +102,8 @@ def command(
     notes = loaded.notes
     if write_bad_pixels is not None:
         _write_mask(common, report, loaded, config, write_bad_pixels)
+    if write_probe is not None:
+        _write_probe(common, report, loaded, write_probe)
     loaded.close()
     show(report, config, notes, measured)
     if as_json is not None:
@@ -127,6 +136,23 @@ def _write_mask(common: Common, report: Report, scan: Scan, config: ScanConfig, 
     options = options_text({"bad_pixels": path, "bad_pixels_polarity": polarity})
     given = "" if config.bad_pixels is None else f", those of {config.bad_pixels} among them"
     common.say(f"wrote {path}: {int(bad.sum())} bad pixels{given}; read it with {options}")
+
+
+def _write_probe(common: Common, report: Report, scan: Scan, path: Path) -> None:
+    if report.errors:
+        common.say(
+            f"{path} was not written: a probe fitted to a scan with errors is wrong; correct them "
+            "(--fix) and write the probe of the corrected scan"
+        )
+        return
+    common.say("fitting a probe ...")
+    found = fit_probe(scan)
+    with atomic_path(path) as aside, open(aside, "wb") as file:
+        np.savez(file, probeGuess=found.probe[0])
+    how = "" if found.r_factor is None else f", R factor {found.r_factor:.3f}"
+    common.say(
+        f"wrote {path}: a probe from the frames{how}; read it with {options_text({'probe': path})}"
+    )
 
 
 def _fix(common: Common, report: Report, scan: Path, config: ScanConfig, target: Path) -> None:

@@ -23,13 +23,11 @@ def measure(common: Common, scan: Scan) -> list[Fact]:
 
     Args:
         common: backend and device.
-        scan: with a probe; without one nothing is measured.
+        scan: the scan.
 
     Returns:
         Lines for the table of costs.
     """
-    if scan.probe is None:
-        return [Fact("measured", "nothing: the scan has no probe to train with")]
     common.start_device()
     middle = scan.positions_px.mean(0)
     nearest = np.argsort(((scan.positions_px - middle) ** 2).sum(1), kind="stable")

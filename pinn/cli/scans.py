@@ -74,5 +74,7 @@ def stop_at_errors(common: Common, scans: Sequence[Scan], config: ScanConfig) ->
                     f"{scan.source or scan.name}: {finding.message}{remedy}; see pinn check, or "
                     "continue anyway with --no-check"
                 )
+            if finding.code == "dose-found":
+                common.say(f"{scan.name}: {finding.message}; it is used")
             if finding.severity == "warning":
                 common.say(f"{scan.name}: {said(finding)}")

@@ -1,9 +1,9 @@
 """How a scan file is to be read: what its numbers are, which pixels count, how frames are prepared.
 
-The order in which `pinn.io.load` applies it: file, frames dropped by number, units, masks
-(`bad_pixels` is laid out as the stored frames are, before anything is moved), centring and
-cropping (`frame_size`), frame flips, binning, positions (unit, orientation, rotation), duplicates,
-part.
+The order in which `pinn.io.load` applies it: file, frames that came late, frames dropped by number,
+units, masks (`bad_pixels` is laid out as the stored frames are, before anything is moved), centring
+and cropping (`frame_size`), frame flips, binning, positions (unit, orientation, rotation),
+duplicates, part, probe from optics.
 """
 
 from __future__ import annotations
@@ -78,6 +78,17 @@ class ScanConfig(Config):
     probe: Path | None = Field(
         None,
         description="NPZ file with an array `probeGuess` or `probe`. It replaces the scan's probe.",
+    )
+    probe_defocus_m: float | None = Field(
+        None,
+        description="Distance from the focus to the sample in metres (negative: the sample lies "
+        "before the focus). The probe is made from the mean frame and this defocus.",
+    )
+    probe_diameter_m: float | None = Field(
+        None,
+        gt=0,
+        description="Diameter of the illumination on the sample in metres. The probe is made from "
+        "the mean frame, with the defocus that gives this diameter.",
     )
     diffraction: Path | None = Field(
         None, description="File with the frames, for formats that keep them in a separate file."
@@ -168,6 +179,13 @@ class ScanConfig(Config):
         description="Numbers of the frames to leave out, for instance 3,17,40-60. unpaired: frames "
         "without a position, and positions beyond the last frame.",
     )
+    frames_late: int = Field(
+        0,
+        ge=-100,
+        le=100,
+        description="How many places the frames come too late in the file: position i belongs to "
+        "frame i + frames_late. Frames without a partner are left out.",
+    )
     duplicates: Literal["keep", "drop"] = Field(
         "keep", description="What to do with frames at the position of an earlier frame."
     )
@@ -210,8 +228,16 @@ class ScanConfig(Config):
                     "beam_centre and centre corner both say where the zero frequency is; give one "
                     "of them"
                 )
+        self._one_probe()
         self._no_dead_options()
         return self
+
+    def _one_probe(self) -> None:
+        """Refuse two sources of the probe."""
+        names = ("probe", "probe_path", "probe_defocus_m", "probe_diameter_m")
+        given = [name for name in names if getattr(self, name) is not None]
+        if len(given) > 1 and given != ["probe", "probe_path"]:
+            raise ValueError(f"{' and '.join(given)} all say what the probe is; give one of them")
 
     def _no_dead_options(self) -> None:
         """Refuse what has an effect only beside another option."""

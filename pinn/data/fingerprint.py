@@ -132,6 +132,7 @@ def describe(scan: Scan, found: str, labels: bool = False) -> dict[str, Any]:
         "source": str(scan.source or ""),
         "digest": found,
         "reading": reading(scan),
+        "photons_known": scan.statistics().photons_known,
         **({"labels": labels_digest(scan)} if labels else {}),
     }
 

@@ -211,7 +211,7 @@ class Scan(Measurement):
         if self.probe is None:
             raise ScanError(
                 f"{self.where} has no probe; give one with --probe FILE (an NPZ with probeGuess), "
-                "or as Scan(..., probe=...)"
+                "which pinn check SCAN --write-probe FILE can make, or as Scan(..., probe=...)"
             )
         return in_gauge(self.probe).astype(np.complex64)
 
@@ -230,6 +230,24 @@ class Scan(Measurement):
         of_all = () if self._statistics is None else self._statistics.notes
         notes = [note for note in self.notes if note not in of_all]
         return replace(self, **self.rows_of_each(rows), dose=self._dose, notes=notes)
+
+    def with_quantum(self, step: float, note: str) -> Scan:
+        """The same scan, whose stored numbers (squared, of amplitudes) are `step` for a count.
+
+        Args:
+            step: see `pinn.data.quantum`.
+            note: a sentence on it, in place of those that say the dose is unknown.
+        """
+        before = self.statistics()
+        dose = Dose(
+            self.frames, self.valid_mask, self.saturation, before.mean_counts / step, self.where
+        )
+        dose.settle(1.0 / step)
+        kept = [text for text in self.notes if text not in before.notes]
+        found = replace(self, dose=dose, notes=[*kept, note])
+        found._statistics = before.with_quantum(step)
+        found._note(*found._statistics.notes)
+        return found
 
     def _known(self) -> dict[str, float]:
         """What is known of the measurement, by the names of the ptychodus product."""

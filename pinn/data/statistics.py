@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pinn.data.masks import measured
 from pinn.errors import ArchiveError, ScanError
 
+_UNKNOWN = "the dose is unknown"
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -56,6 +57,20 @@ class ScanStatistics:
     photons_known: bool
     rescale: float
     notes: tuple[str, ...]
+
+    def with_quantum(self, step: float) -> ScanStatistics:
+        """The same, where `step` of the numbers is a count."""
+        known = tuple(note for note in self.notes if not note.startswith(_UNKNOWN))
+        return replace(
+            self,
+            mean_counts=self.mean_counts / step,
+            exposure_factor=self.exposure_factor * math.sqrt(step),
+            max_counts=self.max_counts / step,
+            frame_counts=self.frame_counts / step,
+            photons_known=True,
+            rescale=self.rescale / step,
+            notes=known,
+        )
 
 
 def scan_statistics(
@@ -106,10 +121,10 @@ def scan_statistics(
             f"all {M} frames of {where} are dark on their valid pixels; check the mask and which "
             "array was read"
         )
+    known = units == "counts" or photons_per_frame is not None or rescale is not None
     if rescale is None:
         rescale = 1.0 if photons_per_frame is None else photons_per_frame / mean
     dark = tuple(np.flatnonzero(counts == 0).tolist())
-    known = units == "counts" or photons_per_frame is not None
     return ScanStatistics(
         frames=M,
         mean_counts=mean * rescale,
@@ -148,7 +163,7 @@ def _notes(dark: tuple[int, ...], M: int, bad: np.ndarray, known: bool, mean: fl
         )
     if not known:
         notes.append(
-            f"the dose is unknown: squares used as they are, {mean:.4g} per frame; say "
+            f"{_UNKNOWN}: squares used as they are, {mean:.4g} per frame; say "
             "photons_per_frame (--photons-per-frame) to set it"
         )
     return notes

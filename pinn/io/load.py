@@ -11,6 +11,7 @@ import numpy as np
 
 from pinn.config import ScanConfig
 from pinn.data.dose import Dose
+from pinn.data.pattern_probe import probe_from_optics
 from pinn.data.prepare import said
 from pinn.data.scan import Scan
 from pinn.data.validation import check_stack
@@ -114,7 +115,25 @@ def scan_of(path: Path, contents: Contents, config: ScanConfig, known: Format) -
     for step in STEPS:
         contents = step(contents, config)
     contents = contents.changed(*(f"prepared: {said(record)}" for record in contents.steps))
-    return _with_dose(contents, stored, config)
+    return _with_optics_probe(_with_dose(contents, stored, config), config)
+
+
+def _with_optics_probe(scan: Scan, config: ScanConfig) -> Scan:
+    """The scan, with a probe from the optics that the options tell."""
+    defocus, diameter = config.probe_defocus_m, config.probe_diameter_m
+    if defocus is None and diameter is None:
+        return scan
+    probe, note = probe_from_optics(scan, defocus, diameter)
+    stated = {"defocus_m": defocus, "diameter_m": diameter}
+    record = {"step": "probe", **{k: value for k, value in stated.items() if value is not None}}
+    return replace(
+        scan,
+        probe=probe,
+        probe_variations=None,
+        probe_weights=None,
+        steps=[*scan.steps, record],
+        notes=[*scan.notes, note],
+    )
 
 
 def _with_dose(contents: Contents, stored: Contents, config: ScanConfig) -> Scan:

@@ -115,13 +115,17 @@ def _unequal(contents: Contents, M: int, K: int, kept: int) -> ScanError:
 
 
 def chosen_frames(contents: Contents, config: ScanConfig) -> Contents:
-    """Without the frames that were dropped by number, and of one of several scans.
+    """With each frame at the position that belongs to it, without the frames that were dropped by
+    number, and of one of several scans.
 
     Raises:
         ScanError: no such frames or none left, or positions of those left that are not finite.
     """
     M, where = len(contents), contents.where
     rows = np.arange(M)
+    if config.frames_late:
+        contents, alone = _later(contents, config.frames_late)
+        rows = np.setdiff1d(rows, alone)
     if config.drop_frames is not None:
         dropped = _dropped(contents, config.drop_frames)
         rows = np.setdiff1d(rows, dropped)
@@ -143,6 +147,24 @@ def chosen_frames(contents: Contents, config: ScanConfig) -> Contents:
     }
     contents = contents.changed(**checked)
     return contents if len(rows) == M else contents.select(rows)
+
+
+def _later(contents: Contents, late: int) -> tuple[Contents, np.ndarray]:
+    """Positions moved on to the frames that come `late` places after them, and the frames that
+    have none then: at an end of the file, or of one of its scans."""
+    M = len(contents)
+    partner = np.arange(M) - late
+    alone = (partner < 0) | (partner >= M)
+    partner = np.clip(partner, 0, M - 1)
+    index = contents.scan_index
+    if index is not None:
+        alone |= index != index[partner]
+    names = ("positions_px", "positions_m", "positions_nominal_px")
+    given = {name: getattr(contents, name) for name in names}
+    moved = {name: np.asarray(v)[partner] for name, v in given.items() if np.shape(v)[:1] == (M,)}
+    frames = np.flatnonzero(alone)
+    record = {"step": "frames_late", "by": late, "left_out": subset.frames_text(frames)}
+    return contents.changed(record=record, **moved), frames
 
 
 def _dropped(contents: Contents, text: str) -> np.ndarray:

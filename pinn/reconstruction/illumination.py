@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pinn.data.fingerprint import digest
+from pinn.data.quantum import counted
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
 from pinn.networks.trained import Model
@@ -27,6 +28,18 @@ class Illumination:
     probe_counts: np.ndarray
     contrast: np.ndarray | None
     trained: bool
+
+
+def counted_for(scan: Scan, model: Model) -> Scan:
+    """The scan as if its dose had been stated, where its numbers tell it.
+
+    Not where that would change the unit of counts beside a model that was trained in the old one.
+    """
+    found = counted(scan)
+    if found is scan or found.statistics().rescale == 1.0:
+        return found
+    known = [bool(one.get("photons_known")) for one in model.provenance.get("scans", [])]
+    return found if known and all(known) else scan
 
 
 def illumination_of(scan: Scan, model: Model, factor: float) -> Illumination:

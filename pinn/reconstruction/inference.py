@@ -24,7 +24,7 @@ from pinn.quality.halves import interleaved
 from pinn.quality.likeness import Comparison, chosen_groups, compare, explained, sample_rates
 from pinn.reconstruction.canvas import Canvas
 from pinn.reconstruction.contrast import calibrate
-from pinn.reconstruction.illumination import illumination_of
+from pinn.reconstruction.illumination import counted_for, illumination_of
 from pinn.reconstruction.stitching import ReadFrames, Stitcher
 from pinn.reconstruction.trust import with_consistency, with_likelihood, with_likeness, with_verdict
 
@@ -77,6 +77,7 @@ def _reconstruct(
     progress: Callable[[Progress], None] | None,
     watch: Callable[[Reconstruction], None] | None,
 ) -> Reconstruction:
+    scan = counted_for(scan, model)
     statistics = scan.statistics()
     scan_factor = statistics.exposure_factor
     factor = scan_factor if config.exposure == "scan" else model.exposure_factor
@@ -102,6 +103,8 @@ def _reconstruct(
 
     total, started, percent, part, done = len(groups), time.perf_counter(), -1, 0, 0
     notes, stopped = list(scan.notes), False
+    if scan.probe is None and not illumination.trained:
+        notes.append("the scan has no probe: the model's, of its first training scan, was taken")
 
     def result(
         canvas: Canvas,

@@ -28,6 +28,7 @@ def correlate_halves(
     deadline: Deadline,
     schedule: Schedule,
     progress: Callable[[Progress], None] | None,
+    made: np.ndarray | None = None,
 ) -> dict[str, Any] | None:
     """Refine two halves of the frames, each from a flat object and the scan's own probe.
 
@@ -36,6 +37,7 @@ def correlate_halves(
     Args:
         rows: `(M,)` frames that were used.
         best: the state of the whole.
+        made: probe `(P, N, N)` to begin with where the scan has none.
 
     Returns:
         What `pinn.quality.halves.correlate` says; None where a half has fewer than two frames.
@@ -50,7 +52,7 @@ def correlate_halves(
         if len(chosen) < 2:
             return None
         frames = Frames(scan, rows[chosen])
-        state = begin(scan, alone, None, rows[chosen], frames.factor)
+        state = begin(scan, alone, None, rows[chosen], frames.factor, made)
         # on the canvas of the whole, so that the two lie pixel on pixel
         state.object = np.ones_like(best.object)
         state.velocity = np.zeros_like(best.object)

@@ -12,12 +12,14 @@ import numpy as np
 
 from pinn import backend
 from pinn.config.refine import RefineConfig
+from pinn.data.quantum import counted
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
 from pinn.io.lock import held
 from pinn.io.product import Reconstruction
 from pinn.networks.trained import Model
 from pinn.progress import OVER, STOPPED, Deadline, OutOfTime, Progress, StopRequested, wanted
+from pinn.reconstruction.illumination import counted_for
 from pinn.reconstruction.network_start import network_start
 from pinn.refinement.checkpoint import Keeper
 from pinn.refinement.descent import descend, loop_from, set_scale
@@ -27,7 +29,7 @@ from pinn.refinement.halves import correlate_halves
 from pinn.refinement.loop import Schedule
 from pinn.refinement.more_modes import further_mode
 from pinn.refinement.result import UNFINISHED, assemble
-from pinn.refinement.start import begin
+from pinn.refinement.start import begin, probe_to_begin_with
 from pinn.refinement.state import State
 
 # A network that makes the start sees as few frames as illuminate each pixel this often.
@@ -51,7 +53,8 @@ def refine(
     """Refine object, probe and positions of a scan through the forward model.
 
     Args:
-        scan: the measurement; its probe is used where the start has none.
+        scan: the measurement; its probe is used where the start has none, and where it has none
+            either, one that is fitted to some of its frames.
         start: an earlier result; a trained model, whose reconstruction of a few frames
             is the beginning; or None for a flat object.
         config: see `RefineConfig`; `options` override its fields.
@@ -65,7 +68,7 @@ def refine(
         schedule: the first epoch that changes each quantity.
 
     Raises:
-        ScanError: no probe, or a start that does not fit.
+        ScanError: a start that does not fit.
         ConfigError: options that contradict each other or the kind of start.
         ArchiveError: a checkpoint that is damaged or of another refinement.
         DivergedError: no step gives finite values.
@@ -90,6 +93,7 @@ def _refine(
     schedule: Schedule,
 ) -> Reconstruction:
     began = time.perf_counter()
+    scan = counted_for(scan, start) if isinstance(start, Model) else counted(scan)
     deadline = Deadline(None if config.seconds is None else began + config.seconds)
     rows = np.setdiff1d(np.arange(len(scan)), scan.statistics().dark_frames)
     if not len(rows):
@@ -98,9 +102,13 @@ def _refine(
     begun, cut_short = _beginning(scan, start, rows, deadline, progress)
     choice = choose_likelihood(scan, rows, config)
     config = choice.config
-    state = begin(scan, config, begun, rows, frames.factor)
+    first = probe_to_begin_with(scan, begun)
+    made = None if begun is None else begun.probe
+    made = made if first is None else first.probe
+    state = begin(scan, config, begun, rows, frames.factor, made)
     loop = loop_from(state, frames, scan.positions_px[rows], config, deadline, schedule)
     loop.notes += [choice.note] if choice.note else []
+    loop.notes += [] if first is None else [first.note]
     keeper = None if folder is None else Keeper(folder, scan, config, begun, schedule)
     kept = keeper.load(state) if keeper is not None and resume else None
     if kept is None:
@@ -124,7 +132,9 @@ def _refine(
     ended, halves = loop.ended, None
     if config.split_half and config.update_object and ended not in (OVER, STOPPED):
         try:
-            halves = correlate_halves(scan, rows, loop.best, config, deadline, schedule, progress)
+            halves = correlate_halves(
+                scan, rows, loop.best, config, deadline, schedule, progress, made
+            )
             further = further_mode(scan, rows, loop, deadline, progress)
             loop.notes += [further] if further else []
         except OutOfTime:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 from scipy.spatial import cKDTree
 
+from pinn.check.first_probe import FirstProbe, first_probe
 from pinn.config.refine import RefineConfig
 from pinn.data.geometry import check_canvas
 from pinn.data.probe_modes import in_gauge
@@ -17,10 +20,16 @@ from pinn.refinement.state import State
 WEAK = 0.05  # power of a probe mode that is added, relative to the one before
 _AROUND = 9  # frames, itself among them, whose mean count is what a frame's is compared with
 FAINT_BACKGROUND = 1e-3  # of the mean intensity of a pixel, where a background begins
+_log = logging.getLogger("pinn")
 
 
 def begin(
-    scan: Scan, config: RefineConfig, start: Reconstruction | None, rows: np.ndarray, factor: float
+    scan: Scan,
+    config: RefineConfig,
+    start: Reconstruction | None,
+    rows: np.ndarray,
+    factor: float,
+    made: np.ndarray | None = None,
 ) -> State:
     """The state before the first epoch.
 
@@ -30,6 +39,7 @@ def begin(
         start: a result to begin with, or None for a flat object.
         rows: `(M,)` frames that are used.
         factor: exposure factor of the scan.
+        made: probe `(P, N, N)` to begin with where neither start nor scan has one.
 
     Raises:
         ScanError: no probe, or a start of another frame size or another place.
@@ -39,7 +49,7 @@ def begin(
     if start is not None and start.positions_start_px is not None:
         mine, theirs = _in_common(start, rows)
         positions[mine] = start.positions_px[theirs]
-    probe = with_modes(_probe(scan, start, factor), config.probe_modes)
+    probe = with_modes(_probe(scan, start, factor, made), config.probe_modes)
     probe = _variations(probe, config.opr_modes)
     margin = (LIMIT_PX if config.update_positions else 0.0) + 2.0
     low, high = positions.min(0) - N / 2 - margin, positions.max(0) + N / 2 + margin
@@ -99,7 +109,19 @@ def _in_common(start: Reconstruction, rows: np.ndarray) -> tuple[np.ndarray, np.
     return mine, theirs
 
 
-def _probe(scan: Scan, start: Reconstruction | None, factor: float) -> np.ndarray:
+def probe_to_begin_with(scan: Scan, start: Reconstruction | None) -> FirstProbe | None:
+    """A probe fitted to some frames, where neither start nor scan has one; else None."""
+    given = scan.probe is not None or (start is not None and start.probe is not None)
+    if given:
+        return None
+    found = first_probe(scan)
+    _log.warning("%s: %s", scan.name, found.note)
+    return found
+
+
+def _probe(
+    scan: Scan, start: Reconstruction | None, factor: float, made: np.ndarray | None
+) -> np.ndarray:
     """`(V, P, N, N)` complex128 in the units of normalised frames."""
     N = scan.N
     if start is not None and start.probe is not None:
@@ -112,6 +134,8 @@ def _probe(scan: Scan, start: Reconstruction | None, factor: float) -> np.ndarra
         return np.asarray(given.astype(np.complex128) * factor)
     if scan.probe_variations is not None:
         return in_gauge(scan.probe_variations)
+    if scan.probe is None and made is not None:
+        return in_gauge(made)[None]
     return scan.probe_gauge().astype(np.complex128)[None]
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pinn.check.first_probe import first_probe
 from pinn.config import ModelConfig, TrainConfig
 from pinn.data.feed import Batches
 from pinn.data.fingerprint import describe
 from pinn.data.grouping import Groups
 from pinn.data.labels import Labels
+from pinn.data.probe_modes import in_gauge
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
 from pinn.networks.model import POSITIONS_LIMIT_PX
@@ -26,6 +29,8 @@ from pinn.training.groups import (
 )
 from pinn.training.staging import physics_weight
 
+_log = logging.getLogger("pinn")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -37,7 +42,8 @@ class Plan:
         learn, hold: groups of each scan; of a scan that is only watched none to learn from.
         labels: of each scan, or None where no term of the loss asks for them.
         canvas: side of the group canvas in pixels.
-        notes: sentences on the groups.
+        notes: sentences on the groups, and on probes that were not given.
+        probes: of each scan in the gauge, complex64 `(P, N, N)`.
         positions: they are learned.
     """
 
@@ -48,6 +54,7 @@ class Plan:
     labels: list[Labels | None] | None
     canvas: int
     notes: tuple[str, ...]
+    probes: tuple[np.ndarray, ...]
     positions: bool = False
 
     @property
@@ -144,6 +151,7 @@ def plan_run(
         for scan, watching in zip(scans, hold, strict=True):
             if run.holds_out and not len(watching):
                 notes.append(nothing_held(scan.name, run))
+    probes = [_probe_of(scan) for scan in everything]
     # from the mean of its group a frame is displaced by twice the limit at most
     displacement = 2.0 * POSITIONS_LIMIT_PX if config.positions_trainable else 0.0
     return Plan(
@@ -153,9 +161,19 @@ def plan_run(
         [*hold, *aside],
         labels,
         canvas_size(reach + displacement, config.N),
-        tuple(notes),
+        (*notes, *(note for _, note in probes if note)),
+        tuple(probe for probe, _ in probes),
         config.positions_trainable,
     )
+
+
+def _probe_of(scan: Scan) -> tuple[np.ndarray, str]:
+    """The probe of a scan in the gauge, and where it comes from if it was not given."""
+    if scan.probe is not None:
+        return scan.probe_gauge(), ""
+    made = first_probe(scan)
+    _log.warning("%s: %s", scan.name, made.note)
+    return in_gauge(made.probe).astype(np.complex64), f"{scan.name}: {made.note}"
 
 
 def _none(groups: Groups) -> Groups:

@@ -12,11 +12,13 @@ import numpy as np
 
 from pinn import backend
 from pinn.config import ModelConfig, TrainConfig
+from pinn.data.quantum import counted
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
 from pinn.io.atomic import check_writable
 from pinn.io.lock import held
 from pinn.networks.trained import Model
+from pinn.reconstruction.illumination import counted_for
 from pinn.training.callback import Report, Watch
 from pinn.training.fit import fit
 from pinn.training.plan import plan_run
@@ -125,6 +127,11 @@ def _prepare(
         config = base.replace(**{"N": scans[0].N, **of_scans, **model_options})
     if run.deterministic:
         backend.deterministic(run.seed)
+    if start is None:
+        scans, watched = ([counted(scan) for scan in some] for some in (scans, watched))
+    else:
+        scans = [counted_for(scan, start) for scan in scans]
+        watched = [counted_for(scan, start) for scan in watched]
     plan = plan_run(scans, watched, config, run)
     if resume and start is not None:
         check_watched(start, watched)

@@ -43,7 +43,7 @@ def set_start(
     """
     scans, modes = plan.scans, network.settings.probe_modes
     factors = [scan.statistics().exposure_factor for scan in scans]
-    network.probe.set_probe(padded_probes(scans, modes))
+    network.probe.set_probe(padded_probes(plan, modes))
     network.scale.set_from_exposure(factors)
     if start is None:
         backend.seed_everything(run.seed)  # what `initialise` does not redraw: a user's layers
@@ -135,18 +135,17 @@ def instrument_of(scans: Sequence[Scan]) -> dict[str, str]:
     return instrument
 
 
-def padded_probes(scans: Sequence[Scan], modes: int) -> np.ndarray:
+def padded_probes(plan: Plan, modes: int) -> np.ndarray:
     """Probes in the gauge, complex64 `(S, modes, N, N)`; scans with fewer modes get dark ones.
 
     A dark mode stays dark when the probe is refined: the rate is quadratic in it.
 
     Raises:
-        ScanError: a scan has no probe, or more modes.
+        ScanError: a scan has more modes.
     """
-    N = scans[0].N
-    out = np.zeros((len(scans), modes, N, N), np.complex64)
-    for number, scan in enumerate(scans):
-        probe = scan.probe_gauge()
+    N = plan.scans[0].N
+    out = np.zeros((len(plan.scans), modes, N, N), np.complex64)
+    for number, (scan, probe) in enumerate(zip(plan.scans, plan.probes, strict=True)):
         if len(probe) > modes:
             raise ScanError(
                 f"scan {scan.name} has {len(probe)} probe modes, but the model has {modes}; raise "

@@ -240,3 +240,22 @@ def test_the_check_of_a_file_gives_the_file_back(good):
 def test_an_unknown_option_is_refused():
     with pytest.raises(ConfigError, match="nonsense"):
         check(Scan(COUNTS, MADE.positions_px), nonsense=1)
+
+
+@pytest.mark.one_backend
+def test_a_probe_is_written_that_can_be_read_back(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("pinn.check.first_probe._FRAMES", 24)
+    monkeypatch.setattr("pinn.check.first_probe._LAST", 2)
+    bare = write_npz(tmp_path / "bare.npz", COUNTS, MADE.positions_px, **UNITS)
+    file = tmp_path / "probe.npz"
+    line = ["check", str(bare), "--no-orientations", "--write-probe", str(file)]
+    assert cli.run(line) == 0
+    told = capsys.readouterr()
+    assert "--write-probe FILE" in told.out and "--probe-defocus-m" in told.out
+    assert f"read it with --probe={file}" in told.err
+    scan = load(bare, probe=file)
+    assert np.sum(np.abs(scan.probe) ** 2) == pytest.approx(scan.statistics().mean_counts, rel=0.1)
+    wrong = write_npz(tmp_path / "wide.npz", COUNTS, 40 * MADE.positions_px, **UNITS)
+    none = tmp_path / "none.npz"
+    assert cli.run(["check", str(wrong), "--no-orientations", "--write-probe", str(none)]) == 2
+    assert f"{none} was not written" in capsys.readouterr().err and not none.exists()

@@ -5,9 +5,9 @@ import pytest
 
 from pinn.check import check, quick
 from pinn.check.look import look
-from pinn.check.numbers import quantum
 from pinn.check.pixels import centre_of_mass, centre_of_pattern, find_bad
 from pinn.config import ScanConfig
+from pinn.data.quantum import quantum
 from pinn.data.scan import Scan
 from pinn.io.load import load
 from pinn.simulate import SimulateConfig, simulate

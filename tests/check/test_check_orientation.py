@@ -160,6 +160,28 @@ def test_the_same_answer_every_time():
     assert {**first, "seconds": 0} == {**second, "seconds": 0}
 
 
+@pytest.mark.one_backend
+@pytest.mark.parametrize(
+    ("saved", "noise", "kept"), [(0.03, 0.0, 8), (0.3, 0.0, 1), (0.03, 0.9, 1)]
+)
+def test_a_probe_that_is_nearly_its_own_mirror_image_decides_nothing(saved, noise, kept):
+    """However sure the difference is; beside noise that no probe explains, a smaller one counts."""
+    from pinn.check.ranking import _Ranking
+
+    rng = np.random.default_rng(0)
+    ranking = _Ranking.__new__(_Ranking)
+    ranking.given = rng.standard_normal((1, 16, 16)) + 1j * rng.standard_normal((1, 16, 16))
+    ranking.counts, ranking.noise, ranking.sweeps = 1.0, noise, 1
+    ranking.means = [np.ones((16, 16))] * 4
+    spread = 1e-4 * rng.standard_normal((8, 25))  # all differences are sure
+    errors = np.where(np.arange(8) == 5, 1.0, 1.0 + saved)[:, None] + spread
+    ranking._predicted = lambda *arguments, **options: [errors]
+    ranking._r_factors = lambda pooled: np.sqrt(pooled.mean(1))
+    found, _, verdict, _ = ranking._members(0, True, errors[5])
+    assert len(found) == kept
+    assert verdict == ("blind" if kept == 8 else "fits")
+
+
 @pytest.mark.full
 def test_the_real_scan_lies_as_given_and_is_found_when_turned():
     for orientation, best in (("+y+x", 0), ("+x-y", 3)):

@@ -4,7 +4,8 @@ fits."""
 import numpy as np
 import pytest
 
-from pinn.check import check
+from pinn.check import Finding, check
+from pinn.check.geometry import explained
 from pinn.check.rotation import curls, derivatives, look_for_rotation
 from pinn.data.prepare import orient
 from pinn.data.scan import Scan
@@ -97,3 +98,11 @@ def test_without_a_backend_the_curl_is_a_remark(monkeypatch):
     assert finding.severity == "remark" and report.options == {}
     assert finding.options["rotation_deg"] == pytest.approx(33.0, abs=6.0)
     assert [f for f in check(turned(0.0)).findings if f.code == "positions-rotation"] == []
+
+
+def test_open_classes_are_not_told_beside_a_rotation():
+    open_, other = Finding("remark", "orientation-open", ""), Finding("remark", "probe-poor", "")
+    sure = [Finding("error", "positions-rotation", "", {"rotation_deg": 120.0})]
+    unsure = [Finding("warning", "positions-rotation", "", {"rotation_deg": 120.0})]
+    assert explained([open_, other], sure) == [other]
+    assert explained([open_, other], unsure) == [open_, other] == explained([open_, other], [])

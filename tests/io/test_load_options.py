@@ -6,10 +6,12 @@ import typing
 import h5py
 import numpy as np
 import pytest
-from npz_files import M, N, contract, write
+from npz_files import M, N, contract, write, write_npz
 from PIL import Image
 
 from pinn.check import check
+from pinn.check.exposures import file_numbers
+from pinn.check.symmetry import alike
 from pinn.config import ScanConfig
 from pinn.config.scan import ORIENTATIONS, FormatName
 from pinn.data import geometry, resample
@@ -19,6 +21,7 @@ from pinn.errors import ConfigError, ScanError
 from pinn.io.convert import write_scan
 from pinn.io.formats.registry import FORMATS
 from pinn.io.load import load
+from pinn.simulate import SimulateConfig, simulate
 
 BASE = contract()
 COUNTS = np.rint(BASE["diff3d"].astype(np.float64) ** 2).astype(np.uint16)
@@ -616,6 +619,82 @@ def test_the_probe_comes_from_a_file(tmp_path, scan_file):
         np.testing.assert_allclose(scan.probe[0], 3j * PROBE, rtol=1e-6)
 
 
+@pytest.mark.parametrize("late", [1, 2, -1])
+def test_positions_go_to_the_frames_that_came_late(scan_file, late):
+    path = scan_file(scan_index=None)
+    scan = load(path, frames_late=late)
+    kept = np.arange(max(late, 0), M + min(late, 0))
+    np.testing.assert_array_equal(counts_of(scan)[0], COUNTS[kept])
+    np.testing.assert_array_equal(scan.positions_px, PLACES[kept - late])
+    assert [step["by"] for step in scan.steps] == [late]
+    # Numbers stay those of the file.
+    fewer = load(path, frames_late=late, drop_frames="5")
+    left = kept != 5
+    np.testing.assert_array_equal(counts_of(fewer)[0], COUNTS[kept[left]])
+    np.testing.assert_array_equal(fewer.positions_px, PLACES[kept - late][left])
+    config = ScanConfig(frames_late=late, drop_frames="5")
+    np.testing.assert_array_equal(file_numbers(fewer, config), kept[left])
+
+
+def test_frames_that_came_late_stay_in_their_scan(scan_file):
+    index = np.repeat([3, 8], M // 2)
+    scan = load(scan_file(scan_index=index), frames_late=1)
+    kept = np.delete(np.arange(M), [0, M // 2])
+    np.testing.assert_array_equal(scan.positions_px, PLACES[kept - 1])
+    np.testing.assert_array_equal(scan.scan_index, index[kept])
+    np.testing.assert_array_equal(counts_of(scan)[0], COUNTS[kept])
+
+
+ZONE_PLATE = SimulateConfig(
+    N=32, n_frames=40, probe="zone_plate", object="leaves", defocus_m=2e-4, seed=1
+)
+
+
+@pytest.fixture(scope="module")
+def behind_a_lens(tmp_path_factory):
+    """A simulated scan with its optics, and the same without its probe in a file."""
+    made = simulate(ZONE_PLATE)
+    path = write_npz(
+        tmp_path_factory.mktemp("lens") / "a.npz",
+        made.frames(),
+        made.positions_px,
+        frames_units="counts",
+        metadata={"energy_ev": made.optics.energy_ev, "pixel_size_m": made.optics.pixel_size_m},
+    )
+    return made, path
+
+
+def test_the_probe_comes_from_the_optics(behind_a_lens):
+    made, path = behind_a_lens
+    assert load(path).probe is None
+    right = load(path, probe_defocus_m=2e-4)
+    # The object spreads the mean pattern a little; a defocus of the wrong sign is another probe.
+    assert alike(right.probe, made.probe) > 0.95
+    assert alike(load(path, probe_defocus_m=-2e-4).probe, made.probe) < 0.1
+    assert right.steps == ({"step": "probe", "defocus_m": 2e-4},)
+    assert any("the mean pattern and a defocus of 0.0002 m" in note for note in right.notes)
+    width = geometry.probe_diameter_px(made.probe) * made.optics.pixel_size_m
+    wide = load(path, probe_diameter_m=width)
+    assert alike(wide.probe, made.probe) > 0.95
+    found = geometry.probe_diameter_px(wide.probe) * wide.pixel_size_m
+    assert found == pytest.approx(width, rel=0.01)
+
+
+def test_optics_that_give_no_probe_are_refused(behind_a_lens, scan_file):
+    path = behind_a_lens[1]
+    for options, told in (
+        ({"probe_defocus_m": 1.0}, "would be about .* m wide, but its frames hold"),
+        ({"probe_diameter_m": 1e-3}, "does not go with the mean pattern"),
+        ({"probe_diameter_m": 1e-12}, "does not go with the mean pattern"),
+    ):
+        with pytest.raises(ScanError, match=told):
+            load(path, **options)
+    with pytest.raises(ScanError, match=r"probe_defocus_m needs the energy .* and the size of an"):
+        load(scan_file(), probe_defocus_m=1e-4)
+    with pytest.raises(ConfigError, match="probe and probe_defocus_m all say what the probe is"):
+        ScanConfig(probe="p.npz", probe_defocus_m=1e-4)
+
+
 def test_how_the_wave_and_the_detector_are_modelled_is_kept_by_name(scan_file):
     scan = load(scan_file(), propagation="near", detector_response="blur", drop_frames="1")
     assert (scan.propagation, scan.detector_response) == ("near", "blur")
@@ -764,8 +843,8 @@ COVERED_HERE = {
     *("orientation", "rotation_deg", "flip_frames", "pixel_size_m"),
     *("energy_ev", "particle"),
     *("distance_m", "detector_pixel_m", "bad_pixels", "bad_pixels_polarity", "saturation"),
-    *("beamstop", "drop_frames", "duplicates", "frame_size", "beam_centre"),
-    *("bin_frames", "part"),
+    *("beamstop", "drop_frames", "frames_late", "duplicates", "frame_size", "beam_centre"),
+    *("bin_frames", "part", "probe_defocus_m", "probe_diameter_m"),
     *("propagation", "detector_response"),
 }
 WITH_THEIR_FORMATS = {"diffraction", "step_m"}

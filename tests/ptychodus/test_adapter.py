@@ -9,7 +9,6 @@ import pytest
 from conftest import apart, far_field, parts
 from drive import product_of
 from ptychodus.api.object import Object, ObjectCenter
-from ptychodus.api.probe import ProbeSequence
 from ptychodus.api.probe_positions import ProbePosition, ProbePositionSequence
 from ptychodus.api.reconstruct import (
     ReconstructInput,
@@ -498,10 +497,6 @@ def test_errors_of_refine_are_sentences(core, given):
         refined(core, given, options="epochs 4")
     with pytest.raises(ConfigError, match="unknown option 'no_such'"):
         refined(core, given, options="no_such = 4")
-    pixel = given.product.probes.get_pixel_geometry()
-    none = dataclasses.replace(given.product, probes=ProbeSequence(None, None, pixel))
-    with pytest.raises(ScanError, match="has no probe"):
-        refined(core, dataclasses.replace(given, product=none))
     assert pinn_threads() == []
 
 
