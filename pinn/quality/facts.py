@@ -20,10 +20,10 @@ class Facts:
         frames: how many the result was made from.
         fitted: the object was fitted to these frames; otherwise a network has predicted it.
         covered: share of the scan area that is covered.
-        deviance: mean over the frames, per valid pixel.
+        deviance: per pixel where the light is, of a sample of frames (`noise.Fit`).
         held_out: likewise, over pixels that were not fitted.
         noise_floor: what counting noise alone would make it; None for values that are not counts.
-        one_pattern: what it would be without an object (`noise.deviance_of_one_pattern`).
+        one_pattern: what it would be without an object.
         pixels: how many the least certain of these numbers rests on.
         flagged: frames whose deviance is out of line.
         disagreement: median spread of the patches over a pixel, of the object's modulus. Of a
@@ -102,16 +102,17 @@ def facts_of(recon: Result) -> Facts:
     if halves:
         agreement = 0.5 if halves["frc50"] is None else float(halves["frc50"])
     unlike = numbers.get("unlike_training") or {}
-    deviance, floor = likelihood.get("deviance"), likelihood.get("noise_floor")
+    fit = likelihood.get("fit") or {}
+    deviance, floor = fit.get("deviance"), fit.get("noise_floor")
     return Facts(
         frames=len(recon.positions_px),
         fitted=fitted,
         covered=_covered(recon),
         deviance=deviance,
-        held_out=likelihood.get("held_out"),
+        held_out=fit.get("held_out"),
         noise_floor=floor,
-        one_pattern=likelihood.get("one_pattern"),
-        pixels=likelihood.get("pixels", 0),
+        one_pattern=fit.get("one_pattern"),
+        pixels=fit.get("pixels", 0),
         flagged=len(likelihood.get("flagged", ())),
         disagreement=_disagreement(recon, deviance if fitted else None, floor),
         agreement=agreement,

@@ -6,6 +6,8 @@ load Keras and for tables in float64; there is no third.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.special import gammaln, xlogy
 
@@ -13,6 +15,7 @@ _LOW, _HIGH, _POINTS = 1e-6, 100.0, 600
 _MOST_COUNTS = 400  # a rate of 100 never counts as many
 _OUTLIER_MADS = 6.0
 _OUTLIER_RATIO = 2.0
+_A_COUNT, _BRIGHT = 1.0, 0.1  # mean counts of a pixel, and of the brightest one's, that count
 
 
 def deviance(counts: np.ndarray, rate: np.ndarray) -> np.ndarray:
@@ -59,6 +62,66 @@ def intensity_ratio(counts: np.ndarray, rate: np.ndarray, valid: np.ndarray) -> 
     measured, predicted = (np.sum(image * valid, (1, 2)) for image in (counts, rate))
     lit = (measured > 0) & (predicted > 0)
     return float(np.median(measured[lit] / predicted[lit])) if lit.any() else 1.0
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Deviances per pixel of frames that something is said to explain, where the light is.
+
+    Amplitudes that are fitted predict too little where a pixel has a hundredth of a count, and a
+    single photon there weighs as much as a bright pixel that is wrong. So pixels count whose mean
+    is at least one count, or a tenth of the brightest one's.
+
+    Attributes:
+        deviance: of the fitted pixels, or of all.
+        held_out: of those that were not fitted, or None.
+        noise_floor: what counting noise alone would make it; None for values that are not counts.
+        one_pattern: see `deviance_of_one_pattern`.
+        pixels: the fewest that `deviance` and `held_out` rest on.
+    """
+
+    deviance: float
+    held_out: float | None
+    noise_floor: float | None
+    one_pattern: float | None
+    pixels: int
+
+
+def fit_of(
+    counts: np.ndarray,
+    rate: np.ndarray,
+    valid: np.ndarray,
+    counted: bool,
+    held: np.ndarray | None = None,
+) -> Fit | None:
+    """How a sample of frames is explained.
+
+    Args:
+        counts, rate: `(n, N, N)` measured and predicted.
+        valid: bool, same shape.
+        counted: the values are counts of photons.
+        held: bool, same shape: pixels that were not fitted; None: there are none.
+
+    Returns:
+        None where no pixel is lit.
+    """
+    seen = valid.sum(0)
+    mean = np.sum(counts * valid, axis=0) / np.maximum(seen, 1)
+    bright = (mean >= min(_A_COUNT, _BRIGHT * float(mean.max()))) & (mean > 0)
+    used = valid & bright
+    held = np.zeros(used.shape, bool) if held is None else held & used
+    fitted = used & ~held
+    if not fitted.any():
+        return None
+    values = deviance(counts, rate)
+    groups = [fitted, held] if held.any() else [fitted]
+    return Fit(
+        deviance=float(values[fitted].mean()),
+        held_out=float(values[held].mean()) if held.any() else None,
+        noise_floor=mean_expected_deviance(rate, used) if counted else None,
+        one_pattern=deviance_of_one_pattern(counts, used),
+        pixels=min(int(np.count_nonzero(group)) for group in groups),
+    )
 
 
 def deviance_of_one_pattern(counts: np.ndarray, valid: np.ndarray) -> float | None:

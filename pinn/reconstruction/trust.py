@@ -17,7 +17,7 @@ from pinn.quality.halves import correlate
 from pinn.quality.likelihood import Explanation, Judge, ReadFrames
 from pinn.quality.likeness import Comparison
 from pinn.quality.noise import (
-    deviance_of_one_pattern,
+    fit_of,
     intensity_ratio,
     mean_expected_deviance,
     outliers,
@@ -72,14 +72,13 @@ def with_likelihood(
     rates = judge.rates(rows).astype(np.float64)
     ratio = intensity_ratio(counts, rates, valid)
     values = judge.deviance(read, scale, ratio)
+    fit = fit_of(counts, rates * ratio, valid, counted)
     bad = recon.frame_indices[outliers(values)]
     finite = values[np.isfinite(values)]
     numbers = {
         "median_deviance": float(np.median(finite)) if len(finite) else None,
         "noise_floor": mean_expected_deviance(rates * ratio, valid) if counted else None,
-        "one_pattern": deviance_of_one_pattern(counts, valid),
-        "deviance": float(np.mean(finite)) if len(finite) else None,
-        "pixels": int(np.count_nonzero(valid)),
+        "fit": None if fit is None else dataclasses.asdict(fit),
         "intensity_ratio": ratio,
         "flagged": [int(number) for number in bad],
     }

@@ -133,6 +133,14 @@ class Engine:
         """
         return self._assess(self._whole, state, _PLANES, before=before)
 
+    def held_out(self, numbers: np.ndarray) -> np.ndarray:
+        """Which pixels of these frames are not fitted, bool `(n, N, N)`."""
+        if not self.static.held_out:
+            return np.zeros((len(numbers), self.N, self.N), bool)
+        phases = {"phase": self.frames.phases(numbers).astype(np.float32)}
+        held = ops.convert_to_numpy(Step(self.static).held_out(phases)) > 0
+        return np.asarray(held)
+
     def look(self, state: State, numbers: np.ndarray, fitted: bool = False) -> Pass:
         """`judge` of some frames only; of fitted pixels, or of all."""
         static = self._fitted if fitted else self._whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -198,17 +199,13 @@ def _numbers(loop: Loop, state: State, seen: Pass, counted: bool) -> dict[str, A
     amplitude, valid = decode(frames.read(rows))
     counts = np.square(amplitude, dtype=np.float64) * unit
     per_frame = seen.per_frame
-    fitted = engine.look(state, rows, fitted=True)
-    held = fitted.per_pixel(held=True) if loop.config.held_out else None
+    fit = noise.fit_of(counts, rates, valid, counted, engine.held_out(rows))
     lit = int(np.count_nonzero(_illumination(state) > FLOOR * state.brightest))
     unknown = state.probe.size if loop.config.update_probe else 0
     return {
         "likelihood": {
             "noise_floor": noise.mean_expected_deviance(rates, valid) if counted else None,
-            "one_pattern": noise.deviance_of_one_pattern(counts, valid),
-            "deviance": float(np.mean(per_frame)),
-            "held_out": held,
-            "pixels": int(np.nansum(fitted.pixels if held is None else fitted.held_pixels)),
+            "fit": None if fit is None else asdict(fit),
             "flagged": noise.outliers(per_frame).tolist(),
         },
         "redundancy": {
