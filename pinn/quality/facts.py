@@ -24,7 +24,7 @@ class Facts:
         held_out: likewise, over pixels that were not fitted.
         noise_floor: what counting noise alone would make it; None for values that are not counts.
         one_pattern: what it would be without an object.
-        pixels: how many the least certain of these numbers rests on.
+        pixels, held_pixels: how many `deviance` and `held_out` rest on.
         flagged: frames whose deviance is out of line.
         disagreement: median spread of the patches over a pixel, of the object's modulus. Of a
             fitted object without what counting noise makes of it.
@@ -47,6 +47,7 @@ class Facts:
     noise_floor: float | None = None
     one_pattern: float | None = None
     pixels: int = 0
+    held_pixels: int = 0
     flagged: int = 0
     disagreement: float | None = None
     agreement: float | None = None
@@ -62,31 +63,31 @@ class Facts:
         """Share of what the object does to the frames that is not explained, at least 0.
 
         What was fitted is explained too well by as much as what was held out is explained too
-        badly: their mean is free of over-fitting, to first order. Certain to two standard
-        deviations: less is not claimed to be unexplained.
+        badly: their mean is free of over-fitting, to first order. Fitted pixels alone say the least
+        that it can be. Two standard deviations are taken off either, so that less is not claimed.
         """
         if self.deviance is None or self.one_pattern is None:
             return None
-        floor, found = self.noise_floor or 0.0, self.deviance
+        floor = self.noise_floor or 0.0
+        left = self.deviance - floor - self._error(self.pixels)
         if self.held_out is not None:
-            found = 0.5 * (found + self.held_out)
-        error = self._error
-        effect = self.one_pattern - floor
-        return max(found - floor - error, 0.0) / max(effect, error, 1e-12)
+            both = 0.5 * (self.deviance + self.held_out)
+            left = max(left, both - floor - 0.5 * self._error(self.held_pixels))
+        effect = max(self.one_pattern - floor, self._error(self.pixels), 1e-12)
+        return max(left, 0.0) / effect
 
     @property
     def object_is_seen(self) -> bool | None:
         """The frames differ from each other by more than counting noise."""
         if self.one_pattern is None or self.noise_floor is None:
             return None
-        return self.one_pattern - self.noise_floor > self._error
+        return self.one_pattern - self.noise_floor > self._error(self.pixels)
 
-    @property
-    def _error(self) -> float:
+    def _error(self, pixels: int) -> float:
         """Of a mean deviance: that of a pixel varies by about the root of two times its mean."""
-        if self.noise_floor is None or not self.pixels:
+        if self.noise_floor is None or not pixels:
             return 0.0
-        return float(_SIGMAS * self.noise_floor * np.sqrt(2.0 / self.pixels))
+        return float(_SIGMAS * self.noise_floor * np.sqrt(2.0 / pixels))
 
 
 def facts_of(recon: Result) -> Facts:
@@ -113,6 +114,7 @@ def facts_of(recon: Result) -> Facts:
         noise_floor=floor,
         one_pattern=fit.get("one_pattern"),
         pixels=fit.get("pixels", 0),
+        held_pixels=fit.get("held_pixels", 0),
         flagged=len(likelihood.get("flagged", ())),
         disagreement=_disagreement(recon, deviance if fitted else None, floor),
         agreement=agreement,

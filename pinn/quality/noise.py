@@ -77,7 +77,7 @@ class Fit:
         held_out: of those that were not fitted, or None.
         noise_floor: what counting noise alone would make it; None for values that are not counts.
         one_pattern: see `deviance_of_one_pattern`.
-        pixels: the fewest that `deviance` and `held_out` rest on.
+        pixels, held_pixels: how many `deviance` and `held_out` rest on.
     """
 
     deviance: float
@@ -85,6 +85,7 @@ class Fit:
     noise_floor: float | None
     one_pattern: float | None
     pixels: int
+    held_pixels: int
 
 
 def fit_of(
@@ -114,13 +115,13 @@ def fit_of(
     if not fitted.any():
         return None
     values = deviance(counts, rate)
-    groups = [fitted, held] if held.any() else [fitted]
     return Fit(
         deviance=float(values[fitted].mean()),
         held_out=float(values[held].mean()) if held.any() else None,
         noise_floor=mean_expected_deviance(rate, used) if counted else None,
         one_pattern=deviance_of_one_pattern(counts, used),
-        pixels=min(int(np.count_nonzero(group)) for group in groups),
+        pixels=int(np.count_nonzero(fitted)),
+        held_pixels=int(np.count_nonzero(held)),
     )
 
 

@@ -10,7 +10,7 @@ from pinn.quality.facts import Facts
 # does to the frames.
 UNLIKE = 3.0
 _FOREIGN = 10.0
-_UNEXPLAINED = {True: 0.03, False: 0.5}  # of an object that was fitted, and of one predicted
+_UNEXPLAINED = {True: 0.01, False: 0.5}  # of an object that was fitted, and of one predicted
 _NOT_EXPLAINED = {True: 0.5, False: 1.0}
 _COVERED = 0.98  # share of the scan area
 _DIFFERING = 0.25  # spread of the patches, of the object's modulus

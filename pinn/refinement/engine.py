@@ -137,8 +137,8 @@ class Engine:
         """Which pixels of these frames are not fitted, bool `(n, N, N)`."""
         if not self.static.held_out:
             return np.zeros((len(numbers), self.N, self.N), bool)
-        phases = {"phase": self.frames.phases(numbers).astype(np.float32)}
-        held = ops.convert_to_numpy(Step(self.static).held_out(phases)) > 0
+        phase = ops.convert_to_tensor(self.frames.phases(numbers).astype(np.float32))
+        held = ops.convert_to_numpy(Step(self.static).held_out({"phase": phase})) > 0
         return np.asarray(held)
 
     def look(self, state: State, numbers: np.ndarray, fitted: bool = False) -> Pass:

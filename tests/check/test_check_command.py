@@ -242,7 +242,6 @@ def test_an_unknown_option_is_refused():
         check(Scan(COUNTS, MADE.positions_px), nonsense=1)
 
 
-@pytest.mark.one_backend
 def test_a_probe_is_written_that_can_be_read_back(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("pinn.check.first_probe._FRAMES", 24)
     monkeypatch.setattr("pinn.check.first_probe._LAST", 2)

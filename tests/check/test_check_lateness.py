@@ -18,7 +18,6 @@ from pinn.io.load import load
 from pinn.ops.forward import instrument
 from pinn.simulate import SimulateConfig, simulate
 
-pytestmark = pytest.mark.one_backend
 MADE = simulate(
     SimulateConfig(N=32, n_frames=70, seed=3, object="leaves", probe="defocused", pattern="random")
 )

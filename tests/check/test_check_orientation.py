@@ -49,7 +49,12 @@ def ranked(name, choice):
     return rank_orientations(mixed_up(THREE[name][0], choice))
 
 
-@pytest.mark.parametrize("name", THREE)
+FAST = "two modes over a star"  # the others take ten seconds each
+
+
+@pytest.mark.parametrize(
+    "name", [n if n == FAST else pytest.param(n, marks=pytest.mark.full) for n in THREE]
+)
 def test_the_right_class_is_found_on_three_different_scans(name):
     choice = THREE[name][1]
     found = ranked(name, choice)
@@ -94,6 +99,7 @@ def test_a_wrong_probe_is_not_believed():
     assert found.probe_r_factor > 1.5 * found.free_r_factor
 
 
+@pytest.mark.full
 def test_an_empty_object_tells_nothing():
     recipe = {"object": "lines", "probe": "defocused", "N": 32, "n_frames": 60}
     found = rank_orientations(mixed_up({**recipe, "contrast": 1e-4}, Choice("+y+x", "none")))
@@ -115,6 +121,7 @@ def test_a_mask_on_one_side_does_not_mislead():
     assert found.decided and Choice("+x+y", "none") in found.classes[found.best].members
 
 
+@pytest.mark.full
 def test_bad_pixels_that_were_found_are_left_out():
     choice = THREE["defocused over leaves"][1]
     scan = mixed_up(THREE["defocused over leaves"][0], choice)
@@ -153,6 +160,7 @@ def test_too_few_frames_and_several_scans():
     assert found.decided and choice in found.classes[found.best].members
 
 
+@pytest.mark.full
 def test_the_same_answer_every_time():
     recipe, choice = THREE["defocused over leaves"]
     again = rank_orientations(mixed_up(recipe, choice))
@@ -160,7 +168,6 @@ def test_the_same_answer_every_time():
     assert {**first, "seconds": 0} == {**second, "seconds": 0}
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("saved", "noise", "kept"), [(0.03, 0.0, 8), (0.3, 0.0, 1), (0.03, 0.9, 1)]
 )

@@ -47,7 +47,13 @@ def make_batch(C, size=2, seed=0):
     }
 
 
-@pytest.mark.parametrize("architecture", built_in())
+EACH = [  # the default on each backend, the others where nothing is compiled
+    name if name == "lean" else pytest.param(name, marks=pytest.mark.one_backend)
+    for name in built_in()
+]
+
+
+@pytest.mark.parametrize("architecture", EACH)
 def test_one_step_changes_every_weight_and_starts_from_those_it_had(architecture):
     model, batch = make(1e-2, **options_of(architecture, gridsize=2)), make_batch(4)
     assert model(batch)["rate"].shape == (2, 4, N, N)
@@ -77,6 +83,7 @@ def test_a_step_never_reads_weights_it_has_changed():
         assert float(model.train_on_batch(x, x)) == pytest.approx(expected, rel=1e-4, abs=1e-3)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("gridsize", [1, 2, 3])
 @pytest.mark.parametrize("architecture", built_in())
 def test_networks_build_for_every_size(architecture, gridsize):
@@ -118,7 +125,9 @@ def test_baseline_sees_each_frame_of_a_group_alone():
         np.testing.assert_allclose(alone[..., 0, :], patches[..., c, :], atol=1e-5)
 
 
-@pytest.mark.parametrize("architecture", ["fno", "ffno"])
+@pytest.mark.parametrize(
+    "architecture", ["fno", pytest.param("ffno", marks=pytest.mark.one_backend)]
+)
 def test_spectral_networks_compute_spectra_in_float32_whatever_the_policy(architecture):
     config = ModelConfig(N=N, **options_of(architecture, gridsize=2))
     frames = np.random.default_rng(0).normal(0, 1, (1, N, N, 4)).astype("float32")

@@ -63,7 +63,7 @@ def _oracle(scan, model, contrast=None):
 def test_reconstruction_equals_the_numpy_oracle(scan, model):
     recon = pinn.reconstruct(scan, model, batch_size=7, synchronise=False, calibrate=False)
     obj, coverage, origin = _oracle(scan, model)
-    same(recon.object, obj, 1e-4)
+    same(np.where(recon.valid_mask, recon.object, 0), obj, 1e-4)
     same(recon.coverage, coverage, 1e-4)
     np.testing.assert_array_equal(recon.origin_px, origin)
     assert recon.frame_indices.size == len(scan)
@@ -75,7 +75,8 @@ def test_the_contrast_that_training_sees_is_reconstructed(scan):
     for factors in ([1.0, 1.0], [1.4, 0.6]):
         model.network.contrast.assign(np.array([factors], "float32"))
         recon = pinn.reconstruct(scan, model, synchronise=False, calibrate=False)
-        same(recon.object, _oracle(scan, model, factors)[0], 1e-4)
+        known = np.where(recon.valid_mask, recon.object, 0)
+        same(known, _oracle(scan, model, factors)[0], 1e-4)
         pictures.append(recon.object)
     assert np.abs(pictures[1] - pictures[0]).max() > 1e-3
     # the samples show it too

@@ -411,7 +411,14 @@ GOOD = Facts(
     frames=100, covered=1.0, deviance=1.5, noise_floor=1.0, one_pattern=20.0, pixels=10**6,
     disagreement=0.05, agreement=0.3,
 )  # fmt: skip
-FITTED = dataclasses.replace(GOOD, fitted=True, independent=True, deviance=0.9, held_out=1.1)
+FITTED = dataclasses.replace(
+    GOOD,
+    fitted=True,
+    independent=True,
+    deviance=0.9,
+    held_out=1.1,
+    held_pixels=10**5,
+)
 
 
 def test_a_good_result_is_not_praised_and_claims_no_resolution():
@@ -475,7 +482,7 @@ def test_what_speaks_against_a_result_is_said(changes, head, said):
         ({"deviance": 0.3, "held_out": 1.9}, "To be looked at with care", "noise was fitted"),
         # the same misfit of five pixels may be chance
         (
-            {"deviance": 2.0, "held_out": 3.0, "pixels": 5},
+            {"deviance": 2.0, "held_out": 3.0, "pixels": 5, "held_pixels": 1},
             "Nothing measured speaks against it",
             "2 times",
         ),

@@ -235,9 +235,7 @@ def test_steps_that_lead_astray_are_taken_back(scan, monkeypatch):
 
 
 @pytest.mark.one_backend
-def test_what_cannot_be_is_refused(scan, arrays):
-    with pytest.raises(ScanError, match="no probe"):
-        pinn.refine(scan_of(arrays, probe=None), **QUICK)
+def test_what_cannot_be_is_refused(scan):
     with pytest.raises(ConfigError, match="position_model"):
         RefineConfig(position_model="bend", update_positions=True)
     with pytest.raises(ConfigError, match="update_positions"):
