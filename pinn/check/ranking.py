@@ -149,7 +149,12 @@ class _Ranking:
         """The rest of the test, of the classes as they were found."""
         probes, errors, pooled, best = self.probes, self.errors, self.pooled, self.best
         margins = [sigmas(pooled[k] - pooled[best]) for k in range(4)]
-        rivals = tuple(k for k in range(4) if k != best and not _tells(k, best, margins[k], errors))
+        told = [k for k in range(4) if k != best and _tells(k, best, margins[k], errors)]
+        rivals = tuple(
+            k
+            for k in range(4)
+            if k != best and not (k in told and self._saves(pooled[best], pooled[k]))
+        )
         wins = sum(int(np.argmin(e.mean(1))) == best for e in errors)
         r = self._r_factors(pooled)
         kept, member_margin, verdict, given_r = self._members(best, not rivals, pooled[best])
@@ -211,16 +216,10 @@ class _Ranking:
         if pooled[winner].mean() > _TRUST**2 * free.mean():
             return tuple(every), None, "poor", r
         margins = [sigmas(pooled[k] - pooled[winner]) for k in range(len(variants))]
-        # What is gained must matter beside what no probe explains: one that is nearly its own
-        # mirror image tells nothing, however sure a tiny difference is.
-        unexplained = max(float(pooled[winner].mean()) - self.noise, 0.0)
-        worse = [
-            k
-            for k in range(len(variants))
-            if k != winner
-            and _tells(k, winner, margins[k], errors)
-            and pooled[k].mean() - pooled[winner].mean() > _WORTH * unexplained
+        told = [
+            k for k in range(len(variants)) if k != winner and _tells(k, winner, margins[k], errors)
         ]
+        worse = [k for k in told if self._saves(pooled[winner], pooled[k])]
         if not worse or not decided:
             return tuple(every), None, "blind", r
         left_out = [variants[k] for k in worse]
@@ -230,6 +229,13 @@ class _Ranking:
             if not any(alike(probe_of(choice, given), other) >= _EXACT for other in left_out)
         ]
         return tuple(kept), float(min(margins[k] for k in worse)), "fits", r
+
+    def _saves(self, best: np.ndarray, other: np.ndarray) -> bool:
+        """Whether the better of two hypotheses saves more than a little beside what neither
+        explains: where all are wrong, or a probe is nearly its own mirror image, one may be better
+        by ever so little, and surely so."""
+        unexplained = max(float(best.mean()) - self.noise, 0.0)
+        return bool(other.mean() - best.mean() > _WORTH * unexplained)
 
     def _predicted(
         self, classes: np.ndarray, probes: np.ndarray, sweeps: int, fixed: bool = False

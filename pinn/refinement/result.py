@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pinn.refinement.outputs import Pass
 
 UNFINISHED = "in progress"
-FLOOR = 1e-2  # light, of that of one frame where it is brightest, below which pixels are not known
+FLOOR = 0.1  # light, of that of one frame where it is brightest, below which pixels are not known
 _SAMPLE = 256  # frames
 
 

@@ -189,6 +189,20 @@ def test_a_probe_that_is_nearly_its_own_mirror_image_decides_nothing(saved, nois
     assert verdict == ("blind" if kept == 8 else "fits")
 
 
+@pytest.mark.parametrize(("saved", "noise", "told"), [(0.03, 0.0, False), (0.3, 0.0, True)])
+def test_a_difference_that_saves_little_of_what_is_left_tells_nothing(saved, noise, told):
+    """As of the electron scan, whose positions are turned: one wrong class is surely better than
+    the others, by 0.4 percent."""
+    from pinn.check.ranking import _Ranking
+
+    ranking = _Ranking.__new__(_Ranking)
+    ranking.noise = noise
+    best = np.ones(25)
+    assert ranking._saves(best, best + saved) is told
+    ranking.noise = 0.9  # beside the noise, a tenth is left: then a little is much
+    assert ranking._saves(best, best + saved)
+
+
 @pytest.mark.full
 def test_the_real_scan_lies_as_given_and_is_found_when_turned():
     for orientation, best in (("+y+x", 0), ("+x-y", 3)):
