@@ -51,17 +51,19 @@ class OutOfTime(Exception):
     """Raised inside the program when the time to spend is over; the best so far is the result."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Deadline:
     """When work has to end.
 
     Attributes:
         at: by `time.perf_counter`, or None for never.
+        kept: seconds before that are for what comes after the work.
     """
 
     at: float | None = None
+    kept: float = 0.0
 
     def check(self) -> None:
         """Raises `OutOfTime` when it is over."""
-        if self.at is not None and time.perf_counter() >= self.at:
+        if self.at is not None and time.perf_counter() >= self.at - self.kept:
             raise OutOfTime

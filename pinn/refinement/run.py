@@ -35,6 +35,7 @@ from pinn.refinement.state import State
 # A network that makes the start sees as few frames as illuminate each pixel this often.
 _COVER = 1
 _LOWER = "--batch-size, --probe-modes or --opr-modes"
+_MOST_KEPT = 0.2  # of the time, for the last pass
 _SCHEDULE = Schedule()
 
 
@@ -120,6 +121,9 @@ def _refine(
         return assemble(scan, rows, loop, state, begun, judge, ended, began, halves)
 
     def after(state: State) -> None:
+        if config.seconds is not None and state.history:
+            # the result takes one more pass over the frames
+            deadline.kept = min(state.history[-1].get("seconds", 0.0), _MOST_KEPT * config.seconds)
         if keeper is not None:
             keeper.save(loop)
         if watch is not None and wanted(watch):
