@@ -353,12 +353,13 @@ def run_pinn(
     options = dict(options or {})
 
     def fresh() -> Any:
+        counted = case.scan.statistics().photons_known  # then the counts choose the likelihood
         return Scan(
-            case.amplitude,
+            case.amplitude**2 if counted else case.amplitude,
             case.positions,
             probe=case.probe,
             valid_mask=case.mask,
-            units="amplitude",
+            units="counts" if counted else "amplitude",
             centre="centred",
             name=case.scan.name,
         )
