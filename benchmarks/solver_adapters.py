@@ -70,11 +70,26 @@ class Snapshot:
     fractions: str
 
 
-def load_case(path: str, modes: int, half: int | None) -> Case:
-    """A scan with a truth: its probe is known. Without: held-out pixels and a probe to refine."""
+def load_case(
+    path: str,
+    modes: int,
+    half: int | None,
+    first: int | None = None,
+    refine_probe: bool | None = None,
+    **options: Any,
+) -> Case:
+    """A scan with a truth: its probe is known. Without: held-out pixels and a probe to refine.
+
+    Args:
+        first: so many frames from the first one on; None: all.
+        refine_probe: whether the probe is to be refined, where it is not as said above.
+        options: of `pinn.ScanConfig`.
+    """
     import pinn
 
-    scan = pinn.load(path)
+    scan = pinn.load(path, pinn.ScanConfig(**options))
+    if first is not None:
+        scan = scan.select(np.arange(first))
     rows = np.arange(len(scan))
     if half is not None:
         rows = rows[half::2]
@@ -84,7 +99,8 @@ def load_case(path: str, modes: int, half: int | None) -> Case:
         mask = np.random.default_rng(2026).random((scan.N, scan.N)) >= HELD_OUT
         amplitude = np.where(mask, measured, np.float32(0))
     probe = start_modes(scan.probe[0], modes)
-    return Case(amplitude, measured, mask, probe, scan.truth is None, scan, rows)
+    unknown = scan.truth is None if refine_probe is None else refine_probe
+    return Case(amplitude, measured, mask, probe, unknown, scan, rows)
 
 
 def start_modes(probe: np.ndarray, modes: int) -> np.ndarray:
@@ -159,8 +175,20 @@ def held_out(snap: Snapshot, case: Case, fractions: str) -> dict[str, float]:
     return {
         "r_factor": float(np.sum(np.abs(np.sqrt(rate) - amplitude)) / np.sum(amplitude)),
         "deviance": float(np.mean(deviance)),
+        "deviance_floor": noise_floor(rate),
         "r_fitted": off / total,
     }
+
+
+def noise_floor(rate: np.ndarray) -> float:
+    """Mean Poisson deviance that counts of these expectations have from them."""
+    from scipy import stats
+
+    k, rates = np.arange(400)[:, None], np.geomspace(1e-3, 200.0, 300)
+    deviance = 2 * (rates - k + k * np.log(np.maximum(k, 1) / rates))
+    expected = np.sum(stats.poisson.pmf(k, rates) * deviance, axis=0)
+    few = np.interp(np.log(rate), np.log(rates), expected)
+    return float(np.mean(np.where(rate < rates[-1], few, 1 + 1 / (6 * rate))))
 
 
 def lit(snap: Snapshot, case: Case) -> np.ndarray:
@@ -325,12 +353,13 @@ def run_pinn(
     options = dict(options or {})
 
     def fresh() -> Any:
+        counted = case.scan.statistics().photons_known  # then the counts choose the likelihood
         return Scan(
-            case.amplitude,
+            case.amplitude**2 if counted else case.amplitude,
             case.positions,
             probe=case.probe,
             valid_mask=case.mask,
-            units="amplitude",
+            units="counts" if counted else "amplitude",
             centre="centred",
             name=case.scan.name,
         )
