@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from pinn.refinement.outputs import Pass
 
 UNFINISHED = "in progress"
-FLOOR = 0.1  # light, of that of one frame where it is brightest, below which pixels are not known
+# Light, of that of one frame where it is brightest, below which pixels are not known, and below
+# which what stands there is not even kept to go on from.
+FLOOR, _KEPT = 0.1, 0.01
 _SAMPLE = 256  # frames
 
 
@@ -66,7 +68,8 @@ def assemble(
     else:
         illumination = _illumination(state)
     covered = illumination > FLOOR * state.brightest
-    y, x = np.flatnonzero(covered.any(1)), np.flatnonzero(covered.any(0))
+    lit = illumination > _KEPT * state.brightest
+    y, x = np.flatnonzero(lit.any(1)), np.flatnonzero(lit.any(0))
     box = slice(y[0], y[-1] + 1), slice(x[0], x[-1] + 1)
     illumination = illumination[box] / float(illumination.max())
     covered = covered[box]
@@ -109,7 +112,7 @@ def assemble(
         )
     values: dict[str, Any] = {
         # a start knows more than the frames there
-        "object": continued(state.object[box], covered) if start is None else state.object[box],
+        "object": continued(state.object[box], lit[box]) if start is None else state.object[box],
         "origin_px": state.origin + np.array([y[0], x[0]]),
         "coverage": np.where(covered, illumination, 0.0),
         "valid_mask": covered,

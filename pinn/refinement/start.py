@@ -191,7 +191,7 @@ def _variations(probe: np.ndarray, wanted: int) -> np.ndarray:
 
 
 def _put(obj: np.ndarray, origin: np.ndarray, start: Reconstruction) -> None:
-    """The start's object onto the canvas; where it covers nothing, its mean."""
+    """The start's object onto the canvas; where it has none, its mean."""
     covered = start.valid_mask & (start.coverage > 0)
     if not covered.any():
         raise ScanError("the start covers no pixel: there is nothing to begin with")
@@ -207,7 +207,8 @@ def _put(obj: np.ndarray, origin: np.ndarray, start: Reconstruction) -> None:
             "result of another scan, or of other positions?"
         )
     inside = slice(top - y, bottom - y), slice(left - x, right - x)
-    obj[top:bottom, left:right][covered[inside]] = start.object[inside][covered[inside]]
+    there = covered[inside] | (start.object[inside] != 0)  # results of 0.1.0 hold zeros elsewhere
+    obj[top:bottom, left:right][there] = start.object[inside][there]
 
 
 def _carry(
