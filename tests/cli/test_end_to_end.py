@@ -120,7 +120,6 @@ BAD_SCANS = {
         ["17"],
     ),
     "probe of another size": (dict(probeGuess=np.ones((8, 8), complex)), ["probe"]),
-    "no probe": (dict(probeGuess=None), ["--probe"]),
     "position not finite": (dict(ycoords=np.array([np.nan] * 12)), ["positions", "finite"]),
     "positions all equal": (
         dict(xcoords=np.full(12, 9.0), ycoords=np.full(12, 9.0)),

@@ -66,6 +66,7 @@ def test_the_first_resumed_step_is_the_one_the_writer_would_have_made(folder, wr
             assert _relative(ours, theirs) <= tolerance
 
 
+@pytest.mark.full
 def test_a_run_handed_from_backend_to_backend_goes_on_without_a_jump(folder):
     for epochs, backend in enumerate(BACKENDS, 1):
         run(backend, "relay", folder, "relay", 3 * epochs)

@@ -215,7 +215,8 @@ def raised(call, *arguments, **options):
 
 def test_errors_are_those_of_the_same_call_in_process(worker, scan, tmp_path):
     pid = worker.start() and worker.pid
-    bare = pinn.Scan(scan.frames, scan.positions_px, name="bare")
+    frames = np.zeros((len(scan), scan.N, scan.N), np.uint16)
+    dark = pinn.Scan(frames, scan.positions_px, probe=scan.probe, name="dark")
     for options in (
         {"nonsense": 1},
         {"epochs": 0},
@@ -225,8 +226,8 @@ def test_errors_are_those_of_the_same_call_in_process(worker, scan, tmp_path):
         assert raised(worker.train, scan, **options) == raised(pinn.train, scan, **options)
     # its sentence lists the networks that are known, and other tests made some known here
     assert raised(worker.train, scan, architecture="none of ours")[0] is ConfigError
-    assert raised(worker.train, bare)[0] is ScanError
-    assert raised(worker.train, bare) == raised(pinn.train, bare)
+    assert raised(worker.train, dark)[0] is ScanError
+    assert raised(worker.train, dark) == raised(pinn.train, dark)
     assert raised(worker.train, []) == raised(pinn.train, [])
     resumed = {"output": tmp_path, "resume": True}
     assert raised(worker.train, scan, **resumed) == raised(pinn.train, scan, **resumed)
