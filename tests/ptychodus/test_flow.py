@@ -124,6 +124,7 @@ def test_an_object_with_another_centre_and_groups_of_another_size(simulated, by_
         assert correlation(moved, found, wrong) < here
 
 
+@pytest.mark.full
 def test_supervised_through_the_engine_for_ptychopinn(simulated, truth, tmp_path):
     """Learns from a known object, which here is the one it then infers."""
     folder = tmp_path / "in"
