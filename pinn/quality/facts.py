@@ -83,6 +83,13 @@ class Facts:
             return None
         return self.one_pattern - self.noise_floor > self._error(self.pixels)
 
+    @property
+    def below_noise(self) -> bool:
+        """The object changes the frames by less than counting noise does."""
+        if self.one_pattern is None or self.noise_floor is None:
+            return False
+        return self.one_pattern < 2.0 * self.noise_floor
+
     def _error(self, pixels: int) -> float:
         """Of a mean deviance: that of a pixel varies by about the root of two times its mean."""
         if self.noise_floor is None or not pixels:

@@ -110,6 +110,11 @@ def _of_fit(facts: Facts, said: _Said) -> None:
         said.doubtful.append(
             "the frames differ by no more than counting noise, so that little of the object is seen"
         )
+    elif facts.fitted and facts.agreement is None and facts.below_noise:
+        said.doubtful.append(
+            "the object changes the frames by less than counting noise does, and no halves were "
+            "compared: fine detail may be noise"
+        )
     excess = None
     if facts.deviance is not None and facts.noise_floor:
         excess = facts.deviance / facts.noise_floor

@@ -480,6 +480,14 @@ def test_what_speaks_against_a_result_is_said(changes, head, said):
         ({"deviance": 2.0, "held_out": 3.0}, "To be looked at with care", "0.079 of what"),
         ({"deviance": 11.0, "held_out": 12.0}, "Not to be trusted", "0.55 of what"),
         ({"deviance": 0.3, "held_out": 1.9}, "To be looked at with care", "noise was fitted"),
+        # nothing tells detail from noise, but halves
+        (
+            {"one_pattern": 1.5, "agreement": None},
+            "To be looked at with care",
+            "fine detail may be noise",
+        ),
+        ({"one_pattern": 1.5}, "Nothing measured speaks against it", "halves agree"),
+        ({"agreement": None}, "Nothing measured speaks against it", "times"),
         # the same misfit of five pixels may be chance
         (
             {"deviance": 2.0, "held_out": 3.0, "pixels": 5, "held_pixels": 1},
