@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pinn.check.fit import fit, fit_probes
+from pinn.check.fit import fit
 from pinn.check.regions import central, central_side, choose_frames, finer, read_region
 from pinn.check.starts import from_pattern, to_energy
 from pinn.check.usable import SMALLEST_SCAN, usable_frames
@@ -68,10 +68,10 @@ def first_probe(scan: Scan) -> FirstProbe:
     region = read_region(scan, rows, side, 0, np.ones(mean.shape, bool))
     for sweeps, kept in ((_FIRST, _KEPT), (_SECOND, 1)):
         as_given = np.zeros(len(tried), int)
-        errors = fit([region], as_given, tried, sweeps, through, seeds=[0])[0]
+        errors = fit([region], as_given, tried, sweeps, through, seeds=[0]).errors[0]
         best = np.argsort(errors[:, region.held].mean(1), kind="stable")[:kept]
         tried = tried[best]
-    errors, fitted = fit_probes([region], np.zeros(1, int), tried, _LAST, through, seeds=[0])
+    errors, fitted = fit([region], np.zeros(1, int), tried, _LAST, through, seeds=[0])
     held = errors[0, 0][region.held]
     r_factor = float(np.sqrt(held.sum() / region.energy[region.held].sum()))
     note = (

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from keras import ops
@@ -27,6 +28,20 @@ from pinn.ops.pairs import Pair, Tensor
 FIRST_STEP, LAST_STEP = 1.0, 0.3
 
 
+class Fitted(NamedTuple):
+    """What `fit` finds, for G regions and H hypotheses.
+
+    Attributes:
+        errors: float64 `(G, H, F)`, the sum over valid pixels of the squared difference of
+            amplitudes, about a quarter of the Poisson deviance; of held-out frames after the last
+            sweep.
+        probes: as they were fitted, complex64 `(G, H, P, n, n)`, centre at index [0, 0].
+    """
+
+    errors: np.ndarray
+    probes: np.ndarray
+
+
 def fit(
     regions: Sequence[Region],
     classes: np.ndarray,
@@ -36,27 +51,7 @@ def fit(
     *,
     seeds: Sequence[int],
     fixed: bool = False,
-) -> np.ndarray:
-    """How well each hypothesis explains each region once object and probe are fitted.
-
-    Args: see `fit_probes`.
-
-    Returns:
-        Errors, see `fit_probes`.
-    """
-    return fit_probes(regions, classes, probes, sweeps, through, seeds=seeds, fixed=fixed)[0]
-
-
-def fit_probes(
-    regions: Sequence[Region],
-    classes: np.ndarray,
-    probes: np.ndarray,
-    sweeps: int,
-    through: forward.Instrument,
-    *,
-    seeds: Sequence[int],
-    fixed: bool = False,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Fitted:
     """Fit object and probe of each hypothesis in each region.
 
     Args:
@@ -67,12 +62,6 @@ def fit_probes(
         through: what lies between the exit wave and the detector.
         seeds: of the order of the frames of each region.
         fixed: keep the probe; otherwise it is updated from the second sweep on.
-
-    Returns:
-        float64 `(G, H, F)`, for G regions the sum over valid pixels of the squared difference of
-        amplitudes, about a quarter of the Poisson deviance; of held-out frames after the last
-        sweep. And the probes as they were fitted, complex64 `(G, H, P, n, n)`, centre at index
-        [0, 0].
     """
     backend.full_precision()
     frames, first, tiny = _frames(regions, classes)
@@ -94,7 +83,7 @@ def fit_probes(
     for visited, values in zip(numbers, ops.convert_to_numpy(visited_errors), strict=True):
         errors[each_region, :, visited] = values
     fitted = ops.convert_to_numpy(real) + 1j * ops.convert_to_numpy(imaginary)
-    return errors, numpy_fourier.corner(numpy_fourier.ifft2c(fitted))
+    return Fitted(errors, numpy_fourier.corner(numpy_fourier.ifft2c(fitted)))
 
 
 def _visits(

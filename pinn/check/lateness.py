@@ -99,7 +99,7 @@ def _predicted(
     for sweeps, kept in _ROUNDS:
         probes = np.stack([probe[:1] for _, probe in tried])
         which = np.array([k for k, _ in tried])
-        errors = fit([region], which, probes, sweeps, through, seeds=[0])[0][:, region.held]
+        errors = fit([region], which, probes, sweeps, through, seeds=[0]).errors[0][:, region.held]
         order = np.argsort(errors.mean(1), kind="stable")[:kept]
         tried = [tried[k] for k in order]
     return np.asarray(errors[order[0]] / region.energy[region.held])

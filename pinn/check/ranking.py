@@ -136,7 +136,7 @@ class _Ranking:
             tried = [region.at(orient(region.places, "+y+x", off)) for off in offsets]
             start = self.probes[[self.best]]
             number = np.array([self.best])
-            found = fit(tried, number, start, self.sweeps, self.through, seeds=[0] * 3)[:, 0]
+            found = fit(tried, number, start, self.sweeps, self.through, seeds=[0] * 3).errors[:, 0]
             low, middle, high = found.mean(1)
             bend = low + high - 2 * middle
             step = 0.5 * (low - high) / bend if bend > 0 else float(np.sign(low - high))
@@ -190,7 +190,7 @@ class _Ranking:
             used = probes[:, :modes]
             if modes is not None:
                 used = np.stack([to_energy(probe, self.counts) for probe in used])
-            errors = fit(self.regions[:1], classes, used, count, self.through, seeds=[0])[0]
+            errors = fit(self.regions[:1], classes, used, count, self.through, seeds=[0]).errors[0]
             held = errors[:, self.regions[0].held].mean(1)
             for k in range(4):
                 mine = np.flatnonzero(classes == k)
@@ -242,7 +242,9 @@ class _Ranking:
     ) -> list[np.ndarray]:
         """Errors `(H, held-out frames)` of the hypotheses in each region."""
         seeds = range(len(self.regions))
-        errors = fit(self.regions, classes, probes, sweeps, self.through, seeds=seeds, fixed=fixed)
+        errors = fit(
+            self.regions, classes, probes, sweeps, self.through, seeds=seeds, fixed=fixed
+        ).errors
         return [found[:, r.held] for found, r in zip(errors, self.regions, strict=True)]
 
     def _r_factors(self, errors: np.ndarray) -> np.ndarray:

@@ -59,7 +59,9 @@ def rank_scales(
 
     def errors(tried: list[Region], seeds: list[int]) -> np.ndarray:
         """Weighted errors `(len(tried), F)`."""
-        plain = fit(tried, np.array([number]), probe[None], _SWEEPS, through, seeds=seeds)[:, 0]
+        plain = fit(tried, np.array([number]), probe[None], _SWEEPS, through, seeds=seeds).errors[
+            :, 0
+        ]
         held = np.stack([region.held for region in tried])
         fraction = held.mean(1, keepdims=True)
         return plain * np.where(held, 0.5 / fraction, 0.5 / (1 - fraction))

@@ -41,7 +41,7 @@ def weigh(
     turns = (0.0, angle, angle - 180.0 if angle > 0 else angle + 180.0)
     tried = [region.at(orient(region.places, "+y+x", turn)) for turn in turns]
     number, seeds = np.zeros(1, int), [0] * len(turns)
-    errors = fit(tried, number, probe[None], _SWEEPS, through, seeds=seeds, fixed=True)
+    errors = fit(tried, number, probe[None], _SWEEPS, through, seeds=seeds, fixed=True).errors
     held = errors[:, 0][:, region.held]
     energy = float(region.energy[region.held].sum())
     r = np.sqrt(held.sum(1) / energy)
