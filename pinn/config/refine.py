@@ -55,6 +55,11 @@ class RefineConfig(Config):
         description="Stop after this many epochs (or twice as many L-BFGS iterations) without "
         "improvement.",
     )
+    smooth_object: bool = Field(
+        True,
+        description="At the end, smooth the object as far as pixels that were held out become "
+        "more likely. Where counts are few this takes out noise; elsewhere it changes nothing.",
+    )
     split_half: bool = Field(
         True,
         description="Also refine each half of the frames from a flat object. Their Fourier ring "
