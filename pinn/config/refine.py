@@ -21,7 +21,9 @@ class RefineConfig(Config):
         "position_model": "Constraints",
         "object_damping": "Steps",
     }
-    keys_only: ClassVar[frozenset[str]] = frozenset(("held_out", "seed", "update_object"))
+    keys_only: ClassVar[frozenset[str]] = frozenset(
+        ("held_out", "seed", "smooth_object", "update_object")
+    )
 
     epochs: int = Field(60, ge=1, description="Maximum number of passes over the frames.")
     seconds: float | None = Field(
