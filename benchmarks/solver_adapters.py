@@ -12,6 +12,7 @@ import time
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -346,30 +347,17 @@ def run_pinn(
         options: further ones of `pinn.refine`.
     """
     import pinn
-    from pinn.data.scan import Scan
     from pinn.progress import Deadline
     from pinn.reconstruction.network_start import network_start
 
     options = dict(options or {})
-
-    def fresh() -> Any:
-        counted = case.scan.statistics().photons_known  # then the counts choose the likelihood
-        return Scan(
-            case.amplitude**2 if counted else case.amplitude,
-            case.positions,
-            probe=case.probe,
-            valid_mask=case.mask,
-            units="counts" if counted else "amplitude",
-            centre="centred",
-            name=case.scan.name,
-        )
 
     start = None
     if model is not None:
         network = pinn.load_model(model)
         times = []
         for _ in range(2):
-            scan, before = fresh(), time.process_time()
+            scan, before = fresh(case), time.process_time()
             cover = options.get("start_cover", 1)
             start, _ = network_start(scan, network, np.arange(len(scan)), cover, Deadline())
             times.append(time.process_time() - before)
@@ -387,7 +375,7 @@ def run_pinn(
         watch(count, _snapshot(recon, case))
         clock.start()
 
-    scan = fresh()
+    scan = fresh(case)
     clock.start()
     settings = {
         "update_probe": case.refine_probe,
@@ -395,8 +383,48 @@ def run_pinn(
         "seed": 0,
         "lbfgs_iterations": 0,
     }
-    pinn.refine(scan, start=start, epochs=epochs, watch=seen, **settings | options)
+    result = pinn.refine(scan, start=start, epochs=epochs, watch=seen, **settings | options)
+    seen(result)  # its object may have been smoothed at the end
     clock.stop()
+
+
+def fresh(case: Case) -> Any:
+    """The scan as `pinn` gets it: without the truth, and without hidden pixels."""
+    from pinn.data.scan import Scan
+
+    counted = case.scan.statistics().photons_known  # then the counts choose the likelihood
+    return Scan(
+        case.amplitude**2 if counted else case.amplitude,
+        case.positions,
+        probe=case.probe,
+        valid_mask=case.mask,
+        units="counts" if counted else "amplitude",
+        centre="centred",
+        name=case.scan.name,
+    )
+
+
+def run_network(case: Case, seconds: float, folder: Path) -> tuple[int, float, Snapshot]:
+    """A network with defaults, trained on the scan for so many CPU-seconds, and what it makes.
+
+    Returns:
+        Epochs, CPU-seconds of the training, and the reconstruction.
+    """
+    import pinn
+    from pinn.progress import StopRequested
+
+    began, epoch = time.process_time(), 0
+
+    def progress(report: Any) -> None:
+        nonlocal epoch
+        epoch = report.epoch or 0
+        if time.process_time() - began > seconds:
+            raise StopRequested
+
+    scan = fresh(case)
+    model = pinn.train(scan, output=folder, progress=progress)
+    spent = time.process_time() - began
+    return epoch, spent, _snapshot(pinn.reconstruct(scan, model), case)
 
 
 def _snapshot(recon: Any, case: Case) -> Snapshot:

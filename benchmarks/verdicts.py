@@ -1,6 +1,7 @@
 """Verdicts on right and wrong refinements and reconstructions, against the truth.
 
     KERAS_BACKEND=torch python benchmarks/verdicts.py --output FOLDER
+    KERAS_BACKEND=torch python benchmarks/verdicts.py --output FOLDER --data DATA  # measured scans
     KERAS_BACKEND=torch python benchmarks/verdicts.py --output FOLDER --table
 
 Each base is a simulated scan with known truth. Its right cases state the facts as they are; its
@@ -14,7 +15,8 @@ harm makes a right case.
 Bases with an even number chose the limits; those with an odd number had no part in it. One line of
 JSON for each case in FOLDER/rows.jsonl, with the facts a verdict is made from, so that `--table`
 judges them anew without a run. Cases that are there are not made again, nor are networks in
-FOLDER/networks.
+FOLDER/networks. DATA holds siemens_star.npz and cryo_em_4dstem.npz, which have no truth: `JUDGED`
+says which of their pictures are right, by looking at them beside what is known of the samples.
 """
 
 from __future__ import annotations
@@ -173,6 +175,15 @@ WRONG: dict[str, Callable[[Arrays], None]] = {
     "four frames": _first(4),
     "one epoch": lambda made: made["options"].update(epochs=1),
 }
+MEASURED: dict[str, dict[str, Any]] = {
+    "star": {"file": "siemens_star.npz", "frames": 200, "reading": {}},
+    "electrons": {"file": "cryo_em_4dstem.npz", "frames": 400, "reading": {"rotation_deg": 122.0}},
+}
+FOR_MEASURED = (
+    RIGHT, "three modes", "frames transposed", "positions shuffled", "positions off by 2 px",
+    "pixel size 10 % too small", "frames one place late", "turned by 120 degrees", "four frames",
+)  # fmt: skip
+JUDGED: dict[str, str] = {}
 PER_BASE = 3  # wrong facts tried on each base, in turn
 FOR_NETWORKS = [n for n in WRONG if n not in ("one frame", "two frames", "one epoch")]
 
@@ -181,7 +192,7 @@ FOR_NETWORKS = [n for n in WRONG if n not in ("one frame", "two frames", "one ep
 class Case:
     """One run: a base, what is wrong about it, and what makes the picture."""
 
-    base: int
+    base: int | str
     wrong: str
     by: str
 
@@ -209,6 +220,13 @@ def cases() -> Iterator[Case]:
         yield Case(base, "one epoch of training", "network")
 
 
+def measured_cases() -> Iterator[Case]:
+    """Refinements of measured scans."""
+    for base in MEASURED:
+        for wrong in FOR_MEASURED:
+            yield Case(base, wrong, "refine")
+
+
 NETWORKS = (0, 1, 2, 3, 4, 9)  # bases that have a network
 
 
@@ -229,6 +247,25 @@ def simulated(base: int, **changes: Any) -> Arrays:
     return made
 
 
+def measured(base: str, data: Path) -> Arrays:
+    """Arrays of a measured scan."""
+    import pinn
+
+    kind = MEASURED[base]
+    scan = pinn.load(data / kind["file"], pinn.ScanConfig(**kind["reading"]))
+    rows = np.arange(kind["frames"])
+    amplitude, valid = scan.read(rows)
+    return {
+        "counts": np.square(amplitude, dtype=np.float64),
+        "positions_px": scan.positions_px[rows],
+        "probe": scan.probe,
+        "valid_mask": valid.all(0),
+        "truth": None,
+        "units": "counts",
+        "options": {},
+    }
+
+
 def scan_of(made: Arrays, name: str) -> Any:
     import pinn
 
@@ -243,19 +280,27 @@ def scan_of(made: Arrays, name: str) -> Any:
     )
 
 
-def run(case: Case, folder: Path) -> dict[str, Any]:
+def run(case: Case, folder: Path, data: Path | None = None) -> dict[str, Any]:
     """The row of a case."""
     import pinn
     from pinn.errors import PinnError
     from pinn.quality.facts import facts_of
 
+    simulates = not isinstance(case.base, str)
+    dose = BASES[case.base]["photons_per_frame"] if simulates else 0.0
     changes = {
-        "another object": {"object_seed": 500 + case.base},
-        "an eighth of the dose": {"photons_per_frame": BASES[case.base]["photons_per_frame"] / 8},
+        "another object": {"object_seed": 500 + case.base if simulates else 0},
+        "an eighth of the dose": {"photons_per_frame": dose / 8},
     }.get(case.wrong, {})
     if case.by == "network":
         changes = {"seed": 700 + case.base, **changes}
-    made = simulated(case.base, **changes)
+    if isinstance(case.base, str):
+        assert data is not None
+        made = measured(case.base, data)
+    else:
+        made = simulated(case.base, **changes)
+    if case.wrong == "three modes":
+        made["options"]["probe_modes"] = 3
     if case.wrong in WRONG:
         WRONG[case.wrong](made)
     row: dict[str, Any] = {"key": case.key, **asdict(case)}
@@ -277,7 +322,8 @@ def run(case: Case, folder: Path) -> dict[str, Any]:
     row["verdict"] = recon.verdict
     row["likelihood"] = recon.statistics.get("likelihood")
     row["unlike"] = recon.statistics.get("unlike_training")
-    row |= against_truth(recon, simulated(case.base, **changes)["truth"], facts.agreement)
+    if simulates:
+        row |= against_truth(recon, simulated(case.base, **changes)["truth"], facts.agreement)
     (folder / "results").mkdir(exist_ok=True)
     recon.save(folder / "results" / f"{case.key.replace(' ', '_')}.h5")
     return row
@@ -347,19 +393,18 @@ def is_wrong(row: dict[str, Any], rows: dict[str, dict[str, Any]]) -> bool:
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
     """The confusion of verdicts and pictures, and every case that was missed."""
-    from pinn.quality.facts import Facts
-    from pinn.quality.verdict import verdict
-
     lines, missed = [], []
     for by in ("refine", "network"):
         for part, words in ((0, "chose the limits"), (1, "had no part")):
             count = {True: [0, 0], False: [0, 0]}
             for row in rows.values():
-                if row["by"] != by or row["base"] % 2 != part or row["wrong"] == "from the truth":
+                if row["by"] != by or isinstance(row["base"], str):
+                    continue
+                if row["base"] % 2 != part or row["wrong"] == "from the truth":
                     continue
                 if "refused" in row:
                     continue
-                said = verdict(Facts(**row["facts"]))
+                said = said_of(row)
                 wrong, doubted = is_wrong(row, rows), not said.startswith("Nothing")
                 count[wrong][doubted] += 1
                 if wrong != doubted:
@@ -369,13 +414,26 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
                 f"{by}, {words}: wrong {sum(count[True])}, of which a doubt is said on "
                 f"{count[True][1]}; right {sum(count[False])}, of which doubted {count[False][1]}"
             )
+    for row in rows.values():
+        if isinstance(row["base"], str):
+            judged = JUDGED.get(f"{row['base']} {row['wrong']}", "not judged")
+            lines.append(f"{row['key']}: {judged}: {row.get('refused') or said_of(row)}")
     return "\n".join([*lines, "", *missed])
+
+
+def said_of(row: dict[str, Any]) -> str:
+    """The verdict by today's rules."""
+    from pinn.quality.facts import Facts
+    from pinn.quality.verdict import verdict
+
+    return verdict(Facts(**row["facts"]))
 
 
 def main() -> None:
     """Make what is missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="folder of the measured scans: these alone")
     parser.add_argument("--table", action="store_true", help="judge what is there, no more")
     parser.add_argument("--only", help="cases whose name contains this")
     options = parser.parse_args()
@@ -383,10 +441,11 @@ def main() -> None:
     path = options.output / "rows.jsonl"
     known = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     rows = {row["key"]: row for row in known}
-    for case in [] if options.table else cases():
+    chosen = cases() if options.data is None else measured_cases()
+    for case in [] if options.table else chosen:
         if case.key in rows or (options.only and options.only not in case.key):
             continue
-        row = run(case, options.output)
+        row = run(case, options.output, options.data)
         rows[case.key] = row
         with path.open("a") as file:
             file.write(json.dumps(row) + "\n")

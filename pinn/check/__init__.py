@@ -17,7 +17,13 @@ from pinn.backend import loaded_keras
 from pinn.check.cost import costs
 from pinn.check.exposures import file_numbers, frame_findings, repeated
 from pinn.check.facts import facts, truth_findings
-from pinn.check.geometry import explained, orientation_findings, rotation_findings, untested
+from pinn.check.geometry import (
+    explained,
+    looks_turned,
+    orientation_findings,
+    rotation_findings,
+    untested,
+)
 from pinn.check.illumination import probe_findings
 from pinn.check.look import FRAMES, QUICK_FRAMES, Look, look
 from pinn.check.numbers import dose_findings, unit_findings
@@ -158,7 +164,9 @@ def quick(scan: Scan, config: ScanConfig | None = None) -> tuple[Finding, ...]:
         return (wrong,)
     scan.statistics()
     seen = look(scan, QUICK_FRAMES)
-    return ranked(_findings(scan, config, seen, layout(scan), QUICK_FRAMES)[1])
+    bad, findings = _findings(scan, config, seen, layout(scan), QUICK_FRAMES)
+    curl = look_for_rotation(scan, None if bad.any is None else ~bad.any)
+    return ranked(findings + looks_turned(curl))
 
 
 def _findings(

@@ -119,6 +119,21 @@ def rotation_findings(
     ]
 
 
+def looks_turned(seen: Centres | None) -> list[Finding]:
+    """A warning where the centres of mass are sure of a rotation, without fits."""
+    if seen is None or not seen.sure:
+        return []
+    first, second = (_turn(seen.plain.angle_deg + half) for half in (0.0, 180.0))
+    return [
+        Finding(
+            "warning",
+            "positions-rotation",
+            f"the positions look turned against the detector, by {first:.0f} or {second:.0f} "
+            "degrees from +x towards +y; pinn check SCAN --fix FIXED finds out which and mends it",
+        )
+    ]
+
+
 def explained(orientation: list[Finding], rotation: list[Finding]) -> list[Finding]:
     """Findings of the orientation test without those that a rotation accounts for: positions that
     are turned leave the classes open."""

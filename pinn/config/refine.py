@@ -21,7 +21,9 @@ class RefineConfig(Config):
         "position_model": "Constraints",
         "object_damping": "Steps",
     }
-    keys_only: ClassVar[frozenset[str]] = frozenset(("held_out", "seed", "update_object"))
+    keys_only: ClassVar[frozenset[str]] = frozenset(
+        ("held_out", "seed", "smooth_object", "update_object")
+    )
 
     epochs: int = Field(60, ge=1, description="Maximum number of passes over the frames.")
     seconds: float | None = Field(
@@ -54,6 +56,11 @@ class RefineConfig(Config):
         ge=1,
         description="Stop after this many epochs (or twice as many L-BFGS iterations) without "
         "improvement.",
+    )
+    smooth_object: bool = Field(
+        True,
+        description="At the end, smooth the object as far as pixels that were held out become "
+        "more likely. Where counts are few this takes out noise; elsewhere it changes nothing.",
     )
     split_half: bool = Field(
         True,

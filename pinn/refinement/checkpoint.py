@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NAME = "refinement.h5"
 # What may differ between the parts of one refinement: how long it goes, and what comes after.
-_FREE = ("epochs", "seconds", "patience", "lbfgs_iterations", "split_half")
+_FREE = ("epochs", "seconds", "patience", "lbfgs_iterations", "smooth_object", "split_half")
 _FREE_ONCE = ("tolerance",)  # of earlier versions
 # Options of earlier versions that are the schedule now.
 _EPOCHS = {

@@ -1,4 +1,4 @@
-"""One refinement of some frames: epochs first, L-BFGS at the end."""
+"""One refinement of some frames: epochs, then L-BFGS; then what frames do not tell goes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from pinn.progress import OVER, STOPPED, Deadline, Progress
 from pinn.refinement.engine import Engine
 from pinn.refinement.frames import Frames
 from pinn.refinement.lbfgs import LBFGS
-from pinn.refinement.loop import Loop, Schedule
+from pinn.refinement.loop import TOLERANCE, Loop, Schedule
+from pinn.refinement.raster import without_pattern
+from pinn.refinement.smoothing import smooth
 from pinn.refinement.state import State
 
-_SCALE_FRAMES = 512  # whose amplitudes set the scale of the start
+_SAMPLE = 512  # frames that are looked at
 
 
 def loop_from(
@@ -41,7 +43,7 @@ def descend(
     progress: Callable[[Progress], None] | None = None,
     after: Callable[[State], None] = lambda state: None,
 ) -> None:
-    """Run the epochs of a loop, then L-BFGS from the best of them.
+    """Run the epochs of a loop, then L-BFGS from the best of them, then smooth the object.
 
     Args:
         loop: gets the best state, why it ended, and notes.
@@ -49,22 +51,45 @@ def descend(
         after: called with the state after every epoch, and every iteration that made it better.
     """
     loop.run(progress, lambda one: after(one.state))
+    config = loop.config
     if (
-        not loop.config.lbfgs_iterations
-        or loop.ended in (OVER, STOPPED)
-        or loop.config.restricts_object
+        loop.ended not in (OVER, STOPPED)
+        and config.lbfgs_iterations
+        and not config.restricts_object
     ):
-        return
-    stage = "lbfgs" if loop.stage == "refine" else f"lbfgs {loop.stage}"
-    last = LBFGS(loop.engine, loop.best, loop.start, loop.config, loop.deadline, stage)
+        stage = "lbfgs" if loop.stage == "refine" else f"lbfgs {loop.stage}"
+        last = LBFGS(loop.engine, loop.best, loop.start, config, loop.deadline, stage)
 
-    def improved(state: State) -> None:
-        loop.best = state
-        after(state)
+        def improved(state: State) -> None:
+            loop.best = state
+            after(state)
 
-    last.run(progress, improved)
-    loop.notes.extend(last.notes)
-    loop.best, loop.ended = last.best, last.ended or loop.ended
+        last.run(progress, improved)
+        loop.notes.extend(last.notes)
+        loop.best, loop.ended = last.best, last.ended or loop.ended
+    if loop.ended != STOPPED and config.update_object:
+        _take_out(loop)
+
+
+def _take_out(loop: Loop) -> None:
+    """Take out of the best object what the frames do not tell, but have put there."""
+    config, best = loop.config, loop.best
+    if loop.lattice is not None:
+        regular = without_pattern(best, loop.lattice)
+        if regular is not None and not _worse(loop.engine, regular, best):
+            loop.best = regular
+    if config.held_out and config.smooth_object:
+        found = smooth(loop.engine, loop.best)
+        if found is not None:
+            loop.best, loop.low_pass = found.state, found.limit
+            loop.notes.append(found.note)
+
+
+def _worse(engine: Engine, state: State, than: State) -> bool:
+    """Whether a state explains fitted pixels worse than another."""
+    rows = np.unique(np.linspace(0, len(engine.frames) - 1, _SAMPLE).astype(int))
+    one, other = (engine.look(s, rows, fitted=True).per_pixel() for s in (state, than))
+    return not one <= other * (1.0 + TOLERANCE)
 
 
 def counts_per_unit(factor: float) -> tuple[bool, float]:
@@ -81,7 +106,7 @@ def set_scale(loop: Loop) -> None:
     for the probe where the object stays.
     """
     engine, state = loop.engine, loop.state
-    few = np.unique(np.linspace(0, len(engine.frames) - 1, _SCALE_FRAMES).astype(int))
+    few = np.unique(np.linspace(0, len(engine.frames) - 1, _SAMPLE).astype(int))
     found = engine.look(state, few)
     top, below = found.others["measured_root"], found.others["root_root"]
     scale = float(np.nansum(top) / max(float(np.nansum(below)), 1e-30))

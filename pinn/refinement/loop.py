@@ -21,7 +21,7 @@ from pinn.progress import (
     Progress,
     StopRequested,
 )
-from pinn.refinement import gauge, positions
+from pinn.refinement import gauge, positions, raster
 from pinn.refinement.engine import Engine
 from pinn.refinement.outputs import Pass
 from pinn.refinement.reports import Reports
@@ -80,6 +80,8 @@ class Loop:
         best: the state whose likelihood was best.
         notes: sentences about what happened.
         ended: why the loop ended.
+        lattice: of the positions where object and probe could share a pattern of its period.
+        low_pass: limit in cycles per pixel to which the object was smoothed at the end, or None.
     """
 
     def __init__(
@@ -97,7 +99,10 @@ class Loop:
         self.lbfgs_follows = lbfgs_follows
         self.start, self.schedule, self.ended = start, schedule, ALL_DONE
         self.notes: list[str] = []
+        self.low_pass: float | None = None
         self.begin_from(state)
+        joint = config.update_probe and config.update_object and not config.update_positions
+        self.lattice = raster.lattice_of(start) if joint else None
         self._all_from = schedule.all_from(config)
         self._joining = set(schedule.of(config).values())
 
@@ -177,6 +182,7 @@ class Loop:
             self._reject(before, watched)
             return
         self._correct(result, number)
+        state = self.state
         state.epoch = number
         row = {
             "epoch": number,
@@ -253,6 +259,8 @@ class Loop:
             gauge.orthogonalise(state)
             if c.update_object:
                 gauge.fix_energy(state, self.energy)
+            if self.lattice is not None and number >= first.probe:
+                self.state = raster.without_pattern(state, self.lattice) or state
 
     def _background(self) -> np.ndarray:
         """The background that explains its part of the counts best, never negative.

@@ -66,7 +66,7 @@ def assemble(
         numbers = _numbers(loop, state, result, scan.statistics().photons_known)
         spread = disagreement(sums)
     else:
-        illumination = _illumination(state)
+        illumination = state.illumination()
     covered = illumination > FLOOR * state.brightest
     lit = illumination > _KEPT * state.brightest
     y, x = np.flatnonzero(lit.any(1)), np.flatnonzero(lit.any(0))
@@ -85,6 +85,7 @@ def assemble(
             "lbfgs_iterations": sum("lbfgs_iteration" in row for row in state.history),
             "ended": ended,
             "rejected_epochs": loop.rejected,
+            "object_low_pass": loop.low_pass,
             "started_from": _beginning(start),
             "held_out_pixels": config.held_out,
             "position_shift_rms_px": float(np.sqrt(np.mean(np.sum(moved**2, axis=1)))),
@@ -170,17 +171,6 @@ def disagreement(sums: dict[str, np.ndarray]) -> np.ndarray:
     return np.sqrt(np.maximum(sums["missing"] / illumination - mean**2, 0.0)).astype(np.float32)
 
 
-def _illumination(state: State) -> np.ndarray:
-    """Of each pixel, positions rounded: enough to say what is covered."""
-    N = state.probe.shape[-1]
-    intensity = np.sum(np.abs(state.probe[0]) ** 2, axis=0)
-    total = np.zeros(state.object.shape, np.float32)
-    corners = np.rint(state.positions - state.origin).astype(int) - N // 2
-    for y, x in corners:
-        total[y : y + N, x : x + N] += intensity
-    return total
-
-
 def _numbers(loop: Loop, state: State, seen: Pass, counted: bool) -> dict[str, Any]:
     """What the frames say of a state: their deviance, what counting noise alone would make it, and
     what it would be without an object; how redundant they are."""
@@ -203,7 +193,7 @@ def _numbers(loop: Loop, state: State, seen: Pass, counted: bool) -> dict[str, A
     counts = np.square(amplitude, dtype=np.float64) * unit
     per_frame = seen.per_frame
     fit = noise.fit_of(counts, rates, valid, counted, engine.held_out(rows))
-    lit = int(np.count_nonzero(_illumination(state) > FLOOR * state.brightest))
+    lit = int(np.count_nonzero(state.illumination() > FLOOR * state.brightest))
     unknown = state.probe.size if loop.config.update_probe else 0
     return {
         "likelihood": {

@@ -60,6 +60,16 @@ class State:
         """Light of the probe where it is brightest, all modes together."""
         return float(np.sum(np.abs(self.probe[0]) ** 2, axis=0).max())
 
+    def illumination(self) -> np.ndarray:
+        """Light on each pixel `(H, W)` float32, of the first variation; positions are rounded."""
+        N = self.probe.shape[-1]
+        intensity = np.sum(np.abs(self.probe[0]) ** 2, axis=0)
+        total = np.zeros(self.object.shape, np.float32)
+        corners = np.rint(self.positions - self.origin).astype(int) - N // 2
+        for y, x in corners:
+            total[y : y + N, x : x + N] += intensity
+        return total
+
     def watched(self, held_out: bool) -> list[float]:
         """The likelihood of each row of the history by which refinement is steered."""
         return [float(row["held_deviance" if held_out else "deviance"]) for row in self.history]

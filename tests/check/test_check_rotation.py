@@ -1,10 +1,12 @@
 """The rotation of the positions against the detector: by the curl of the centres of mass, and by
 fits."""
 
+import re
+
 import numpy as np
 import pytest
 
-from pinn.check import Finding, check
+from pinn.check import Finding, check, quick
 from pinn.check.geometry import explained
 from pinn.check.rotation import curls, derivatives, look_for_rotation
 from pinn.data.prepare import orient
@@ -106,3 +108,19 @@ def test_open_classes_are_not_told_beside_a_rotation():
     unsure = [Finding("warning", "positions-rotation", "", {"rotation_deg": 120.0})]
     assert explained([open_, other], sure) == [other]
     assert explained([open_, other], unsure) == [open_, other] == explained([open_, other], [])
+
+
+@pytest.mark.parametrize(
+    ("angle", "told"), [(33.0, True), (-62.0, True), (0.0, False), (90.0, False)]
+)
+def test_the_quick_check_says_that_positions_look_turned(angle, told):
+    # a quarter turn is an orientation, which the quick check does not try
+    found = [f for f in quick(turned(angle)) if f.code == "positions-rotation"]
+    assert len(found) == told
+    if told:
+        assert found[0].severity == "warning"  # work goes on
+        numbers = [
+            float(n) for n in re.findall(r"by (-?\d+) or (-?\d+) degrees", found[0].message)[0]
+        ]
+        assert min(abs((n - angle + 180) % 360 - 180) for n in numbers) < 4
+        assert "pinn check SCAN --fix" in found[0].message
