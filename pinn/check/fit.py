@@ -26,6 +26,7 @@ from pinn.ops import forward, fourier, masks, pairs
 from pinn.ops.pairs import Pair, Tensor
 
 FIRST_STEP, LAST_STEP = 1.0, 0.3
+_ROUND = 16  # pixels; sides of objects are multiples, so that fewer shapes are compiled
 
 
 class Fitted(NamedTuple):
@@ -125,7 +126,8 @@ def _start(
     """A flat object for each region, `(2, H, h, w)` with real and imaginary part first, and the
     spectra of the probes, pair `(G, H, P, n, n)`."""
     n = regions[0].side
-    height, width = np.max([region.corners.max(0) for region in regions], axis=0) + n
+    largest = np.max([region.corners.max(0) for region in regions], axis=0) + n
+    height, width = -(-largest // _ROUND) * _ROUND
     flat = np.zeros((2, H, height, width), np.float32)
     flat[0] = 1.0
     spectra = numpy_fourier.fft2c(numpy_fourier.centre(probes))

@@ -7,6 +7,7 @@ window, nothing kept between calls; figures may be made from several threads.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +51,20 @@ def save(figure: Figure, path: str | Path, dpi: float = DPI) -> Path:
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise InputError(f"{path.name} does not end in a picture format; use {', '.join(FORMATS)}")
-    longest = max(figure.get_size_inches())
+    dpi = min(dpi, _LARGEST_SIDE / max(figure.get_size_inches()))
+    _arrange(figure, dpi)
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=min(dpi, _LARGEST_SIDE / longest))
+        figure.savefig(temporary, dpi=dpi)
     return path
+
+
+def _arrange(figure: Figure, dpi: float) -> None:
+    """Lay a figure out for good: `savefig` would draw all of it once more for that alone."""
+    figure.dpi = dpi
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
 
 
 def robust_range(values: np.ndarray) -> tuple[float, float]:
@@ -108,37 +119,75 @@ def draw_image(
         bar: whether a colour bar is drawn.
     """
     hidden = ~np.isfinite(image) if valid is None else ~np.isfinite(image) | ~valid
-    palette = colormaps[cmap].with_extremes(bad=UNCOVERED)
-    h, w = image.shape
-    y, x = (0.0, 0.0) if start_px is None else start_px
+    corner = (0.0, 0.0) if start_px is None else start_px
+    artist = _show(axes, image, hidden, corner, limits, norm, cmap)
+    if start_px is None:  # no ticks: hidden axes look the same, and are not measured
+        axes.xaxis.set_visible(False)
+        axes.yaxis.set_visible(False)
+    else:
+        axes.set_xlabel("x (px)")
+        axes.set_ylabel("y (px)")
+        axes.tick_params(labelsize=9)
+    if not bar:
+        return artist
+    shown = image[~hidden]
+    bottom, top = artist.get_clim()
+    under, over = bool(np.any(shown < bottom)), bool(np.any(shown > top))
+    extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}
+    colours = figure.colorbar(
+        artist, ax=axes, shrink=0.9, pad=0.02, extend=extend[int(under), int(over)]
+    )
+    colours.set_label(label, fontsize=9)
+    colours.ax.tick_params(labelsize=9)
+    return artist
+
+
+def draw_strip(
+    axes: Axes,
+    images: np.ndarray,
+    titles: Sequence[str] = (),
+    *,
+    limits: tuple[float, float] | None = None,
+    norm: Any = None,
+    cmap: str = AMPLITUDE_MAP,
+) -> Any:
+    """Draw real images `(n, h, w)` side by side in one axes, without ticks; returns the last
+    artist. Axes of its own for each would take as long again to lay out."""
+    n, h, w = images.shape
+    step = 1.06 * w
+    for number, image in enumerate(images):
+        corner = (0.0, number * step)
+        artist = _show(axes, image, ~np.isfinite(image), corner, limits, norm, cmap)
+    for number, title in enumerate(titles):
+        middle = number * step + (w - 1) / 2
+        axes.text(middle, -0.5 - 0.04 * h, title, ha="center", va="bottom", fontsize=10)
+    axes.set_xlim(-0.5 - 0.01 * w, (n - 1) * step + w - 0.5 + 0.01 * w)
+    axes.set_ylim(h - 0.5 + 0.01 * h, -0.5 - 0.01 * h)
+    axes.set_axis_off()
+    return artist
+
+
+def _show(
+    axes: Axes,
+    image: np.ndarray,
+    hidden: np.ndarray,
+    corner: tuple[float, float],
+    limits: tuple[float, float] | None,
+    norm: Any,
+    cmap: str,
+) -> Any:
+    """One image with its first pixel at `corner` (y, x); returns the artist."""
+    (h, w), (y, x) = image.shape, corner
     low, high = (None, None) if limits is None else limits
-    artist = axes.imshow(
+    return axes.imshow(
         np.ma.masked_array(image, hidden),
-        cmap=palette,
+        cmap=colormaps[cmap].with_extremes(bad=UNCOVERED),
         norm=norm,
         vmin=low,
         vmax=high,
         extent=(x - 0.5, x + w - 0.5, y + h - 0.5, y - 0.5),
         interpolation="nearest" if min(h, w) <= 1000 else "auto",
     )
-    if start_px is None:
-        axes.set_xticks([])
-        axes.set_yticks([])
-    else:
-        axes.set_xlabel("x (px)")
-        axes.set_ylabel("y (px)")
-        axes.tick_params(labelsize=9)
-    if bar:
-        shown = image[~hidden]
-        bottom, top = artist.get_clim()
-        under, over = bool(np.any(shown < bottom)), bool(np.any(shown > top))
-        extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}
-        colours = figure.colorbar(
-            artist, ax=axes, shrink=0.9, pad=0.02, extend=extend[int(under), int(over)]
-        )
-        colours.set_label(label, fontsize=9)
-        colours.ax.tick_params(labelsize=9)
-    return artist
 
 
 def scale_bar(

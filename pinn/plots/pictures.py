@@ -23,6 +23,7 @@ from pinn.plots.panels import (
     RANGE_WORDS,
     dpi_for,
     draw_image,
+    draw_strip,
     new_figure,
     panel_size,
     phase_colours,
@@ -174,15 +175,13 @@ def write_samples(
         {"limits": phase_limits, "cmap": cmap},
     )
     figure = new_figure(1.4 + 2.2 * len(chosen), 7.2)
-    grid = figure.subplots(3, len(chosen), squeeze=False)
-    for row, (images, label), kind in zip(grid, rows, settings, strict=True):
-        for axes, image in zip(row, images, strict=True):
-            artist = draw_image(figure, axes, image, bar=False, **kind)
+    names = [f"frame {index}" for index in chosen]
+    strips = zip(figure.subplots(3, 1), rows, settings, (names, (), ()), strict=True)
+    for axes, (images, label), kind, titles in strips:
+        artist = draw_strip(axes, images, titles, **kind)
         ends = "both" if "limits" in kind and kind["cmap"] != CYCLIC_MAP else "neither"
-        colours = figure.colorbar(artist, ax=list(row), shrink=0.9, pad=0.01, extend=ends)
+        colours = figure.colorbar(artist, ax=axes, shrink=0.9, pad=0.01, extend=ends)
         colours.set_label(label, fontsize=9)
-    for axes, index in zip(grid[0], chosen, strict=True):
-        axes.set_title(f"frame {index}", fontsize=10)
     figure.suptitle("Measured frames (top) and what the network makes of them; grey: masked")
     return save(figure, path)
 

@@ -4,13 +4,13 @@ import csv
 
 import numpy as np
 import pytest
-from test_parity import BACKENDS, run
+from test_parity import BACKENDS
 
 from pinn.simulate import SimulateConfig, simulate_to_file
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(run, tmp_path_factory):
     place = tmp_path_factory.mktemp("exchange")
     recipe = SimulateConfig(N=32, object="lines", n_frames=60, photons_per_frame=1e5, seed=2)
     simulate_to_file(recipe, place / "scan.npz")
@@ -44,7 +44,7 @@ def test_training_resumes_on_every_backend(folder, writer):
     for reader in BACKENDS:
         # The optimiser's moments came along: the third epoch agrees with the writer's own
         # continuation far better than two runs of different seeds would (several percent).
-        assert losses[reader][2] == pytest.approx(losses[writer][2], rel=2e-3)
+        assert losses[reader][2] == pytest.approx(losses[writer][2], rel=1e-5)
         assert losses[reader][2] < losses[reader][0]
 
 
@@ -53,13 +53,12 @@ def _relative(a, b):
 
 
 @pytest.mark.parametrize("writer", BACKENDS)
-def test_the_first_resumed_step_is_the_one_the_writer_would_have_made(folder, writer):
-    steps = {r: dict(np.load(folder / f"step_{writer}_{r}" / "step.npz")) for r in BACKENDS}
+def test_the_first_resumed_epoch_is_the_one_the_writer_would_have_made(folder, writer):
+    steps = {r: dict(np.load(folder / f"resumed_{writer}_{r}" / "epoch.npz")) for r in BACKENDS}
     own = steps[writer]
     for other in steps.values():
-        assert other["loss"] == pytest.approx(own["loss"], rel=1e-5)
-        for prefix, tolerance in (("0", 1e-5), ("moved", 1e-3)):
-            # what a weight moves by is a small difference, of which rounding leaves four digits
+        for prefix, tolerance in (("0", 1e-5), ("moved", 1e-4)):
+            # what a weight moves by is a small difference, of which rounding leaves some digits
             names = [name for name in own if name.startswith(prefix)]
             ours, theirs = (np.concatenate([s[n].ravel() for n in names]) for s in (other, own))
             assert np.linalg.norm(theirs) > 0
@@ -67,7 +66,7 @@ def test_the_first_resumed_step_is_the_one_the_writer_would_have_made(folder, wr
 
 
 @pytest.mark.full
-def test_a_run_handed_from_backend_to_backend_goes_on_without_a_jump(folder):
+def test_a_run_handed_from_backend_to_backend_goes_on_without_a_jump(run, folder):
     for epochs, backend in enumerate(BACKENDS, 1):
         run(backend, "relay", folder, "relay", 3 * epochs)
     run("jax", "relay", folder, "straight", 9)

@@ -1,23 +1,9 @@
 """The three backends, each in its own process: same start, same batches, same numbers."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 BACKENDS = ("jax", "torch", "tensorflow")
-WORKER = Path(__file__).with_name("worker.py")
-
-
-def run(backend: str, *arguments: object) -> None:
-    """Run a task of worker.py in a fresh interpreter on `backend`."""
-    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, str(WORKER), *map(str, arguments)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, f"{backend}: {done.stderr[-3000:]}"
 
 
 def _relative(a, b):
@@ -25,7 +11,7 @@ def _relative(a, b):
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory):
+def start(run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("parity")
     run("jax", "start", folder)
     for backend in BACKENDS:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_parity import BACKENDS, run
+from test_parity import BACKENDS
 
 
 def _relative(a, b):
@@ -10,7 +10,7 @@ def _relative(a, b):
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def results(run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("refine")
     for backend in BACKENDS:
         run(backend, "refine", folder)

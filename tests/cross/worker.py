@@ -1,9 +1,13 @@
-"""Runs one task in a fresh process on the backend of KERAS_BACKEND; called by the cross tests.
+"""Does tasks on the backend of KERAS_BACKEND, one after the other; see conftest.py.
 
-python worker.py TASK FOLDER [ARGUMENT...]
+Each line of standard input is a task, `[NAME, FOLDER, ARGUMENT...]` in JSON; the answer is a line
+of standard output: `null`, or the traceback.
 """
 
+import json
+import os
 import sys
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -138,14 +142,13 @@ def predict(folder: Path, *archives: str) -> None:
 
 
 def read(folder: Path, *archives: str) -> None:
-    """What another backend does with each archive: predict, go on, make the next step."""
+    """What another backend does with each archive: predict, and go on."""
     predict(folder, *archives)
     resume(folder, 4, *archives)
-    one_step(folder, *archives)
 
 
 def resume(folder: Path, epochs: int, *archives: str) -> None:
-    """Continue each run FOLDER/<archive> in a copy of its folder."""
+    """Continue each run FOLDER/<archive> in a copy of its folder; weights after one epoch."""
     import shutil
 
     import keras
@@ -156,7 +159,16 @@ def resume(folder: Path, epochs: int, *archives: str) -> None:
     for archive in archives:
         copy = folder / f"resumed_{archive}_{keras.backend.backend()}"
         shutil.copytree(folder / archive, copy)
-        pinn.train(scan, epochs=epochs, output=copy, resume=True)
+        before = pinn.load_model(copy).network.named_arrays()
+        after = []
+
+        def look(model, after=after):
+            after.append(model.network.named_arrays())
+
+        pinn.train(scan, epochs=epochs, output=copy, resume=True, watch=look)
+        arrays = {f"{number:04d}": after[0][name] for number, name in enumerate(before)}
+        moved = {f"moved_{i:04d}": after[0][n] - before[n] for i, n in enumerate(before)}
+        np.savez(copy / "epoch.npz", **arrays, **moved)
 
 
 def relay(folder: Path, name: str, epochs: str) -> None:
@@ -172,32 +184,6 @@ def relay(folder: Path, name: str, epochs: str) -> None:
         resume=begun,
         **({} if begun else options),
     )
-
-
-def one_step(folder: Path, *archives: str) -> None:
-    """The first step that each run FOLDER/<archive> would make: loss, weights before and after."""
-    import shutil
-
-    import keras
-
-    import pinn
-
-    def stop(progress):
-        raise pinn.StopRequested
-
-    scan = pinn.load(folder / "scan.npz")
-    for archive in archives:
-        copy = folder / f"step_{archive}_{keras.backend.backend()}"
-        shutil.copytree(folder / archive, copy)
-        before = pinn.load_model(copy).network.named_arrays()
-        model = pinn.train(scan, epochs=9, output=copy, resume=True, progress=stop)
-        after = model.network.named_arrays()
-        cut = model.provenance["unfinished"]
-        assert cut["batch"] == 1
-        total, size, share = cut["metrics"]["loss"]
-        arrays = {f"{number:04d}": after[name] for number, name in enumerate(after)}
-        moved = {f"moved_{i:04d}": after[n] - before[n] for i, n in enumerate(after)}
-        np.savez(copy / "step.npz", loss=share * total / size, **arrays, **moved)
 
 
 def refine(folder: Path) -> None:
@@ -231,6 +217,19 @@ def refine(folder: Path) -> None:
     np.savez(folder / f"refined_{keras.backend.backend()}.npz", **found)
 
 
+def serve() -> None:
+    """Answer tasks until there are no more; what frameworks print goes to the error stream."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        task, folder, *arguments = json.loads(line)
+        try:
+            globals()[task](Path(folder), *arguments)
+            answer = None
+        except Exception:
+            answer = traceback.format_exc()
+        print(json.dumps(answer), file=answers, flush=True)
+
+
 if __name__ == "__main__":
-    task, folder, *arguments = sys.argv[1:]
-    globals()[task](Path(folder), *arguments)
+    serve()
