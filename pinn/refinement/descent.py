@@ -10,6 +10,7 @@ from keras import ops
 from pinn.config.refine import RefineConfig
 from pinn.ops import likelihood
 from pinn.progress import OVER, STOPPED, Deadline, Progress
+from pinn.refinement import gauge
 from pinn.refinement.engine import Engine
 from pinn.refinement.frames import Frames
 from pinn.refinement.lbfgs import LBFGS
@@ -77,6 +78,7 @@ def _take_out(loop: Loop) -> None:
     if loop.lattice is not None:
         regular = without_pattern(best, loop.lattice)
         if regular is not None and not _worse(loop.engine, regular, best):
+            gauge.fix_energy(regular, loop.energy)
             loop.best = regular
     if config.held_out and config.smooth_object:
         found = smooth(loop.engine, loop.best)

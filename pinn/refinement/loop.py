@@ -257,10 +257,10 @@ class Loop:
             if c.probe_support is not None:
                 state.probe = state.probe * support(self.engine.N, c.probe_support)
             gauge.orthogonalise(state)
+            if self.lattice is not None and number >= first.probe:
+                state = self.state = raster.without_pattern(state, self.lattice) or state
             if c.update_object:
                 gauge.fix_energy(state, self.energy)
-            if self.lattice is not None and number >= first.probe:
-                self.state = raster.without_pattern(state, self.lattice) or state
 
     def _background(self) -> np.ndarray:
         """The background that explains its part of the counts best, never negative.

@@ -20,6 +20,7 @@ _NEIGHBOURS = 8  # of a frame, whose distances tell the lattice
 _ALIKE = 0.25  # vectors differ by less than this part of their length
 _IRREGULAR = 0.1  # of the shorter period: root mean square of what positions are off
 _STANDS_OUT = 3.0  # times the spectrum around
+_WINDOW = 512  # pixels
 _AROUND = 1.5  # in units of the spectrum's own resolution
 
 
@@ -107,8 +108,10 @@ def without_pattern(state: State, lattice: Lattice) -> State | None:
     frequencies = lattice.harmonics()
     light = state.illumination()
     weight = np.minimum(light / np.median(light[light > 0.1 * light.max()]), 1.0)
-    mean = np.sum(weight * state.object) / weight.sum()
-    field = weight * (state.object - mean) / (weight.sum() * mean)
+    window = _middle(state)
+    weight = weight[window]
+    mean = np.sum(weight * state.object[window]) / weight.sum()
+    field = weight * (state.object[window] - mean) / (weight.sum() * mean)
     found = _spectrum(field, frequencies)
     extent = np.sqrt(np.count_nonzero(weight > 0.5))
     beside = _AROUND / extent * np.array([[1, 1], [1, -1], [-1, 1], [-1, -1], [0, 1], [1, 0]])
@@ -116,7 +119,9 @@ def without_pattern(state: State, lattice: Lattice) -> State | None:
     kept = np.abs(found) > _STANDS_OUT * around
     if not kept.any():
         return None
-    found, frequencies = found[kept], frequencies[kept]
+    frequencies = frequencies[kept]
+    corner = [part.start for part in window]
+    found = found[kept] * np.exp(-2j * np.pi * frequencies @ corner)  # phases at the canvas' corner
     changed, N = state.copy(), state.probe.shape[-1]
     pattern = 1.0 + _waves(found, frequencies, *map(np.arange, state.object.shape))
     under = lattice.corner - state.origin - N // 2
@@ -124,6 +129,14 @@ def without_pattern(state: State, lattice: Lattice) -> State | None:
     changed.object = (state.object / pattern).astype(np.complex64)
     changed.probe = (state.probe * of_probe).astype(np.complex64)
     return changed if changed.finite else None
+
+
+def _middle(state: State) -> tuple[slice, slice]:
+    """Where the spectrum is looked at: so much is enough, and takes little time."""
+    middle = np.rint(state.positions.mean(0) - state.origin).astype(int)
+    first = np.maximum(middle - _WINDOW // 2, 0)
+    last = np.minimum(first + _WINDOW, state.object.shape)
+    return slice(int(first[0]), int(last[0])), slice(int(first[1]), int(last[1]))
 
 
 def _spectrum(field: np.ndarray, frequencies: np.ndarray) -> np.ndarray:

@@ -21,7 +21,9 @@ from pinn.refinement.state import State
 _FIRST, _RATIO = 0.6, 2.0**-0.5  # limits in cycles per pixel, and of each to the one before
 _LAST, _WORSE = 0.02, 1.01  # no further where held-out pixels are so much less likely
 _SAMPLE = 512  # frames
-_DIM = 1e-3  # of the brightest pixel's light: the least weight
+# Of the light of one frame where it is brightest: the least weight of a pixel, and what it takes to
+# be smoothed itself; elsewhere stands what the start has.
+_DIM, _KNOWN = 1e-3, 0.01
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ def smooth(engine: Engine, state: State) -> Smoothed | None:
         limit, deviance = _FIRST, before
         while limit > _LAST and deviance < _WORSE * least:
             trial = state.copy()
-            trial.object = low_pass(state.object, weight, limit, response)
+            smoothed = low_pass(state.object, weight, limit, response)
+            trial.object = np.where(weight > _KNOWN, smoothed, state.object)
             deviance = held_deviance(trial)
             if deviance < least:
                 best, least, chosen = trial, deviance, limit
@@ -96,7 +99,7 @@ def low_pass(
         response: what is left at frequencies relative to the limit.
     """
     ky, kx = fft.fftfreq(obj.shape[0])[:, None], fft.fftfreq(obj.shape[1])[None]
-    left = response(np.hypot(ky, kx) / limit)
+    left = response(np.hypot(ky, kx) / limit).astype(np.float32)
     mean = np.sum(weight * obj) / np.sum(weight)
     field = fft.ifft2(fft.fft2(weight * (obj - mean)) * left)
     # the filter's response has small negative parts in space

@@ -7,6 +7,7 @@ import pytest
 from refining import arrays_of, built, scan_of
 
 from pinn.progress import Deadline
+from pinn.refinement import raster as raster_module
 from pinn.refinement.loop import Loop, Schedule
 from pinn.refinement.raster import lattice_of, without_pattern
 from pinn.simulate.forward import extract_patches
@@ -92,7 +93,9 @@ def waves(state):
     return patches * state.probe[0, 0]
 
 
-def test_the_object_goes_without_and_exit_waves_stay(begun):
+@pytest.mark.parametrize("window", [512, 30])  # the whole canvas, and the middle of it
+def test_the_object_goes_without_and_exit_waves_stay(begun, window, monkeypatch):
+    monkeypatch.setattr(raster_module, "_WINDOW", window)
     _, state = begun
     spoilt = striped(state)
     lattice = lattice_of(state.positions)

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from refining import QUICK, arrays_of, error, scan_of
+from refining import QUICK, arrays_of, built, error, scan_of
 
 import pinn
-from pinn.refinement.smoothing import gaussian, low_pass, wiener
+from pinn.refinement.smoothing import gaussian, low_pass, smooth, wiener
 
 FEW = {**QUICK, "epochs": 12, "update_probe": False}
 
@@ -32,6 +32,19 @@ def test_pixels_count_by_their_weight():
     np.testing.assert_allclose(low_pass(obj, weight, 0.1, wiener), obj, atol=1e-5)
     there = low_pass(spoilt, weight, 0.1, gaussian)[:, :16]
     np.testing.assert_allclose(there, there.mean(), atol=0.02)
+
+
+@pytest.mark.one_backend
+def test_where_no_frame_looks_the_start_stays():
+    scan = scan_of(arrays_of(photons_per_frame=300.0))
+    engine, state, _ = built(scan)
+    rng = np.random.default_rng(3)
+    state.object = state.object * (1.0 + 0.3 * rng.normal(size=state.object.shape))
+    found = smooth(engine, state).state.object
+    dark = state.illumination() < 1e-3 * state.brightest
+    assert dark.any() and np.array_equal(found[dark], state.object[dark])
+    bright = state.illumination() > state.brightest
+    assert np.abs(found[bright] - 1.0).std() < 0.7 * np.abs(state.object[bright] - 1.0).std()
 
 
 def test_of_few_counts_the_noise_goes():
