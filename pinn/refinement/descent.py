@@ -40,6 +40,7 @@ def descend(
     loop: Loop,
     progress: Callable[[Progress], None] | None = None,
     after: Callable[[State], None] = lambda state: None,
+    peek: Callable[[], Callable[[], None] | None] | None = None,
 ) -> None:
     """Run the epochs of a loop, then L-BFGS from the best of them.
 
@@ -47,13 +48,17 @@ def descend(
         loop: gets the best state, why it ended, and notes.
         progress: told of every batch.
         after: called with the state after every epoch, and every iteration that made it better.
+        peek: asked within an epoch that takes long, see `Loop.run`.
     """
-    loop.run(progress, lambda one: after(one.state))
+    loop.run(progress, lambda one: after(one.state), peek)
     if (
         not loop.config.lbfgs_iterations
         or loop.ended in (OVER, STOPPED)
         or loop.config.restricts_object
     ):
+        return
+    if loop.deadline.left <= loop.deadline.longest:  # its first step compiles, as that one did
+        loop.ended = OVER
         return
     stage = "lbfgs" if loop.stage == "refine" else f"lbfgs {loop.stage}"
     last = LBFGS(loop.engine, loop.best, loop.start, loop.config, loop.deadline, stage)
@@ -82,7 +87,7 @@ def set_scale(loop: Loop) -> None:
     """
     engine, state = loop.engine, loop.state
     few = np.unique(np.linspace(0, len(engine.frames) - 1, _SCALE_FRAMES).astype(int))
-    found = engine.look(state, few)
+    found = engine.look(state, few, before=loop.deadline.learn)
     top, below = found.others["measured_root"], found.others["root_root"]
     scale = float(np.nansum(top) / max(float(np.nansum(below)), 1e-30))
     if not (np.isfinite(scale) and scale > 0):
