@@ -80,9 +80,14 @@ class Deadline:
     _size: int = field(default=0, init=False)  # frames of the last step
 
     @property
+    def pace(self) -> float:
+        """Seconds for a frame, of the last steps; 0 where there were none."""
+        return statistics.median_low(self._paces) if self._paces else 0.0
+
+    @property
     def judging(self) -> float:
         """Seconds that judging the result will take: of another function, compiled anew."""
-        return statistics.median(self._paces) * self.later + self.longest if self._paces else 0.0
+        return self.pace * self.later + self.longest
 
     @property
     def left(self) -> float:
@@ -90,6 +95,10 @@ class Deadline:
         if self.at is None:
             return math.inf
         return self.at - self.writing - self.judged * self.judging - self.clock()
+
+    def decide(self, most: float) -> None:
+        """Judge the result where that takes so many seconds at most, and they are there still."""
+        self.judged = self.judging <= most and (self.judged or self.left >= self.judging)
 
     def check(self, needed: float = 0.0) -> None:
         """Raises `OutOfTime` where less time is left than what comes next needs."""
@@ -103,7 +112,7 @@ class Deadline:
             OutOfTime: the step would end too late.
         """
         self.learn(done)
-        self.check(statistics.median(self._paces) * self._size if self._paces else 0.0)
+        self.check(self.pace * self._size)
 
     def learn(self, done: int) -> None:
         """As `step`, without an end."""

@@ -14,9 +14,11 @@ from pinn.refinement.engine import Engine
 from pinn.refinement.frames import Frames
 from pinn.refinement.lbfgs import LBFGS
 from pinn.refinement.loop import Loop, Schedule
+from pinn.refinement.outputs import Pass
 from pinn.refinement.state import State
 
 _SCALE_FRAMES = 512  # whose amplitudes set the scale of the start
+_SCALE_SHARE = 0.1  # of the time, for all of them
 
 
 def loop_from(
@@ -79,19 +81,34 @@ def counts_per_unit(factor: float) -> tuple[bool, float]:
     return scale == 1.0, scale / factor**2
 
 
+def _sample(loop: Loop) -> Pass:
+    """What a sample of frames spread over the scan says of the start; from its pace the deadline
+    learns. Where time is short they are two batches."""
+    engine, deadline = loop.engine, loop.deadline
+    few = np.unique(np.linspace(0, len(engine.frames) - 1, _SCALE_FRAMES).astype(int))
+    if deadline.at is None or len(few) <= 2 * engine.size:
+        return engine.look(loop.state, few, before=deadline.learn)
+    batches = np.unique(np.linspace(0, len(engine.frames) - 1, 2 * engine.size).astype(int))
+    for rows in (batches[0::2], batches[1::2]):  # the first one compiles
+        deadline.learn(0)
+        found = engine.look(loop.state, rows)
+        deadline.learn(len(rows))
+    if deadline.pace * len(few) > _SCALE_SHARE * deadline.left:
+        return found
+    return engine.look(loop.state, few, before=deadline.learn)
+
+
 def set_scale(loop: Loop) -> None:
     """Bring object or probe to where predicted and measured amplitudes agree best.
 
     One number, in closed form, from a sample of frames spread over the scan: for the object, or
     for the probe where the object stays.
     """
-    engine, state = loop.engine, loop.state
-    few = np.unique(np.linspace(0, len(engine.frames) - 1, _SCALE_FRAMES).astype(int))
-    found = engine.look(state, few, before=loop.deadline.learn)
+    found = _sample(loop)
     top, below = found.others["measured_root"], found.others["root_root"]
     scale = float(np.nansum(top) / max(float(np.nansum(below)), 1e-30))
     if not (np.isfinite(scale) and scale > 0):
         return
-    name = "object" if loop.config.update_object else "probe"
+    state, name = loop.state, "object" if loop.config.update_object else "probe"
     setattr(state, name, (getattr(state, name) * scale).astype(np.complex64))
     loop.begin_from(state)

@@ -105,8 +105,8 @@ def _refine(
     rows = np.setdiff1d(np.arange(len(scan)), scan.statistics().dark_frames)
     if not len(rows):
         raise ScanError(f"all frames of scan {scan.name} are dark")
-    if deadline.at is not None:
-        deadline.later = judged_frames(len(rows))
+    deadline.later = judged_frames(len(rows))
+    most = _MOST_JUDGING * max(deadline.left, 0.0)
     frames = Frames(scan, rows)
     begun, cut_short = _beginning(scan, start, rows, deadline, progress)
     choice = choose_likelihood(scan, rows, config)
@@ -122,9 +122,7 @@ def _refine(
     kept = keeper.load(state) if keeper is not None and resume else None
     if kept is None:
         set_scale(loop)
-        if deadline.at is not None:
-            there = max(deadline.at - deadline.clock(), 0.0)
-            deadline.judged = deadline.judging <= _MOST_JUDGING * there
+        deadline.decide(most)
     else:
         loop.go_on_from(kept.state, kept.best, kept.energy, kept.rejected, kept.restored)
 
@@ -144,6 +142,7 @@ def _refine(
         return show if wanted(watch) else None
 
     def after(state: State) -> None:
+        deadline.decide(most)
         if keeper is not None:
             keeper.save(loop)
         if wanted(watch):

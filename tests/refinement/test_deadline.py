@@ -50,7 +50,7 @@ def test_time_is_kept_for_judging_and_writing_as_the_steps_tell():
 )
 def test_whatever_goes_on_ends_early_enough_to_judge_and_write(scan, options):
     held = []
-    for seconds in (45.0, 90.0):
+    for seconds in (90.0, 180.0):
         clock = Clock()
         deadline = Deadline(seconds, clock, writing=10.0)
         recon = pinn.refine(
@@ -59,15 +59,15 @@ def test_whatever_goes_on_ends_early_enough_to_judge_and_write(scan, options):
         assert recon.statistics["refinement"]["ended"] == OVER
         assert recon.frame_likelihood is not None and "unfinished" not in recon.statistics
         assert 5.0 < deadline.judging < 30.0
-        assert seconds - 4.0 < clock.now + 10.0 + deadline.judging <= seconds + 1.0
+        assert seconds - 4.0 < clock.now + 10.0 + deadline.judging <= seconds + 2.0
         held.append(recon.statistics["likelihood"]["fit"]["held_out"])
     assert held[1] <= held[0]
 
 
 def test_an_epoch_longer_than_the_time_is_cut_and_says_so(scan):
     clock, seen = Clock(), []
-    recon = pinn.refine(scan, deadline=Deadline(16.0, clock), watch=seen.append, **QUICK)
-    assert clock.now <= 17.0 and not seen
+    recon = pinn.refine(scan, deadline=Deadline(9.0, clock), watch=seen.append, **QUICK)
+    assert clock.now <= 10.0 and not seen
     cut = recon.statistics["refinement"]["cut"]
     assert cut["epoch"] == 1 and 0 < cut["frames"] < len(scan)
     assert recon.frame_likelihood is None  # there was no time for a pass over all frames
