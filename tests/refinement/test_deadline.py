@@ -1,4 +1,4 @@
-"""A refinement ends in time: a test's own clock ticks twice before every batch."""
+"""A refinement ends in time, by a clock of the test: every batch that is read takes a second."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ from refining import QUICK
 
 import pinn
 from pinn.progress import OVER, Deadline, OutOfTime
+from pinn.refinement.frames import Frames
 
 pytestmark = pytest.mark.one_backend
 
@@ -14,13 +15,23 @@ class Clock:
     now = 0.0
 
     def __call__(self):
-        self.now += 0.5
         return self.now
 
 
-def test_time_is_kept_for_judging_and_writing_as_the_steps_tell():
-    clock = Clock()
-    deadline = Deadline(100.0, lambda: clock.now, later=1000, writing=7.0)
+@pytest.fixture
+def clock(monkeypatch):
+    clock, read = Clock(), Frames.read
+
+    def slow(self, rows):
+        clock.now += 1.0
+        return read(self, rows)
+
+    monkeypatch.setattr(Frames, "read", slow)
+    return clock
+
+
+def test_time_is_kept_for_judging_and_writing_as_the_steps_tell(clock):
+    deadline = Deadline(100.0, clock, later=1000, writing=7.0)
     assert deadline.left == 93.0
     for done, took in ((0, 0.0), (10, 5.0), (20, 1.0), (30, 1.0)):
         clock.now += took
@@ -40,34 +51,34 @@ def test_time_is_kept_for_judging_and_writing_as_the_steps_tell():
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "times"),
     [
-        {"epochs": 50},
-        {"epochs": 2, "lbfgs_iterations": 50},
-        {"epochs": 2, "lbfgs_iterations": 1, "split_half": True},
+        ({"epochs": 50}, (80.0, 160.0)),
+        ({"epochs": 2, "lbfgs_iterations": 50}, (80.0, 160.0)),
+        ({"epochs": 3, "split_half": True}, (80.0, 100.0)),
     ],
     ids=["epochs", "lbfgs", "halves"],
 )
-def test_whatever_goes_on_ends_early_enough_to_judge_and_write(scan, options):
+def test_whatever_goes_on_ends_early_enough_to_judge_and_write(scan, options, times, clock):
     held = []
-    for seconds in (90.0, 180.0):
-        clock = Clock()
+    for seconds in times:
+        clock.now = 0.0
         deadline = Deadline(seconds, clock, writing=10.0)
         recon = pinn.refine(
             scan, deadline=deadline, update_probe=False, patience=60, **{**QUICK, **options}
         )
         assert recon.statistics["refinement"]["ended"] == OVER
         assert recon.frame_likelihood is not None and "unfinished" not in recon.statistics
-        assert 5.0 < deadline.judging < 30.0
-        assert seconds - 4.0 < clock.now + 10.0 + deadline.judging <= seconds + 2.0
+        # the judgement has been made; what is kept for what it compiles was not needed here
+        assert seconds - 12.0 < clock.now + deadline.writing <= seconds
         held.append(recon.statistics["likelihood"]["fit"]["held_out"])
     assert held[1] <= held[0]
 
 
-def test_an_epoch_longer_than_the_time_is_cut_and_says_so(scan):
-    clock, seen = Clock(), []
+def test_an_epoch_longer_than_the_time_is_cut_and_says_so(scan, clock):
+    seen = []
     recon = pinn.refine(scan, deadline=Deadline(9.0, clock), watch=seen.append, **QUICK)
-    assert clock.now <= 10.0 and not seen
+    assert clock.now <= 9.0 and not seen
     cut = recon.statistics["refinement"]["cut"]
     assert cut["epoch"] == 1 and 0 < cut["frames"] < len(scan)
     assert recon.frame_likelihood is None  # there was no time for a pass over all frames
