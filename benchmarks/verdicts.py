@@ -3,6 +3,7 @@
     KERAS_BACKEND=torch python benchmarks/verdicts.py --output FOLDER
     KERAS_BACKEND=torch python benchmarks/verdicts.py --output FOLDER --data DATA  # measured scans
     KERAS_BACKEND=torch python benchmarks/verdicts.py --output FOLDER --table
+    KERAS_BACKEND=torch python benchmarks/verdicts.py --output FOLDER --alarms
 
 Each base is a simulated scan with known truth. Its right cases state the facts as they are; its
 wrong cases state one fact wrongly, or leave out most of the frames. The rule, fixed before any
@@ -17,6 +18,10 @@ JSON for each case in FOLDER/rows.jsonl, with the facts a verdict is made from, 
 judges them anew without a run. Cases that are there are not made again, nor are networks in
 FOLDER/networks. DATA holds siemens_star.npz and cryo_em_4dstem.npz, which have no truth: `JUDGED`
 says which of their pictures are right, by looking at them beside what is known of the samples.
+
+`--alarms` runs `pinn check` on the right scan of each base instead, and counts the scans that get
+an error or a warning though nothing is wrong with them: a false alarm. One line of JSON for each
+scan in FOLDER/alarms.jsonl; what is there is not checked again.
 """
 
 from __future__ import annotations
@@ -429,6 +434,43 @@ def said_of(row: dict[str, Any]) -> str:
     return verdict(Facts(**row["facts"]))
 
 
+# -- false alarms of the check ------------------------------------------------------------
+
+
+def alarms_of(base: int) -> dict[str, Any]:
+    """The row of a base: what the check says against its right scan."""
+    from pinn.check import check
+
+    clock = time.process_time()
+    found = check(scan_of(simulated(base), f"base {base}"))
+    said = [asdict(one) for one in found.findings if one.severity in ("error", "warning")]
+    cpu_s = round(time.process_time() - clock, 1)
+    decided = found.orientation is not None and found.orientation.decided
+    return {"base": base, "alarms": said, "orientation_decided": decided, "cpu_s": cpu_s}
+
+
+def count_alarms(path: Path) -> None:
+    """Check the bases that are not in the file, and print each false alarm and their number."""
+    rows = {row["base"]: row for row in _lines(path)}
+    for base in range(len(BASES)):
+        if base not in rows:
+            rows[base] = alarms_of(base)
+            _append(path, rows[base])
+        for said in rows[base]["alarms"]:
+            print(base, said["severity"], said["code"], said["message"], flush=True)
+    count = sum(bool(row["alarms"]) for row in rows.values())
+    print(f"{count} of {len(rows)} right scans get an error or a warning")
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _append(path: Path, row: dict[str, Any]) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps(row, default=str) + "\n")
+
+
 def main() -> None:
     """Make what is missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -436,19 +478,21 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of the measured scans: these alone")
     parser.add_argument("--table", action="store_true", help="judge what is there, no more")
     parser.add_argument("--only", help="cases whose name contains this")
+    parser.add_argument("--alarms", action="store_true", help="count false alarms of pinn check")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
+    if options.alarms:
+        count_alarms(options.output / "alarms.jsonl")
+        return
     path = options.output / "rows.jsonl"
-    known = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    rows = {row["key"]: row for row in known}
+    rows = {row["key"]: row for row in _lines(path)}
     chosen = cases() if options.data is None else measured_cases()
     for case in [] if options.table else chosen:
         if case.key in rows or (options.only and options.only not in case.key):
             continue
         row = run(case, options.output, options.data)
         rows[case.key] = row
-        with path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        _append(path, row)
         print(row["key"], row.get("nrmse"), row.get("verdict", row.get("refused")), flush=True)
     print(table(rows))
 

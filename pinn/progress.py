@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 # Why a refinement ended, as its statistics and the command line say it.
@@ -53,17 +56,73 @@ class OutOfTime(Exception):
 
 @dataclass
 class Deadline:
-    """When work has to end.
+    """When work has to end, and how much of the time is kept for what comes after it.
+
+    Both are learned from the work itself: steps that look at frames say how far they are.
 
     Attributes:
-        at: by `time.perf_counter`, or None for never.
-        kept: seconds before that are for what comes after the work.
+        at: by `clock`, or None for never.
+        clock: tells the time.
+        later: frames that are looked at after the work, once each, to judge its result.
+        judged: whether there is time for that.
+        writing: seconds that writing the result will take, set by who knows.
+        longest: seconds of the longest step so far: the first one compiles.
     """
 
     at: float | None = None
-    kept: float = 0.0
+    clock: Callable[[], float] = time.perf_counter
+    later: int = 0
+    judged: bool = True
+    writing: float = 0.0
+    longest: float = 0.0
+    _before: tuple[float, int] | None = field(default=None, init=False)
+    _paces: deque[float] = field(default_factory=lambda: deque(maxlen=9), init=False)
+    _size: int = field(default=0, init=False)  # frames of the last step
 
-    def check(self) -> None:
-        """Raises `OutOfTime` when it is over."""
-        if self.at is not None and time.perf_counter() >= self.at - self.kept:
+    @property
+    def pace(self) -> float:
+        """Seconds for a frame, of the last steps; 0 where there were none."""
+        return statistics.median_low(self._paces) if self._paces else 0.0
+
+    @property
+    def judging(self) -> float:
+        """Seconds that judging the result will take: of another function, compiled anew."""
+        return self.pace * self.later + self.longest
+
+    @property
+    def left(self) -> float:
+        """Seconds for the work itself."""
+        if self.at is None:
+            return math.inf
+        return self.at - self.writing - self.judged * self.judging - self.clock()
+
+    def decide(self, most: float) -> None:
+        """Judge the result where that takes so many seconds at most, and they are there still."""
+        self.judged = self.judging <= most and (self.judged or self.left >= self.judging)
+
+    def check(self, needed: float = 0.0) -> None:
+        """Raises `OutOfTime` where less time is left than what comes next needs."""
+        if self.left <= needed:
             raise OutOfTime
+
+    def step(self, done: int) -> None:
+        """Before each step, when so many frames of a round are done; after the last one too.
+
+        Raises:
+            OutOfTime: the step would end too late.
+        """
+        self.learn(done)
+        self.check(self.pace * self._size)
+
+    def learn(self, done: int) -> None:
+        """As `step`, without an end."""
+        now = self.clock()
+        if self._before is not None and done > self._before[1]:
+            seconds, self._size = now - self._before[0], done - self._before[1]
+            self.longest = max(self.longest, seconds)
+            self._paces.append(seconds / self._size)
+        self._before = now, done
+
+    def pause(self) -> None:
+        """What comes until the next step is not part of one."""
+        self._before = None

@@ -15,6 +15,7 @@ import numpy as np
 
 from pinn.backend import loaded_keras
 from pinn.check.cost import costs
+from pinn.check.dose import dose_findings
 from pinn.check.exposures import file_numbers, frame_findings, repeated
 from pinn.check.facts import facts, truth_findings
 from pinn.check.geometry import (
@@ -26,7 +27,7 @@ from pinn.check.geometry import (
 )
 from pinn.check.illumination import probe_findings
 from pinn.check.look import FRAMES, QUICK_FRAMES, Look, look
-from pinn.check.numbers import dose_findings, unit_findings
+from pinn.check.numbers import unit_findings
 from pinn.check.orientation import Orientation
 from pinn.check.pixels import (
     Bad,

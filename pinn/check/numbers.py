@@ -1,8 +1,7 @@
-"""What frame values are: counts, amplitudes, or something scaled; and whether they are enough."""
+"""What frame values are: counts, amplitudes, or something scaled."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from pinn.data.quantum import found_quantum, said_of_quantum
 from pinn.data.scan import Scan
 
 _BRIGHT = 1e7  # counts in one pixel that no frame of a counting detector has
-_LOW, _TOO_LOW = 1e4, 300.0  # counts per frame
 
 
 def unit_findings(scan: Scan, config: ScanConfig, seen: Look) -> list[Finding]:
@@ -108,21 +106,3 @@ def _called(scan: Scan, config: ScanConfig, units: str) -> dict[str, Any]:
     A file that contradicts the option is refused, so that its proposal could not be followed.
     """
     return {} if scan.units_given and config.frames == "auto" else {"frames": units}
-
-
-def dose_findings(scan: Scan) -> list[Finding]:
-    """Whether frames have too few photons."""
-    stats = scan.statistics()
-    if not stats.photons_known or stats.mean_counts >= _LOW:
-        return []
-    root = math.sqrt(stats.mean_counts)
-    severe = stats.mean_counts < _TOO_LOW
-    return [
-        Finding(
-            "warning" if severe else "remark",
-            "dose-low",
-            f"{stats.mean_counts:.3g} photons per frame are few: the noise of a frame is "
-            f"{1 / root:.1%} of its power; "
-            + ("expect little but noise" if severe else "expect a coarser reconstruction"),
-        )
-    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,7 @@ class Common:
     quiet: bool = False
     reason: str = ""
     from_command_line: set[str] = field(default_factory=set)
+    began: float = field(default_factory=time.perf_counter)  # the command
 
     def say(self, text: str) -> None:
         """A line for people, on stderr, unless silence was asked for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,19 @@ _ROWS = (
 )
 
 
+_PANELS = {"trust": 3, "truth": 6}  # drawn by `write_results` besides amplitude and phase
+_TRUST_PICTURE, _COMPARISONS = "trust.png", ["comparison.png", "frc.png"]
 NOT_COMPARED = "no comparison with the scan's truth"
+NOT_DRAWN = "the time was over; not drawn:"
 
 
-def write_results(folder: Path, recon: Reconstruction, scan: Scan, **facts: Any) -> dict[str, Any]:
+def write_results(
+    folder: Path,
+    recon: Reconstruction,
+    scan: Scan,
+    time_for: Callable[[int], bool] = lambda panels: True,
+    **facts: Any,
+) -> dict[str, Any]:
     """Write `reconstruction.h5`, `amplitude.png`, `phase.png`, `trust.png` and `metrics.json`.
 
     With a scan that knows its truth, `comparison.png` and `frc.png` too.
@@ -52,6 +61,8 @@ def write_results(folder: Path, recon: Reconstruction, scan: Scan, **facts: Any)
         folder: where to.
         recon: the result.
         scan: what it was made from.
+        time_for: whether there is time to draw so many panels more; else `trust.png`,
+            `comparison.png` and `frc.png` are left out, which a note says.
         facts: more entries for `metrics.json`.
 
     Returns:
@@ -63,7 +74,9 @@ def write_results(folder: Path, recon: Reconstruction, scan: Scan, **facts: Any)
     recon.save(folder / "reconstruction.h5")
     write_amplitude(folder / "amplitude.png", recon)
     write_phase(folder / "phase.png", recon, remove_phase_ramp=True)
-    write_trust(folder / "trust.png", recon)
+    missing = [] if time_for(_PANELS["trust"]) else [_TRUST_PICTURE]
+    if not missing:
+        write_trust(folder / _TRUST_PICTURE, recon)
     seconds = recon.statistics.get("seconds", {})
     metrics: dict[str, Any] = {
         "scan": scan.name,
@@ -97,10 +110,21 @@ def write_results(folder: Path, recon: Reconstruction, scan: Scan, **facts: Any)
             metrics["evaluation"] = found.to_dict()
         except InputError as error:  # the truth does not fit; a result there is all the same
             metrics["notes"].append(f"{NOT_COMPARED}: {error}")
+    draw = found is not None and time_for(_PANELS["truth"])
+    missing += [] if found is None or draw else _COMPARISONS
+    if missing:
+        metrics["notes"].append(f"{NOT_DRAWN} {', '.join(missing)}")
+        for name in missing:  # of an earlier run
+            (folder / name).unlink(missing_ok=True)
     atomic_write_json(folder / "metrics.json", metrics)
-    if found is not None:
+    if found is not None and draw:
         write_evaluation(folder, found)
     return metrics
+
+
+def further_panels(scan: Scan) -> int:
+    """How many panels `write_results` draws besides amplitude and phase."""
+    return _PANELS["trust"] + (0 if scan.truth is None else _PANELS["truth"])
 
 
 def write_config(
@@ -139,7 +163,7 @@ def say_quality(common: Common, recon: Reconstruction, metrics: dict[str, Any]) 
         common.say("against the scan's own truth:")
         common.say(table_text(metrics["evaluation"]["metrics"]))
     for note in metrics["notes"]:
-        if note.startswith(NOT_COMPARED):
+        if note.startswith((NOT_COMPARED, NOT_DRAWN)):
             common.say(note)
 
 

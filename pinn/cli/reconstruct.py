@@ -14,6 +14,7 @@ from pinn.cli.options import ConfigCommand, Resolved
 from pinn.cli.outputs import say_quality, write_config, write_results
 from pinn.cli.progress import Reporter
 from pinn.cli.scans import begin, check_option
+from pinn.cli.stop import StopOnSignal
 from pinn.config import ReconstructConfig, ScanConfig
 
 
@@ -42,25 +43,32 @@ from pinn.config import ReconstructConfig, ScanConfig
 def command(
     common: Common, scan: Path, model: Path, output: Path, check: bool, resolved: Resolved
 ) -> None:
-    """Reconstruct a whole scan: network inference and stitching."""
+    """Reconstruct a whole scan: network inference and stitching.
+
+    Ctrl-C stops it after the current batch and writes what there is by then, marked unfinished.
+    """
     reading = resolved.build(ScanConfig)
     (loaded,) = begin(common, output, (scan,), reading, check)
     common.start_device()
     trained = pinn.load_model(model)
     config = resolved.build(ReconstructConfig)
     interim = Interim(output, soon=False)
-    with interim.told(common.say), Reporter(common.quiet) as report:
-        recon = pinn.reconstruct(loaded, trained, config, progress=report, watch=interim)
+    told = interim.told(common.say)
+    with told, Reporter(common.quiet) as report, StopOnSignal(report) as stop:
+        recon = pinn.reconstruct(loaded, trained, config, progress=stop, watch=interim)
     metrics = write_results(output, recon, loaded)
     configs = {"scan": reading, "reconstruct": config}
     facts = {"model": str(model), "archive_sha256": trained.archive_sha256}
     write_config(output, loaded, scan, resolved, configs, **facts)
-    rows, columns = recon.object.shape
+    (rows, columns), done = recon.object.shape, recon.statistics["frames"]
     common.say(
-        f"wrote {output}: object {rows} x {columns} px from {len(loaded)} frames in "
+        f"wrote {output}: object {rows} x {columns} px from {done} frames in "
         f"{metrics['seconds']['total']:.1f} s; exposure: {config.exposure}, "
         f"ratio to the training scans {metrics['exposure_ratio']:.3g}"
     )
     say_quality(common, recon, metrics)
+    if recon.statistics.get("stopped"):
+        common.say(f"{done} of {len(loaded)} frames are in the picture; run it again for all")
+        raise KeyboardInterrupt
     if advice := after_reconstruction(common, scan, output, recon, loaded, resolved):
         common.say(advice)

@@ -12,7 +12,7 @@ from pinn.cli.advice import after_refinement, to_resume
 from pinn.cli.common import PATH, Common, backend_options
 from pinn.cli.interim import Interim
 from pinn.cli.options import ConfigCommand, Resolved
-from pinn.cli.outputs import say_quality, write_config, write_results
+from pinn.cli.outputs import further_panels, say_quality, write_config, write_results
 from pinn.cli.progress import Reporter
 from pinn.cli.scans import begin, check_option
 from pinn.cli.stop import StopOnSignal
@@ -21,6 +21,7 @@ from pinn.errors import ConfigError
 from pinn.io.atomic import atomic_write_csv
 from pinn.io.product import Reconstruction, load_reconstruction
 from pinn.plots.pictures import write_loss, write_probe
+from pinn.progress import Deadline
 
 
 @click.command(
@@ -76,24 +77,27 @@ def command(
     (loaded,) = begin(common, output, (scan,), reading, check)
     first: Any = None if start is None else load_reconstruction(start)
     common.start_device()
-    interim = Interim(output, soon=True, more=_write_history)
+    at = None if config.seconds is None else common.began + config.seconds
+    deadline = Deadline(at)
+    interim = Interim(output, True, _write_history, deadline, further_panels(loaded))
     told = interim.told(common.say)
     with told, Reporter(common.quiet) as report, StopOnSignal(report) as stop:
         if model is not None:
             first = pinn.load_model(model)
         recon = pinn.refine(
-            loaded, first, config, output=output, resume=resume, progress=stop, watch=interim
-        )
+            loaded, first, config, output=output, resume=resume, progress=stop, watch=interim,
+            deadline=deadline,
+        )  # fmt: skip
     _write_history(output, recon)
     done = recon.statistics["refinement"]
-    metrics = write_results(output, recon, loaded, refinement=done)
+    metrics = write_results(output, recon, loaded, interim.time_for, refinement=done)
     configs = {"scan": reading, "refine": config}
     facts = {"start": start and str(start), "model": model and str(model)}
     write_config(output, loaded, scan, resolved, configs, **facts)
     common.say(
         f"wrote {output}: {done['epochs']} epochs and {done['lbfgs_iterations']} iterations of "
         f"L-BFGS from {done['started_from']} in "
-        f"{metrics['seconds']['total']:.1f} s; {done['ended']}"
+        f"{metrics['seconds']['total']:.1f} s; {_ended(done, len(recon.positions_px))}"
     )
     say_quality(common, recon, metrics)
     run = {"start": start, "model": model, "output": output, **({} if check else {"check": False})}
@@ -106,6 +110,17 @@ def command(
         raise KeyboardInterrupt
     if advice := after_refinement(common, scan, recon, resolved, run):
         common.say(advice)
+
+
+def _ended(done: dict[str, Any], frames: int) -> str:
+    """Why the refinement ended, and where within an epoch."""
+    cut = done["cut"]
+    if cut is None:
+        return str(done["ended"])
+    kept = "" if done["epochs"] else ", which the picture is made from"
+    return (
+        f"{done['ended']}, after {cut['frames']} of {frames} frames of epoch {cut['epoch']}{kept}"
+    )
 
 
 def _write_history(output: Path, recon: Reconstruction) -> None:

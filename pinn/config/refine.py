@@ -29,7 +29,8 @@ class RefineConfig(Config):
     seconds: float | None = Field(
         None,
         gt=0,
-        description="Time limit in seconds for the whole run. The result is the best state so far.",
+        description="Time limit in seconds for the whole run, start and writing included. The "
+        "result is the best state so far.",
     )
     batch_size: int = Field(48, ge=1, description="Frames per step.")
     likelihood: Literal["auto", "amplitude", "poisson"] = Field(

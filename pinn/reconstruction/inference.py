@@ -157,10 +157,8 @@ def _reconstruct(
         notes.append(f"{stitcher.dark} frames without counts were left out")
     if scan.scan_index is not None and len(np.unique(scan.scan_index)) > 1:
         notes.append("frames of several scan indices share this canvas, as one object")
-    whole = stitcher.whole
-    recon = result(whole, done, config, tuple(notes))
-    if stopped:
-        recon.statistics["stopped"] = True
+    cut = {"stopped": True, "unfinished": f"stopped at {done} of {total} frames"}
+    recon = result(stitcher.whole, done, config, tuple(notes), **(cut if stopped else {}))
     if stitcher.half is not None:
         shared = not stitcher.frame_by_frame
         recon = with_consistency(recon, stitcher.canvas, stitcher.half, config.synchronise, shared)

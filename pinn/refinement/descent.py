@@ -15,11 +15,13 @@ from pinn.refinement.engine import Engine
 from pinn.refinement.frames import Frames
 from pinn.refinement.lbfgs import LBFGS
 from pinn.refinement.loop import TOLERANCE, Loop, Schedule
+from pinn.refinement.outputs import Pass
 from pinn.refinement.raster import without_pattern
-from pinn.refinement.smoothing import smooth
+from pinn.refinement.smoothing import MOST_LOOKS, smooth
 from pinn.refinement.state import State
 
-_SAMPLE = 512  # frames that are looked at
+_SAMPLE, _SHORT = 512, 128  # frames that are looked at; with a time limit
+_SCALE_SHARE = 0.1  # of the time, for all of them
 
 
 def loop_from(
@@ -43,6 +45,7 @@ def descend(
     loop: Loop,
     progress: Callable[[Progress], None] | None = None,
     after: Callable[[State], None] = lambda state: None,
+    peek: Callable[[], Callable[[], None] | None] | None = None,
 ) -> None:
     """Run the epochs of a loop, then L-BFGS from the best of them, then smooth the object.
 
@@ -50,38 +53,66 @@ def descend(
         loop: gets the best state, why it ended, and notes.
         progress: told of every batch.
         after: called with the state after every epoch, and every iteration that made it better.
+        peek: asked within an epoch that takes long, see `Loop.run`.
     """
-    loop.run(progress, lambda one: after(one.state))
+    loop.run(progress, lambda one: after(one.state), peek)
     config = loop.config
     if (
         loop.ended not in (OVER, STOPPED)
         and config.lbfgs_iterations
         and not config.restricts_object
     ):
-        stage = "lbfgs" if loop.stage == "refine" else f"lbfgs {loop.stage}"
-        last = LBFGS(loop.engine, loop.best, loop.start, config, loop.deadline, stage)
-
-        def improved(state: State) -> None:
-            loop.best = state
-            after(state)
-
-        last.run(progress, improved)
-        loop.notes.extend(last.notes)
-        loop.best, loop.ended = last.best, last.ended or loop.ended
-    if loop.ended != STOPPED and config.update_object:
+        _run_lbfgs(loop, progress, after)
+    if loop.ended != STOPPED and config.update_object and not _too_late(loop):
         _take_out(loop)
+
+
+def _too_late(loop: Loop) -> bool:
+    """No time was kept for what `frames_to_smooth` would look at."""
+    kept = loop.deadline.judged and frames_to_smooth(loop.config, len(loop.engine.frames))
+    return loop.ended == OVER and not kept
+
+
+def frames_to_smooth(config: RefineConfig, frames: int) -> int:
+    """How many frames to keep time for, so that the object can still be smoothed when time is over.
+
+    Args:
+        config: of the refinement, its likelihood decided: the Poisson likelihood means few counts.
+        frames: of the scan.
+    """
+    few = config.likelihood == "poisson" and config.held_out and config.smooth_object
+    return MOST_LOOKS * min(_SHORT, frames) if few else 0
+
+
+def _run_lbfgs(
+    loop: Loop, progress: Callable[[Progress], None] | None, after: Callable[[State], None]
+) -> None:
+    if loop.deadline.left <= loop.deadline.longest:  # its first step compiles, as that one did
+        loop.ended = OVER
+        return
+    stage = "lbfgs" if loop.stage == "refine" else f"lbfgs {loop.stage}"
+    last = LBFGS(loop.engine, loop.best, loop.start, loop.config, loop.deadline, stage)
+
+    def improved(state: State) -> None:
+        loop.best = state
+        after(state)
+
+    last.run(progress, improved)
+    loop.notes.extend(last.notes)
+    loop.best, loop.ended = last.best, last.ended or loop.ended
 
 
 def _take_out(loop: Loop) -> None:
     """Take out of the best object what the frames do not tell, but have put there."""
     config, best = loop.config, loop.best
-    if loop.lattice is not None:
+    most = _SAMPLE if loop.deadline.at is None else _SHORT
+    if loop.lattice is not None and loop.ended != OVER:
         regular = without_pattern(best, loop.lattice)
         if regular is not None and not _worse(loop.engine, regular, best):
             gauge.fix_energy(regular, loop.energy)
             loop.best = regular
     if config.held_out and config.smooth_object:
-        found = smooth(loop.engine, loop.best)
+        found = smooth(loop.engine, loop.best, most)
         if found is not None:
             loop.best, loop.low_pass = found.state, found.limit
             loop.notes.append(found.note)
@@ -101,19 +132,34 @@ def counts_per_unit(factor: float) -> tuple[bool, float]:
     return scale == 1.0, scale / factor**2
 
 
+def _sample(loop: Loop) -> Pass:
+    """What a sample of frames spread over the scan says of the start; from its pace the deadline
+    learns. Where time is short they are two batches."""
+    engine, deadline = loop.engine, loop.deadline
+    few = np.unique(np.linspace(0, len(engine.frames) - 1, _SAMPLE).astype(int))
+    if deadline.at is None or len(few) <= 2 * engine.size:
+        return engine.look(loop.state, few, before=deadline.learn)
+    batches = np.unique(np.linspace(0, len(engine.frames) - 1, 2 * engine.size).astype(int))
+    for rows in (batches[0::2], batches[1::2]):  # the first one compiles
+        deadline.learn(0)
+        found = engine.look(loop.state, rows)
+        deadline.learn(len(rows))
+    if deadline.pace * len(few) > _SCALE_SHARE * deadline.left:
+        return found
+    return engine.look(loop.state, few, before=deadline.learn)
+
+
 def set_scale(loop: Loop) -> None:
     """Bring object or probe to where predicted and measured amplitudes agree best.
 
     One number, in closed form, from a sample of frames spread over the scan: for the object, or
     for the probe where the object stays.
     """
-    engine, state = loop.engine, loop.state
-    few = np.unique(np.linspace(0, len(engine.frames) - 1, _SAMPLE).astype(int))
-    found = engine.look(state, few)
+    found = _sample(loop)
     top, below = found.others["measured_root"], found.others["root_root"]
     scale = float(np.nansum(top) / max(float(np.nansum(below)), 1e-30))
     if not (np.isfinite(scale) and scale > 0):
         return
-    name = "object" if loop.config.update_object else "probe"
+    state, name = loop.state, "object" if loop.config.update_object else "probe"
     setattr(state, name, (getattr(state, name) * scale).astype(np.complex64))
     loop.begin_from(state)

@@ -27,6 +27,7 @@ _TILE_PIXELS = 1 << 18  # and no fewer than these
 _PLANES = ("object", "illumination", "missing")  # sums on the canvas
 
 BeforeBatch = Callable[[int], None]
+Peek = Callable[[], Callable[[], None] | None]
 Sums = dict[str, np.ndarray]
 
 
@@ -90,7 +91,12 @@ class Engine:
         self._whole = replace(self._fitted, held_out=0.0)
 
     def epoch(
-        self, state: State, lengths: dict[str, float], momentum: float, before: BeforeBatch
+        self,
+        state: State,
+        lengths: dict[str, float],
+        momentum: float,
+        before: BeforeBatch,
+        peek: Peek | None = None,
     ) -> Pass:
         """One pass that changes object, probe and sums of the background in `state`.
 
@@ -99,6 +105,8 @@ class Engine:
             momentum: of the object.
             before: called before each batch with the number of frames done; what it raises ends
                 the pass, with what was done by then in `state`.
+            peek: asked after each batch whether `state` is wanted as it is by then; what it
+                answers is called with it there.
         """
         rng = np.random.default_rng([self.config.seed, state.epoch])
         scalars = {name: np.float32(value) for name, value in lengths.items()}
@@ -117,6 +125,11 @@ class Engine:
                         steps += 1
                         if momentum and (steps % ROUND == 0 or outputs.done == last):
                             values = repeat(values, np.float32(momentum))
+                        show = None if peek is None else peek()
+                        if show is not None:
+                            self._store(state, tile, values)
+                            self._store_common(state, values)
+                            show()
                 finally:
                     common = {name: values[name] for name in common}
                     self._store(state, tile, values)
@@ -141,10 +154,16 @@ class Engine:
         held = ops.convert_to_numpy(Step(self.static).held_out({"phase": phase})) > 0
         return np.asarray(held)
 
-    def look(self, state: State, numbers: np.ndarray, fitted: bool = False) -> Pass:
+    def look(
+        self,
+        state: State,
+        numbers: np.ndarray,
+        fitted: bool = False,
+        before: BeforeBatch | None = None,
+    ) -> Pass:
         """`judge` of some frames only; of fitted pixels, or of all."""
         static = self._fitted if fitted else self._whole
-        return self._assess(static, state, _PLANES, numbers)[0]
+        return self._assess(static, state, _PLANES, numbers, before)[0]
 
     def gradient(self, state: State, before: BeforeBatch | None = None) -> Gradient:
         """The likelihood of the fitted pixels of all frames, and its gradient."""

@@ -66,7 +66,7 @@ def correlate_halves(
             raise OutOfTime
         if loop.ended == STOPPED:
             raise StopRequested
-        _, sums = loop.engine.judge(loop.best)
+        _, sums = loop.engine.judge(loop.best, deadline.step)
         lit = sums["illumination"] > FLOOR * loop.best.brightest
         results.append((loop.best.object, lit))
     (one, other), lit = zip(*results, strict=True)

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from pinn.config.refine import RefineConfig
-from pinn.progress import OVER, STOPPED, Deadline, OutOfTime, Progress, StopRequested
+from pinn.progress import OVER, SETTLED, STOPPED, Deadline, OutOfTime, Progress, StopRequested
 from pinn.refinement import gauge, positions
 from pinn.refinement.engine import Engine
 from pinn.refinement.loop import TOLERANCE
@@ -26,6 +26,7 @@ from pinn.refinement.reports import Reports
 from pinn.refinement.start import support
 from pinn.refinement.state import State
 
+_ALL_USED = 1  # status of the minimiser: the iterations are used up
 _MEMORY, _LEAST_MEMORY = 10, 3  # pairs of vectors that L-BFGS keeps, in double precision
 _FAR = 1e300
 _NUMBERS = 1 << 27  # in all of them together: one gigabyte
@@ -154,7 +155,7 @@ class LBFGS:
         best: the state whose likelihood was best.
         iterations: that were made.
         notes: sentences about what happened.
-        ended: `OVER` or `STOPPED` where that is why it ended, else None.
+        ended: why it ended; None where it used all its iterations, or made none.
     """
 
     def __init__(
@@ -231,7 +232,7 @@ class LBFGS:
             if self.iterations - self._least_at >= 2 * c.patience:
                 raise StopIteration
 
-        minimize(
+        found = minimize(
             loss,
             np.zeros(variables.size),
             jac=True,
@@ -240,6 +241,8 @@ class LBFGS:
             callback=accepted,
             options={"maxiter": c.lbfgs_iterations, "maxcor": memory},
         )
+        if found.status != _ALL_USED:
+            self.ended = SETTLED
 
     def _keep(self, state: State, gradient: Gradient) -> None:
         """Make a state the best one, in the declared gauge."""

@@ -32,6 +32,7 @@ GROWTH = 1.2  # an epoch whose likelihood is worse than the best by this factor 
 MOST_REJECTED = 6
 TOLERANCE = 1e-3  # smallest relative improvement of the likelihood that counts
 PAYS = 0.02  # relative improvement of an epoch below which L-BFGS gains more for the time
+_LONG = 5.0  # seconds of an epoch after which what there is may be looked at within it
 _SHORTER = 0.7  # what steps are multiplied with after an epoch that gained nothing
 _DAMPED = 0.7  # fraction of a least-squares change of intensities and weights that is made
 
@@ -82,6 +83,7 @@ class Loop:
         ended: why the loop ended.
         lattice: of the positions where object and probe could share a pattern of its period.
         low_pass: limit in cycles per pixel to which the object was smoothed at the end, or None.
+        cut: `epoch` in which it ended and `frames` of it that were done; None between two.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class Loop:
         self.start, self.schedule, self.ended = start, schedule, ALL_DONE
         self.notes: list[str] = []
         self.low_pass: float | None = None
+        self.cut: dict[str, int] | None = None
         self.begin_from(state)
         joint = config.update_probe and config.update_object and not config.update_positions
         self.lattice = raster.lattice_of(start) if joint else None
@@ -129,12 +132,14 @@ class Loop:
         self,
         progress: Callable[[Progress], None] | None = None,
         after_epoch: Callable[[Loop], None] | None = None,
+        peek: Callable[[], Callable[[], None] | None] | None = None,
     ) -> None:
         """Go on from `state` to the end.
 
         Args:
             progress: told of every batch; `StopRequested` from it ends the loop after the batch.
             after_epoch: called with the loop after every epoch that was accepted.
+            peek: asked now and then within an epoch that takes long, see `Engine.epoch`.
 
         Raises:
             DivergedError: not one epoch led to finite values.
@@ -143,7 +148,7 @@ class Loop:
         reports = Reports(self.stage, total, self.config.epochs, first, self.deadline, progress)
         try:
             while self.state.epoch < self.config.epochs and not self._settled():
-                self._epoch(reports)
+                self._epoch(reports, peek)
                 if after_epoch is not None:
                     after_epoch(self)
             if self._settled():
@@ -160,7 +165,9 @@ class Loop:
 
     # -- one epoch -----------------------------------------------------------------------
 
-    def _epoch(self, reports: Reports) -> None:
+    def _epoch(
+        self, reports: Reports, peek: Callable[[], Callable[[], None] | None] | None
+    ) -> None:
         before, state, c = self.state.copy(), self.state, self.config
         number = state.epoch + 1
         lengths = {
@@ -169,10 +176,14 @@ class Loop:
         }
         began = time.perf_counter()
 
+        def within() -> Callable[[], None] | None:
+            long = peek is not None and time.perf_counter() - began > _LONG
+            return peek() if long and peek is not None else None
+
         try:
-            result = self.engine.epoch(state, lengths, c.momentum, reports.before)
+            result = self.engine.epoch(state, lengths, c.momentum, reports.before, within)
         except (OutOfTime, StopRequested):
-            self._keep_unfinished(before)
+            self._keep_unfinished(before, reports.seen)
             raise
         watched = result.per_pixel(held=c.held_out > 0)
         accepted = math.isfinite(watched) and state.finite and result.finite
@@ -204,9 +215,9 @@ class Loop:
             state.length *= _SHORTER
         reports.after_round(number, result, c.held_out > 0)
 
-    def _keep_unfinished(self, before: State) -> None:
+    def _keep_unfinished(self, before: State, seen: int) -> None:
         """What a cut epoch has changed is kept where it is finite and there is nothing better."""
-        self.state.epoch = before.epoch
+        self.state.epoch, self.cut = before.epoch, {"epoch": before.epoch + 1, "frames": seen}
         if self.state.finite and not before.history:
             if self.config.update_object:
                 gauge.fix_energy(self.state, self.energy)

@@ -45,7 +45,7 @@ def further_mode(
     if not (config.update_probe and config.held_out):
         return None
     everything = np.arange(len(loop.engine.frames))
-    before = loop.engine.look(best, everything, fitted=True).per_pixel(held=True)
+    before = loop.engine.look(best, everything, True, deadline.step).per_pixel(held=True)
     if not before > _worth_a_trial(loop, scan.statistics().photons_known):
         return None
     modes = best.probe.shape[1]

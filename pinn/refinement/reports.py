@@ -19,6 +19,9 @@ class Reports:
         done: rounds that were made before.
         deadline: looked at before every batch.
         progress: gets the reports, or None.
+
+    Attributes:
+        seen: frames of the present pass that are done.
     """
 
     def __init__(
@@ -33,7 +36,7 @@ class Reports:
         self._stage, self._frames, self._rounds, self._done = stage, frames, rounds, done
         self._deadline, self._progress = deadline, progress
         self._first = self._work = done * frames
-        self._began = time.perf_counter()
+        self._began, self.seen = time.perf_counter(), 0
 
     def before(self, done: int) -> None:
         """Before each batch, when so many frames of a pass are done.
@@ -41,7 +44,8 @@ class Reports:
         Raises:
             OutOfTime: the time is over.
         """
-        self._deadline.check()
+        self.seen = done
+        self._deadline.step(done)
         # a line search may look at all frames several times
         self._work = max(self._work, self._done * self._frames + done)
         self._tell(min(self._done + 1, self._rounds))

@@ -14,7 +14,7 @@ from pinn.data.masks import decode
 from pinn.data.scan import Scan
 from pinn.io.product import Reconstruction
 from pinn.ops.forward import instrument
-from pinn.progress import STOPPED
+from pinn.progress import OVER, STOPPED
 from pinn.quality import noise
 from pinn.quality.facts import facts_of
 from pinn.quality.likelihood import Explanation, Judge
@@ -84,6 +84,7 @@ def assemble(
             "epochs": state.epoch,
             "lbfgs_iterations": sum("lbfgs_iteration" in row for row in state.history),
             "ended": ended,
+            "cut": loop.cut,
             "rejected_epochs": loop.rejected,
             "object_low_pass": loop.low_pass,
             "started_from": _beginning(start),
@@ -95,10 +96,8 @@ def assemble(
     }
     if start is not None and "network_start" in start.statistics:
         statistics["refinement"]["network_start"] = start.statistics["network_start"]
-    if ended in (STOPPED, UNFINISHED):
-        steps = statistics["refinement"]["lbfgs_iterations"]
-        last = f", iteration {steps} of L-BFGS" if steps else ""
-        statistics["unfinished"] = f"epoch {state.epoch}{last}"
+    if ended in (STOPPED, UNFINISHED) or (ended == OVER and not judge):
+        statistics["unfinished"] = _where(loop, state, ended)
     if ended == STOPPED:
         statistics["stopped"] = True
         statistics["unfinished"] = f"stopped at {statistics['unfinished']}"
@@ -142,12 +141,28 @@ def assemble(
         "notes": tuple(notes),
         "acquisition": scan.acquisition,
     }
-    if ended == UNFINISHED:
+    if "unfinished" in statistics and not judge:
         return Reconstruction(**values, verdict=unfinished(statistics["unfinished"]))
     recon = Reconstruction(**values)
-    if not judge:
-        return recon
     return Reconstruction(**{**values, "verdict": verdict(facts_of(recon))})
+
+
+def _where(loop: Loop, state: State, ended: str) -> str:
+    """How far a state is."""
+    within = ended == UNFINISHED or (loop.cut is not None and loop.cut["frames"] > 0)
+    if within and not state.history:
+        return f"epoch {state.epoch + 1}, before its end"
+    steps = sum("lbfgs_iteration" in row for row in state.history)
+    return f"epoch {state.epoch}{f', iteration {steps} of L-BFGS' if steps else ''}"
+
+
+def judged_frames(count: int) -> int:
+    """How many frames are looked at, once each, to judge a result of so many."""
+    return count + _sampled(count)
+
+
+def _sampled(count: int) -> int:
+    return min(_SAMPLE, count)
 
 
 def _beginning(start: Reconstruction | None) -> str:
@@ -175,7 +190,7 @@ def _numbers(loop: Loop, state: State, seen: Pass, counted: bool) -> dict[str, A
     """What the frames say of a state: their deviance, what counting noise alone would make it, and
     what it would be without an object; how redundant they are."""
     engine, frames, factor = loop.engine, loop.engine.frames, loop.engine.frames.factor
-    rows = np.unique(np.linspace(0, len(frames) - 1, min(_SAMPLE, len(frames))).astype(int))
+    rows = np.unique(np.linspace(0, len(frames) - 1, _sampled(len(frames))).astype(int))
     varied = len(state.probe) > 1
     explanation = Explanation(
         state.object,

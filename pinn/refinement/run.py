@@ -22,20 +22,20 @@ from pinn.progress import OVER, STOPPED, Deadline, OutOfTime, Progress, StopRequ
 from pinn.reconstruction.illumination import counted_for
 from pinn.reconstruction.network_start import network_start
 from pinn.refinement.checkpoint import Keeper
-from pinn.refinement.descent import descend, loop_from, set_scale
+from pinn.refinement.descent import descend, frames_to_smooth, loop_from, set_scale
 from pinn.refinement.dose import choose_likelihood
 from pinn.refinement.frames import Frames
 from pinn.refinement.halves import correlate_halves
 from pinn.refinement.loop import Schedule
 from pinn.refinement.more_modes import further_mode
-from pinn.refinement.result import UNFINISHED, assemble
+from pinn.refinement.result import UNFINISHED, assemble, judged_frames
 from pinn.refinement.start import begin, probe_to_begin_with
 from pinn.refinement.state import State
 
 # A network that makes the start sees as few frames as illuminate each pixel this often.
 _COVER = 1
 _LOWER = "--batch-size, --probe-modes or --opr-modes"
-_MOST_KEPT = 0.2  # of the time, for the last pass
+_MOST_JUDGING = 1 / 3  # of the time: where it would take more the result is left unjudged
 _SCHEDULE = Schedule()
 
 
@@ -49,6 +49,7 @@ def refine(
     progress: Callable[[Progress], None] | None = None,
     watch: Callable[[Reconstruction], None] | None = None,
     schedule: Schedule = _SCHEDULE,
+    deadline: Deadline | None = None,
     **options: Any,
 ) -> Reconstruction:
     """Refine object, probe and positions of a scan through the forward model.
@@ -63,10 +64,12 @@ def refine(
         resume: go on from the checkpoint in `output`.
         progress: called with a `Progress` before every batch; `StopRequested` from it ends the
             work after the batch, and what is best by then is returned.
-        watch: called after every epoch with the best by then, without what takes another pass
-            (likelihood of frames, disagreement), marked unfinished. One with a method `due` is
-            called where that returns True.
+        watch: called after every epoch, and within one that takes long, with the best by then,
+            without what takes another pass (likelihood of frames, disagreement), marked
+            unfinished. One with a method `due` is called where that returns True.
         schedule: the first epoch that changes each quantity.
+        deadline: when all has to end, writing included; by default `seconds` from now, for a
+            result that is not written.
 
     Raises:
         ScanError: a start that does not fit.
@@ -79,8 +82,11 @@ def refine(
     config = (config or RefineConfig()).replace(**options)
     folder = None if output is None else Path(output)
     lock = nullcontext() if folder is None else held(folder)
+    if deadline is None:
+        at = None if config.seconds is None else time.perf_counter() + config.seconds
+        deadline = Deadline(at)
     with lock, backend.told_what_to_lower("refinement", _LOWER):
-        return _refine(scan, start, config, folder, resume, progress, watch, schedule)
+        return _refine(scan, start, config, folder, resume, progress, watch, schedule, deadline)
 
 
 def _refine(
@@ -92,17 +98,20 @@ def _refine(
     progress: Callable[[Progress], None] | None,
     watch: Callable[[Reconstruction], None] | None,
     schedule: Schedule,
+    deadline: Deadline,
 ) -> Reconstruction:
     began = time.perf_counter()
     scan = counted_for(scan, start) if isinstance(start, Model) else counted(scan)
-    deadline = Deadline(None if config.seconds is None else began + config.seconds)
     rows = np.setdiff1d(np.arange(len(scan)), scan.statistics().dark_frames)
     if not len(rows):
         raise ScanError(f"all frames of scan {scan.name} are dark")
+    deadline.later = judged_frames(len(rows))
+    most = _MOST_JUDGING * max(deadline.left, 0.0)
     frames = Frames(scan, rows)
     begun, cut_short = _beginning(scan, start, rows, deadline, progress)
     choice = choose_likelihood(scan, rows, config)
     config = choice.config
+    deadline.later += frames_to_smooth(config, len(rows))
     first = probe_to_begin_with(scan, begun)
     made = None if begun is None else begun.probe
     made = made if first is None else first.probe
@@ -114,38 +123,51 @@ def _refine(
     kept = keeper.load(state) if keeper is not None and resume else None
     if kept is None:
         set_scale(loop)
+        deadline.decide(most)
     else:
         loop.go_on_from(kept.state, kept.best, kept.energy, kept.rejected, kept.restored)
 
     def result(state: State, judge: bool, ended: str, halves: Any = None) -> Reconstruction:
         return assemble(scan, rows, loop, state, begun, judge, ended, began, halves)
 
+    def last(ended: str, halves: Any = None) -> Reconstruction:
+        return result(loop.best, deadline.judged or ended != OVER, ended, halves)
+
+    def show() -> None:
+        assert watch is not None
+        best = loop.best if loop.best.history else loop.state
+        watch(result(best, judge=False, ended=UNFINISHED))
+        deadline.pause()
+
+    def peek() -> Callable[[], None] | None:
+        return show if wanted(watch) else None
+
     def after(state: State) -> None:
-        if config.seconds is not None and state.history:
-            # the result takes one more pass over the frames
-            deadline.kept = min(state.history[-1].get("seconds", 0.0), _MOST_KEPT * config.seconds)
+        deadline.decide(most)
         if keeper is not None:
             keeper.save(loop)
-        if watch is not None and wanted(watch):
-            best = loop.best if loop.best.history else state
-            watch(result(best, judge=False, ended=UNFINISHED))
+        if wanted(watch):
+            show()
 
     if cut_short is not None:
-        return result(loop.best, judge=True, ended=cut_short)
-    descend(loop, progress, after)
+        return last(cut_short)
+    descend(loop, progress, after, peek)
+    deadline.later = judged_frames(len(rows))
     ended, halves = loop.ended, None
     if config.split_half and config.update_object and ended not in (OVER, STOPPED):
         try:
+            deadline.check(deadline.longest)
             halves = correlate_halves(
                 scan, rows, loop.best, config, deadline, schedule, progress, made
             )
+            deadline.check(deadline.longest)
             further = further_mode(scan, rows, loop, deadline, progress)
             loop.notes += [further] if further else []
         except OutOfTime:
             ended = OVER
         except StopRequested:
             ended = STOPPED
-    return result(loop.best, judge=True, ended=ended, halves=halves)
+    return last(ended, halves)
 
 
 def _beginning(

@@ -20,7 +20,7 @@ from pinn.refinement.state import State
 
 _FIRST, _RATIO = 0.6, 2.0**-0.5  # limits in cycles per pixel, and of each to the one before
 _LAST, _WORSE = 0.02, 1.01  # no further where held-out pixels are so much less likely
-_SAMPLE = 512  # frames
+MOST_LOOKS = 12  # as a rule, each at all frames of the sample
 # Of the light of one frame where it is brightest: the least weight of a pixel, and what it takes to
 # be smoothed itself; elsewhere stands what the start has.
 _DIM, _KNOWN = 1e-3, 0.01
@@ -41,14 +41,15 @@ class Smoothed:
     note: str
 
 
-def smooth(engine: Engine, state: State) -> Smoothed | None:
+def smooth(engine: Engine, state: State, most: int) -> Smoothed | None:
     """The state with its object smoothed; None where held-out pixels are not more likely so.
 
     Args:
         engine: of the scan, with held-out pixels.
         state: not changed.
+        most: frames to look at, spread over the scan.
     """
-    rows = np.unique(np.linspace(0, len(engine.frames) - 1, _SAMPLE).astype(int))
+    rows = np.unique(np.linspace(0, len(engine.frames) - 1, most).astype(int))
 
     def held_deviance(one: State) -> float:
         return engine.look(one, rows, fitted=True).per_pixel(held=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,7 @@ class RunFolder:
                 session.run,
                 origin=session.origin if session.from_model else None,
                 id=session.id,
+                notes=session.model.provenance.get("notes", []),
                 record=self._record,
             )
             if not session.resumed:
@@ -172,6 +173,7 @@ def write_config(
     *,
     origin: int | None = None,
     id: str | None = None,
+    notes: Sequence[str] = (),
     record: Mapping[str, Any] | None = None,
 ) -> None:
     """`config.json`: the resolved options and the versions that ran them.
@@ -179,12 +181,14 @@ def write_config(
     Args:
         origin: epochs of the trained model that the run trains on; None from a fresh network.
         id: of the run.
+        notes: sentences about the scans, as on a probe that was fitted.
         record: further entries; None keeps those that the same run has written before.
     """
     content: dict[str, Any] = {
         "model": config.to_dict(),
         "train": run.to_dict(),
         "versions": backend.versions(),
+        "notes": list(notes),
     }
     if origin is not None:
         content["origin"] = origin

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pinn.check import check, quick
+from pinn.check.dose import lit_pixels
 from pinn.check.look import look
 from pinn.check.pixels import centre_of_mass, centre_of_pattern, find_bad
 from pinn.config import ScanConfig
@@ -181,11 +182,25 @@ def test_no_option_that_contradicts_what_the_file_says():
         assert codes(made(wrong, units="amplitude"))["units"].options == {}
 
 
-@pytest.mark.parametrize(("photons", "severity"), [(100, "warning"), (3000, "remark")])
-def test_little_light(photons, severity):
-    dim = simulate(SimulateConfig(N=32, n_frames=40, photons_per_frame=photons))
-    finding = codes(Scan(dim.frames(), dim.positions_px, probe=dim.probe))["dose-low"]
+@pytest.mark.parametrize("given", [True, False], ids=["probe", "no probe"])
+@pytest.mark.parametrize(("overlap", "severity"), [(0.5, "warning"), (0.9, "remark")])
+def test_little_light(overlap, severity, given):
+    """The same frames are enough where many of them share a pixel."""
+    recipe = SimulateConfig(N=32, n_frames=100, photons_per_frame=40, overlap=overlap)
+    dim = simulate(recipe)
+    probe = dim.probe if given else None
+    finding = codes(Scan(dim.frames(), dim.positions_px, probe=probe))["dose-low"]
     assert finding.severity == severity
+
+
+def test_what_the_light_falls_on():
+    frames = np.ones((2, 16, 16))
+    probe = np.zeros((1, 16, 16), complex)
+    probe[0, 4:10, 4:10] = 3.0
+    apart = Scan(frames, [[0.0, 0.0], [0.0, 3.0]], probe=probe, units="counts")
+    assert lit_pixels(apart) == 6 * 6 + 6 * 3
+    unknown = Scan(frames, [[0.0, 0.0], [0.0, 3.0]], units="counts")
+    assert lit_pixels(unknown) == 8 * 8 + 8 * 3
 
 
 def test_frames_that_stand_out():

@@ -1,15 +1,18 @@
 """The command that a run ends with: pasted as it is, it runs, and with the options of the run."""
 
 import shlex
+from pathlib import Path
 from types import SimpleNamespace
 
 import h5py
+import numpy as np
 import pytest
 from small import small_model
 
 import pinn
 import pinn.cli.interim
 import pinn.cli.outputs
+import pinn.cli.reconstruct
 import pinn.cli.refine
 from pinn import cli
 from pinn.cli import advice
@@ -120,6 +123,28 @@ def test_a_refinement_stopped_in_its_first_epoch_says_so_and_is_marked(here, mon
     assert left.statistics["unfinished"] == "stopped at epoch 0"
     with h5py.File("stopped/reconstruction.h5") as h5:
         assert h5["pinn"].attrs["unfinished"] == "stopped at epoch 0"
+
+
+def test_an_interrupted_reconstruction_leaves_what_is_stitched_by_then(here, monkeypatch, capsys):
+    asked = cli.reconstruct.StopOnSignal.__call__
+
+    def stop(self, progress):
+        self.asked = True
+        asked(self, progress)
+
+    monkeypatch.setattr(cli.reconstruct.StopOnSignal, "__call__", stop)
+    scan = pinn.load("my scan.npz")
+    small_model(scan).save("part/wts.h5.zip")
+    line = ["reconstruct", "my scan.npz", "--model", "part", "--output", "cut"]
+    assert cli.run([*line, "--batch-size", "8"]) == 130
+    told = capsys.readouterr().err
+    assert f"8 of {len(scan)} frames are in the picture; run it again for all" in told
+    assert "refinement makes" not in told
+    left = pinn.load_reconstruction("cut")
+    assert left.statistics["unfinished"] == f"stopped at 8 of {len(scan)} frames"
+    assert left.verdict.startswith("unfinished, stopped at 8 of")
+    assert len(left.positions_px) == 8 and np.ptp(np.abs(left.object)) > 0
+    assert Path("cut/metrics.json").exists()
 
 
 @pytest.mark.parametrize("written", [False, True])

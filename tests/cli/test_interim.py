@@ -15,6 +15,7 @@ from pinn import cli
 from pinn.cli import interim as module
 from pinn.cli.interim import SHARE, Interim
 from pinn.io.product import load_reconstruction
+from pinn.progress import Deadline
 from pinn.simulate import SimulateConfig, simulate_to_file
 
 PICTURES = {"amplitude.png", "phase.png", "loss.png", "probe.png", "history.csv"}
@@ -113,6 +114,39 @@ def test_a_twentieth_of_the_time_goes_into_it(clock, tmp_path, soon):
     assert len(when) > 20
     for number, moment in enumerate(when[1:], 2):
         assert 3.0 * number <= SHARE * moment + 1e-9
+
+
+def test_writing_the_result_is_expected_to_take_as_long_as_what_was_written(
+    clock, tmp_path, monkeypatch
+):
+    def draw(*_, **__):
+        clock.now += 2.0
+
+    for name in ("write_amplitude", "write_phase"):
+        monkeypatch.setattr(module, name, draw)
+    deadline = Deadline(1000.0, lambda: clock.now)
+    interim = Interim(tmp_path, True, deadline=deadline, panels=3)
+    clock.now = 2.0
+    assert interim.due()
+    interim(Slow(clock))
+    assert deadline.writing == 3.0 + 2 * 2.0 + 3 * 2.0
+    clock.now = 1000.0 - deadline.writing - 6.0
+    assert not interim.due()  # no time for another one
+    clock.now = 994.0
+    assert interim.time_for(3) and not interim.time_for(4)
+
+
+@pytest.mark.one_backend
+def test_pictures_that_there_is_no_time_for_are_left_out_with_a_note(tmp_path):
+    from pinn.cli.outputs import write_results
+
+    scan = small_scan()
+    recon = pinn.refine(scan, epochs=1, lbfgs_iterations=0, split_half=False)
+    (tmp_path / "trust.png").touch()
+    metrics = write_results(tmp_path, recon, scan, lambda panels: panels > 3)
+    assert metrics["notes"][-1] == "the time was over; not drawn: trust.png"
+    left = {path.name for path in tmp_path.iterdir()}
+    assert "trust.png" not in left and {"amplitude.png", "phase.png", "metrics.json"} <= left
 
 
 def test_a_reconstruction_is_asked_before_anything_is_made_for_it(tmp_path):

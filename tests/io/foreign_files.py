@@ -216,6 +216,10 @@ def write_mat(path, version, variables):
                 for key, part in value.items():
                     put(f"{name}/{key}", part)
                 return
+            if isinstance(value, str):
+                h5[name] = np.array([[ord(letter)] for letter in value], np.uint16)
+                h5[name].attrs["MATLAB_class"] = np.bytes_("char")
+                return
             value = np.atleast_2d(np.asarray(value)).T
             if value.dtype.kind == "c":
                 pairs = np.empty(value.shape, complex_type)

@@ -49,6 +49,17 @@ def test_a_result_with_frames(tmp_path, version):
     found.close()
 
 
+@BOTH
+def test_a_near_field_is_refused_unless_a_propagation_is_named(tmp_path, version):
+    near = shelves_variables(p__prop_regime="nearfield")
+    path = write_mat(tmp_path / "a.mat", version, near)
+    with pytest.raises(ScanError, match=r"'p\.prop_regime' in .*a\.mat says 'nearfield'.*--config"):
+        read(path)
+    read(path, propagation="near").close()
+    far = shelves_variables(p__prop_regime="farfield")
+    read(write_mat(tmp_path / "b.mat", version, far)).close()
+
+
 def test_positions_and_object_fit_each_other(tmp_path):
     """A patch cut out at a position is where ptychographic codes for these files cut it."""
     found = read(write_mat(tmp_path / "a.mat", 5, shelves_variables()))

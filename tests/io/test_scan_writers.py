@@ -12,7 +12,7 @@ from pinn.data.geometry import electron_wavelength_m
 from pinn.data.masks import mask_rows
 from pinn.data.measurement import FACTS
 from pinn.data.scan import Scan
-from pinn.errors import OutputError
+from pinn.errors import OutputError, ScanError
 from pinn.io.formats.cxi_writer import write_cxi
 from pinn.io.formats.ptychodus_writer import diffraction_path, write_ptychodus
 from pinn.io.formats.ptychovit_writer import write_ptychovit_pair
@@ -109,11 +109,13 @@ def test_the_physics_of_a_scan_is_kept_with_a_part_of_its_frames_too(written, tm
     assert (part.propagation, part.detector_response) == ("near:0.5", "blur:1.5")
 
 
-def test_a_product_of_others_that_is_not_of_the_far_field_is_noted(tmp_path):
+def test_a_product_of_others_that_is_not_of_the_far_field_is_refused(tmp_path):
     write_ptychodus(tmp_path / "a.h5", example(propagation="near"))
-    again = load(without_group(tmp_path / "a.h5"))
-    assert again.propagation == "far"
-    assert any("not in the far field; far is assumed" in note for note in again.notes)
+    path = without_group(tmp_path / "a.h5")
+    with pytest.raises(ScanError, match=r"far_field. in .*a\.h5 says 0, which is the near field"):
+        load(path)
+    named = load(path, propagation="near", pixel_size_m=PIXEL)
+    assert named.propagation == "near"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from refining import QUICK, scan_of
 from small import same
 
 import pinn
+from pinn.progress import ALL_DONE, SETTLED
 from pinn.refinement import lbfgs, positions
 from pinn.refinement.loop import Schedule
 
@@ -19,6 +20,14 @@ def test_lbfgs_lowers_the_likelihood_until_it_improves_no_more(scan, plain):
     held = [row["held_deviance"] for row in rows]
     assert held == sorted(held, reverse=True)
     assert 0 < more.statistics["refinement"]["lbfgs_iterations"] < 150
+    # all epochs were used before, but more of them would not help
+    assert more.statistics["refinement"]["ended"] == SETTLED
+
+
+@pytest.mark.one_backend
+def test_lbfgs_that_used_all_its_iterations_has_not_converged(scan):
+    few = pinn.refine(scan, update_probe=False, **{**QUICK, "epochs": 2, "lbfgs_iterations": 2})
+    assert few.statistics["refinement"]["ended"] == ALL_DONE
 
 
 def test_lbfgs_changes_all_that_is_refined_within_its_limits(arrays, monkeypatch):

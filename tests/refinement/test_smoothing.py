@@ -40,7 +40,7 @@ def test_where_no_frame_looks_the_start_stays():
     engine, state, _ = built(scan)
     rng = np.random.default_rng(3)
     state.object = state.object * (1.0 + 0.3 * rng.normal(size=state.object.shape))
-    found = smooth(engine, state).state.object
+    found = smooth(engine, state, 512).state.object
     dark = state.illumination() < 1e-3 * state.brightest
     assert dark.any() and np.array_equal(found[dark], state.object[dark])
     bright = state.illumination() > state.brightest

@@ -1,5 +1,7 @@
 """A scan that has no probe is refined, trained on and reconstructed with one from its frames."""
 
+import json
+
 import numpy as np
 import pytest
 from refining import QUICK, arrays_of, error, scan_of
@@ -62,6 +64,8 @@ def test_training_takes_it_and_its_archive_says_so(small, found, monkeypatch, tm
     options = {"epochs": 1, "n_groups": 16, "gridsize": 1, "n_filters_scale": 1}
     model = pinn.train(small[1], output=tmp_path, **options)
     assert any("the scan has no probe" in note for note in model.provenance["notes"])
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["notes"] == model.provenance["notes"]
     assert alike(model.probe(), found.probe) == pytest.approx(1, abs=1e-5)
     # The scan is known by what is in its file, and the archive has its probe.
     again = pinn.reconstruct(small[1], pinn.load_model(tmp_path))

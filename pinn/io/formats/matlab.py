@@ -2,8 +2,8 @@
 
 MATLAB has the axes of an image first: `(H, W, modes)` is shown as `(modes, H, W)`.
 
-A name with dots is a field of a struct: `p.z`. What is no array of numbers (text, a cell, an empty
-array) is as good as missing.
+A name with dots is a field of a struct: `p.z`. What is neither a line of text nor an array of
+numbers (a cell, an empty array) is as good as missing.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pinn.io.mat5 import check_mat5
 from pinn.io.stacks import StoredFrames
 
 _LISTED = 12
+_LONGEST = 4096  # letters of a text
 _MAT73 = b"MATLAB 7.3 MAT-file"
 _FAULTS = (
     *(OSError, ValueError, TypeError, KeyError, IndexError, EOFError, AttributeError),
@@ -62,10 +63,6 @@ class MatlabFile(DataFile):
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a variable or field."""
         return self.array(name, kind="biufc").shape
-
-    def text(self, name: str) -> str | None:
-        """Texts are not read."""
-        return None
 
     def _number(self, name: str) -> float | None:
         """The first of some numbers: sizes are given for rows and columns."""
@@ -120,11 +117,23 @@ class Mat5File(MatlabFile):
         holder.pop(fields[-1] if fields else top)
         return StoredFrames(stack)
 
+    def text(self, name: str) -> str | None:
+        """A line of text, or None."""
+        value = self._item(name)
+        return value if isinstance(value, str) else None
+
     def listing(self) -> str:
         """Names and shapes of the variables."""
         return ", ".join(f"{name} {shape}" for name, shape in self._shapes.items()) or "nothing"
 
     def _value(self, name: str) -> np.ndarray | None:
+        value = self._item(name)
+        plain = isinstance(value, np.ndarray | np.generic | float | int | complex)
+        array = np.asarray(value) if plain else None
+        return array if array is not None and array.dtype.kind in "biufc" and array.size else None
+
+    def _item(self, name: str) -> Any:
+        """A variable or field, whatever it is; None if there is none."""
         top, *fields = name.split(".")
         if top not in self._shapes:
             return None
@@ -137,9 +146,7 @@ class Mat5File(MatlabFile):
         value = self._loaded.get(top)
         for field in fields:
             value = value.get(field) if isinstance(value, dict) else None
-        plain = isinstance(value, np.ndarray | np.generic | float | int | complex)
-        array = np.asarray(value) if plain else None
-        return array if array is not None and array.dtype.kind in "biufc" and array.size else None
+        return value
 
     def _guarded(self, function: Any, *args: Any, **options: Any) -> Any:
         from scipy.io.matlab import MatReadError
@@ -186,6 +193,16 @@ class Mat73File(MatlabFile):
         """A stack `(H, W, frames)` as frames."""
         self._check_stack(name, len(self._h5.shape(_key(name))))
         return Hdf5Frames(self.path, _key(name), transpose=True)
+
+    def text(self, name: str) -> str | None:
+        """A line of text, whose letters are stored as numbers, or None."""
+        if not self.has(name):
+            return None
+        item = self._h5.group[_key(name)]
+        said = item.attrs.get("MATLAB_class", b"")
+        if said not in (b"char", "char") or item.size > _LONGEST or item.dtype.kind != "u":
+            return None
+        return "".join(chr(code) for code in self.array(name).reshape(-1))
 
     def listing(self) -> str:
         """Names and shapes of the first variables."""

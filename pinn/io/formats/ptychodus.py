@@ -28,6 +28,7 @@ from pinn.io.layout import (
     read_truth,
     square_pixel,
 )
+from pinn.io.near_field import refuse_as_near
 from pinn.io.product_layout import (
     ACQUISITION,
     INDEXES,
@@ -108,9 +109,7 @@ def read_product(path: Path, config: ScanConfig) -> Contents:
                     )
                     read_words(group, contents)
             elif file.number("@far_field") == 0:
-                contents.notes.append(
-                    "the file says that the detector is not in the far field; far is assumed"
-                )
+                refuse_as_near(file, "@far_field", 0, config)
         except BaseException:
             contents.close()
             raise

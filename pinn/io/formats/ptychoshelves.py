@@ -28,6 +28,7 @@ from pinn.io.layout import (
     read_wavelength,
     stated_units,
 )
+from pinn.io.near_field import refuse_near_field
 
 _VERSION_5 = b"MATLAB 5.0 MAT"
 # Of the frames in each place, and what they are.
@@ -45,6 +46,7 @@ _LENGTHS = {
     "distance_m": Number(("p.z",)),
     "detector_pixel_m": Number(("p.ds",)),
 }
+_PROPAGATION = "p.prop_regime"
 _ACQUISITION = {"tomography_angle_deg": Number(("p.angle",))}
 
 
@@ -67,6 +69,7 @@ def read_ptychoshelves(path: Path, config: ScanConfig) -> Contents:
         contents = _frames(file, config)
         try:
             _lengths(file, contents)
+            refuse_near_field(file, _PROPAGATION, config)
             _positions(file, contents)
             read_probe(file, contents, "probe", kind="iufc")
             contents.truth = read_truth(file, "object", contents)

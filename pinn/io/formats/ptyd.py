@@ -7,7 +7,6 @@ holds energy (keV), distance, detector pixel and the pixel of the zero frequency
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,17 +16,16 @@ import numpy as np
 
 from pinn.config import ScanConfig
 from pinn.data.frames import ArrayFrames, DerivedFrames, FrameSource, pieces
-from pinn.data.geometry import FAR
 from pinn.errors import ScanError
 from pinn.io.contents import Contents
 from pinn.io.hdf5 import Hdf5File, Hdf5Frames, holds, reading
 from pinn.io.layout import meant, pairs, square_pixel, stated_units
+from pinn.io.near_field import refuse_near_field
 from pinn.io.stacks import JoinedFrames
 
 # A centre nearer than this to pixel [0, 0] is that of frames whose zero frequency is in the corner.
 _CORNER = 0.51
 _PROPAGATION = ("info/propagation", "meta/propagation")
-_NEAR = ("nearfield", "near", "fresnel")
 _GROUPS = ("chunks", "meta")
 # `info` may say only whether there is one.
 _COMMON_WEIGHTS = ("meta/weight2d", "info/weight2d")
@@ -134,24 +132,8 @@ def _meta(file: Hdf5File, config: ScanConfig, contents: Contents) -> None:
         contents.beam_centre = (centre[0], centre[1])
     elif len(centre) == 2 or file.text("meta/center") == "fft":
         contents.centre = meant("corner", config.centre)
-    _far_field(file, config)
-
-
-def _far_field(file: Hdf5File, config: ScanConfig) -> None:
-    """Believe a file that says how the light went to the detector.
-
-    Raises:
-        ScanError: it is in the near field, and the options do not name a propagation for that.
-    """
     for name in _PROPAGATION:
-        said = file.text(name) or ""
-        near = re.sub("[^a-z]", "", said.lower()) in _NEAR
-        if near and config.propagation == FAR:
-            raise ScanError(
-                f"{file.full(name)!r} in {file.path} says {said[:40]!r}, but pinn computes the far "
-                "field: of such a scan nothing would fit; name a propagation of your own (key "
-                "'propagation' of a TOML file, --config), or correct the file if that is wrong"
-            )
+        refuse_near_field(file, name, config)
 
 
 def _values(file: Hdf5File, key: str) -> list[float]:
