@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,7 @@ class Kept:
     energy: float
     rejected: int
     restored: float
+    begun_with: float
 
 
 class Keeper:
@@ -79,6 +81,8 @@ class Keeper:
     def save(self, loop: Loop) -> None:
         """Write everything that the loop needs to go on."""
         course = {"energy": loop.energy, "rejected": loop.rejected, "restored": loop.restored}
+        if math.isfinite(loop.begun_with):
+            course["begun_with"] = loop.begun_with
         facts = {**course, **self._identity}
         with atomic_path(self.path) as temporary, new_hdf5(temporary) as h5:
             h5.attrs["format"] = "pinn-refinement"
@@ -109,7 +113,9 @@ class Keeper:
                     f"but {array.shape} is needed; begin anew, without --resume"
                 )
         restored = float(facts.get("restored", 0.0))  # 0.1.0 did not write it
-        return Kept(state, best, float(facts["energy"]), int(facts["rejected"]), restored)
+        begun_with = float(facts.get("begun_with", math.inf))
+        numbers = float(facts["energy"]), int(facts["rejected"]), restored, begun_with
+        return Kept(state, best, *numbers)
 
     def _same(self, facts: dict[str, Any]) -> None:
         own = json.loads(json.dumps(self._identity))

@@ -150,14 +150,20 @@ def _sample(loop: Loop) -> Pass:
 
 
 def set_scale(loop: Loop) -> None:
-    """Bring object or probe to where predicted and measured amplitudes agree best.
+    """Bring object or probe to where predicted and measured frames agree best.
 
     One number, in closed form, from a sample of frames spread over the scan: for the object, or
-    for the probe where the object stays.
+    for the probe where the object stays. It is the maximum of the likelihood that is minimised:
+    amplitudes would come out too weak where counts are few.
     """
     found = _sample(loop)
-    top, below = found.others["measured_root"], found.others["root_root"]
-    scale = float(np.nansum(top) / max(float(np.nansum(below)), 1e-30))
+    both, predicted, distance = (
+        float(np.nansum(found.others[name])) for name in ("measured_root", "root_root", "distance")
+    )
+    scale = both / max(predicted, 1e-30)
+    if loop.config.likelihood == "poisson":
+        measured = distance / (4.0 * loop.engine.counts_per_unit) + 2.0 * both - predicted
+        scale = float(np.sqrt(max(measured, 0.0) / max(predicted, 1e-30)))
     if not (np.isfinite(scale) and scale > 0):
         return
     state, name = loop.state, "object" if loop.config.update_object else "probe"

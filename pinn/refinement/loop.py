@@ -30,6 +30,8 @@ from pinn.refinement.state import State
 
 GROWTH = 1.2  # an epoch whose likelihood is worse than the best by this factor is taken back
 MOST_REJECTED = 6
+_WEIGHING = 0.1  # of the time, at most, to look at what is begun with
+_RETRIES = 3  # with shorter steps, of epochs that only make a result worse
 TOLERANCE = 1e-3  # smallest relative improvement of the likelihood that counts
 PAYS = 0.02  # relative improvement of an epoch below which L-BFGS gains more for the time
 _LONG = 5.0  # seconds of an epoch after which what there is may be looked at within it
@@ -82,6 +84,7 @@ class Loop:
         notes: sentences about what happened.
         ended: why the loop ended.
         lattice: of the positions where object and probe could share a pattern of its period.
+        begun_with: likelihood of the result that it began with; infinite if it began from nothing.
         low_pass: limit in cycles per pixel to which the object was smoothed at the end, or None.
         cut: `epoch` in which it ended and `frames` of it that were done; None between two.
     """
@@ -103,15 +106,43 @@ class Loop:
         self.notes: list[str] = []
         self.low_pass: float | None = None
         self.cut: dict[str, int] | None = None
+        self.best: State = state
         self.begin_from(state)
         joint = config.update_probe and config.update_object and not config.update_positions
         self.lattice = raster.lattice_of(start) if joint else None
+        self.begun_with = math.inf
+        self._begun: State | None = None
         self._all_from = schedule.all_from(config)
         self._joining = set(schedule.of(config).values())
 
     def begin_from(self, state: State) -> None:
         """Begin with a state; it is copied."""
         self.go_on_from(state.copy(), state.copy(), gauge.energy(state.probe), 0, 0.0)
+
+    def weigh_start(self) -> None:
+        """Let the start, a result, be the best state until there is a better one."""
+        every, deadline = np.arange(len(self.engine.frames)), self.deadline
+        if deadline.pace * len(every) > _WEIGHING * deadline.left:
+            return
+        value = self._likelihood_of(self.state)
+        if math.isfinite(value):
+            self.begun_with, self._begun = value, self.state.copy()
+            deadline.later += len(every)  # to compare the result with it
+
+    def _likelihood_of(self, state: State) -> float:
+        every = np.arange(len(self.engine.frames))
+        found = self.engine.look(state, every, fitted=True, before=self.deadline.learn)
+        return found.per_pixel(held=self.config.held_out > 0)
+
+    def _compare_with(self, begun: State) -> None:
+        """Go back to the start where the best of the epochs is worse; the likelihood of an epoch
+        is taken while the epoch changes the state, and may be better than what it ends with."""
+        if self.best.history and self._likelihood_of(self.best) < self.begun_with:
+            return
+        self.best = begun.copy()
+        self.best.history = [dict(row) for row in self.state.history]
+        self.best.epoch = self.state.epoch
+        self.notes.append("no epoch explains the frames better than the start, which stays")
 
     def go_on_from(
         self, state: State, best: State, energy: float, rejected: int, restored: float
@@ -157,6 +188,8 @@ class Loop:
             self.ended = OVER
         except StopRequested:
             self.ended = STOPPED
+        if self._begun is not None and self.state.history:
+            self._compare_with(self._begun)
         if not self.best.finite:
             raise DivergedError(
                 "refinement gave values that are not finite from its first step on; look at the "
@@ -189,7 +222,9 @@ class Loop:
         accepted = math.isfinite(watched) and state.finite and result.finite
         # A state is compared with states: the one that was gone back to may itself be worse than
         # the value of the best epoch, which is taken while the epoch changes it.
-        if not accepted or watched > GROWTH * max(self._best_value(), self.restored):
+        worse = watched > GROWTH * max(self._best_value(), self.restored)
+        spoils = self._start_is_best and watched > self.begun_with and self.rejected < _RETRIES
+        if not accepted or worse or spoils:
             self._reject(before, watched)
             return
         self._correct(result, number)
@@ -205,7 +240,8 @@ class Loop:
         if c.update_positions:
             moved = state.positions - self.start
             row["position_shift_rms_px"] = float(np.sqrt(np.mean(np.sum(moved**2, axis=1))))
-        improved = watched < min(self._best_value(), self._value_of(self.best))
+        least = min(self._best_value(), self._value_of(self.best), self.begun_with)
+        improved = watched < least
         state.history.append(row)
         self.restored = 0.0
         if improved:  # what has joined is kept only where it has improved the likelihood
@@ -218,7 +254,7 @@ class Loop:
     def _keep_unfinished(self, before: State, seen: int) -> None:
         """What a cut epoch has changed is kept where it is finite and there is nothing better."""
         self.state.epoch, self.cut = before.epoch, {"epoch": before.epoch + 1, "frames": seen}
-        if self.state.finite and not before.history:
+        if self.state.finite and not before.history and not self._start_is_best:
             if self.config.update_object:
                 gauge.fix_energy(self.state, self.energy)
             self.best = self.state.copy()
@@ -227,7 +263,8 @@ class Loop:
 
     def _reject(self, before: State, watched: float) -> None:
         self.rejected += 1
-        self.state = (self.best if self.best.history else before).copy()
+        best = self.best.history or self._start_is_best
+        self.state = (self.best if best else before).copy()
         self.state.velocity[...] = 0.0
         self.state.drift[...] = 0.0
         self.state.length = before.length * 0.5
@@ -237,9 +274,7 @@ class Loop:
             f"epoch {before.epoch + 1} gave {what} and was taken back; steps are "
             f"{self.state.length:g} as long from there on"
         )
-        everything = np.arange(len(self.engine.frames))
-        there = self.engine.look(self.state, everything, fitted=True)
-        self.restored = there.per_pixel(held=self.config.held_out > 0)
+        self.restored = self._likelihood_of(self.state)
         if self.rejected >= MOST_REJECTED:
             self.notes.append(f"{self.rejected} epochs were taken back: the last good state stays")
             self.state.epoch = self.config.epochs
@@ -285,6 +320,11 @@ class Loop:
         else:
             factor = np.where(uses > 0, ratio / np.maximum(uses, 1.0), 1.0)
         return (self.state.background * np.clip(factor, 0.1, 10.0)).astype(np.float32)
+
+    @property
+    def _start_is_best(self) -> bool:
+        """It began with a result, and no epoch was better than that."""
+        return math.isfinite(self.begun_with) and not self.best.history
 
     # -- when to end ---------------------------------------------------------------------
 

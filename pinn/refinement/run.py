@@ -123,9 +123,12 @@ def _refine(
     kept = keeper.load(state) if keeper is not None and resume else None
     if kept is None:
         set_scale(loop)
+        if begun is not None:
+            loop.weigh_start()
         deadline.decide(most)
     else:
         loop.go_on_from(kept.state, kept.best, kept.energy, kept.rejected, kept.restored)
+        loop.begun_with = kept.begun_with
 
     def result(state: State, judge: bool, ended: str, halves: Any = None) -> Reconstruction:
         return assemble(scan, rows, loop, state, begun, judge, ended, began, halves)
