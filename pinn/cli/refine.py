@@ -106,8 +106,8 @@ def command(
         if done["epochs"]:
             common.say(f"--resume goes on from the last whole epoch:\n  {command}")
         else:
-            made = "a part of the first" if _begun(done) else "the start"
-            common.say(f"no epoch was finished: the picture is made from {made}; again:\n  {command}")
+            made = "made from a part of the first" if _begun(done) else "made from the start"
+            common.say(f"no epoch was finished: the picture is {made}; again:\n  {command}")
         raise KeyboardInterrupt
     if advice := after_refinement(common, scan, recon, resolved, run):
         common.say(advice)
