@@ -42,8 +42,17 @@ def lit_pixels(scan: Scan) -> int:
     light[N // 4 : N // 4 + N // 2, N // 4 : N // 4 + N // 2] = 1.0
     if scan.probe is not None:
         light = np.sum(np.abs(scan.probe) ** 2, axis=0).astype(np.float32)
-    corners = np.rint(positions - positions.min(0)).astype(int)
+    corners = np.stack([_closed_up(along, N) for along in np.rint(positions).astype(int).T], axis=1)
     total = np.zeros(corners.max(0) + N, np.float32)
     for y, x in corners:
         total[y : y + N, x : x + N] += light
     return max(int(np.count_nonzero(total > _LIT * light.max())), 1)
+
+
+def _closed_up(places: np.ndarray, N: int) -> np.ndarray:
+    """Integers from 0 on, with gaps of N where they were wider: frames that share a pixel do so
+    still, and one that lies far away makes no canvas that is too large for the memory."""
+    order = np.argsort(places, kind="stable")
+    closed = np.zeros_like(places)
+    closed[order[1:]] = np.cumsum(np.minimum(np.diff(places[order]), N))
+    return closed

@@ -106,16 +106,22 @@ def command(
         if done["epochs"]:
             common.say(f"--resume goes on from the last whole epoch:\n  {command}")
         else:
-            common.say(f"not one epoch was finished: the picture is the start; again:\n  {command}")
+            made = "made from a part of the first" if _begun(done) else "made from the start"
+            common.say(f"no epoch was finished: the picture is {made}; again:\n  {command}")
         raise KeyboardInterrupt
     if advice := after_refinement(common, scan, recon, resolved, run):
         common.say(advice)
 
 
+def _begun(done: dict[str, Any]) -> bool:
+    """Whether it ended within an epoch, after some frames of it."""
+    return done["cut"] is not None and done["cut"]["frames"] > 0
+
+
 def _ended(done: dict[str, Any], frames: int) -> str:
     """Why the refinement ended, and where within an epoch."""
     cut = done["cut"]
-    if cut is None:
+    if not _begun(done):
         return str(done["ended"])
     kept = "" if done["epochs"] else ", which the picture is made from"
     return (

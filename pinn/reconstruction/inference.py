@@ -151,8 +151,8 @@ def _reconstruct(
                     plain, where = config.replace(calibrate=False), f"{done} of {total} frames"
                     watch(result(stitcher.whole, done, plain, unfinished=where))
     except StopRequested:
-        stopped = True
-        notes.append(f"stopped on request after {done} of {total} frames")
+        stopped = done < total  # the last report may be answered so too, and nothing is missing
+        notes += [f"stopped on request after {done} of {total} frames"] if stopped else []
     if stitcher.dark:
         notes.append(f"{stitcher.dark} frames without counts were left out")
     if scan.scan_index is not None and len(np.unique(scan.scan_index)) > 1:

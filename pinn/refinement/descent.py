@@ -63,14 +63,8 @@ def descend(
         and not config.restricts_object
     ):
         _run_lbfgs(loop, progress, after)
-    if loop.ended != STOPPED and config.update_object and not _too_late(loop):
+    if loop.ended != STOPPED and config.update_object:
         _take_out(loop)
-
-
-def _too_late(loop: Loop) -> bool:
-    """No time was kept for what `frames_to_smooth` would look at."""
-    kept = loop.deadline.judged and frames_to_smooth(loop.config, len(loop.engine.frames))
-    return loop.ended == OVER and not kept
 
 
 def frames_to_smooth(config: RefineConfig, frames: int) -> int:
@@ -105,17 +99,27 @@ def _run_lbfgs(
 def _take_out(loop: Loop) -> None:
     """Take out of the best object what the frames do not tell, but have put there."""
     config, best = loop.config, loop.best
-    most = _SAMPLE if loop.deadline.at is None else _SHORT
-    if loop.lattice is not None and loop.ended != OVER:
+    both = 2 * min(_SAMPLE, len(loop.engine.frames))
+    if loop.lattice is not None and loop.ended != OVER and _time_to_look(loop, both):
         regular = without_pattern(best, loop.lattice)
         if regular is not None and not _worse(loop.engine, regular, best):
             gauge.fix_energy(regular, loop.energy)
             loop.best = regular
     if config.held_out and config.smooth_object:
-        found = smooth(loop.engine, loop.best, most)
+        most = _SAMPLE if loop.deadline.at is None else _SHORT
+        found = smooth(loop.engine, loop.best, most, lambda many: _time_to_look(loop, many))
         if found is not None:
             loop.best, loop.low_pass = found.state, found.limit
             loop.notes.append(found.note)
+
+
+def _time_to_look(loop: Loop, frames: int) -> bool:
+    """Whether there is time to look at so many frames and to judge the result after that."""
+    deadline, kept = loop.deadline, 0
+    if loop.stage == "refine":  # for halves nothing is kept
+        kept = frames_to_smooth(loop.config, len(loop.engine.frames))
+    besides = 0.0 if deadline.judged else deadline.judging  # else it is not in what is left
+    return deadline.left - besides > deadline.pace * (frames - kept)
 
 
 def _worse(engine: Engine, state: State, than: State) -> bool:

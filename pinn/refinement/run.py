@@ -156,6 +156,7 @@ def _refine(
         return last(cut_short)
     descend(loop, progress, after, peek)
     deadline.later = judged_frames(len(rows))
+    deadline.decide(most)  # no time is kept for smoothing any more
     ended, halves = loop.ended, None
     if config.split_half and config.update_object and ended not in (OVER, STOPPED):
         try:

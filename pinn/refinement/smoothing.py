@@ -41,15 +41,24 @@ class Smoothed:
     note: str
 
 
-def smooth(engine: Engine, state: State, most: int) -> Smoothed | None:
+def smooth(
+    engine: Engine,
+    state: State,
+    most: int,
+    time_for: Callable[[int], bool] = lambda frames: True,
+) -> Smoothed | None:
     """The state with its object smoothed; None where held-out pixels are not more likely so.
 
     Args:
         engine: of the scan, with held-out pixels.
         state: not changed.
         most: frames to look at, spread over the scan.
+        time_for: whether there is time to look at so many frames; where not, the best by then is
+            the answer.
     """
     rows = np.unique(np.linspace(0, len(engine.frames) - 1, most).astype(int))
+    if not time_for(2 * len(rows)):
+        return None
 
     def held_deviance(one: State) -> float:
         return engine.look(one, rows, fitted=True).per_pixel(held=True)
@@ -59,7 +68,7 @@ def smooth(engine: Engine, state: State, most: int) -> Smoothed | None:
     best, least, chosen = None, before * (1.0 - TOLERANCE), 0.0
     for response in (wiener, gaussian):
         limit, deviance = _FIRST, before
-        while limit > _LAST and deviance < _WORSE * least:
+        while limit > _LAST and deviance < _WORSE * least and time_for(len(rows)):
             trial = state.copy()
             smoothed = low_pass(state.object, weight, limit, response)
             trial.object = np.where(weight > _KNOWN, smoothed, state.object)

@@ -201,6 +201,9 @@ def test_what_the_light_falls_on():
     assert lit_pixels(apart) == 6 * 6 + 6 * 3
     unknown = Scan(frames, [[0.0, 0.0], [0.0, 3.0]], units="counts")
     assert lit_pixels(unknown) == 8 * 8 + 8 * 3
+    # a canvas for all of it would not fit into the memory
+    astray = Scan(np.ones((3, 16, 16)), [[3e5, 3.0], [-3e5, 0.0], [3e5, 0.0]], units="counts")
+    assert lit_pixels(astray) == 8 * 8 * 2 + 8 * 3
 
 
 def test_frames_that_stand_out():

@@ -107,22 +107,27 @@ def test_what_is_said_depends_on_why_it_ended(ended, options, iterations, said):
         assert pasted(told) == ["refine", "s.npz", "--seconds=60", "--output=out", "--resume"]
 
 
-def test_a_refinement_stopped_in_its_first_epoch_says_so_and_is_marked(here, monkeypatch, capsys):
+@pytest.mark.parametrize(("frames", "where"), [(0, "0"), (8, "1, before its end")])
+def test_a_refinement_stopped_in_its_first_epoch_says_so_and_is_marked(
+    here, monkeypatch, capsys, frames, where
+):
     asked = cli.refine.StopOnSignal.__call__
 
     def stop(self, progress):
-        self.asked = progress.stage == "refine"
+        self.asked = progress.stage == "refine" and progress.done >= frames
         asked(self, progress)
 
     monkeypatch.setattr(cli.refine.StopOnSignal, "__call__", stop)
     assert cli.run(["refine", "my scan.npz", "--output", "stopped", "--batch-size", "8"]) == 130
     told = capsys.readouterr().err
-    assert "not one epoch was finished: the picture is the start; again:" in told
+    made = "a part of the first" if frames else "the start"
+    assert f"no epoch was finished: the picture is made from {made}; again:" in told
+    assert (f"stopped on request, after {frames} of" in told) == (frames > 0)
     assert pasted(told)[-1] == "--resume"
     left = pinn.load_reconstruction("stopped")
-    assert left.statistics["unfinished"] == "stopped at epoch 0"
+    assert left.statistics["unfinished"] == f"stopped at epoch {where}"
     with h5py.File("stopped/reconstruction.h5") as h5:
-        assert h5["pinn"].attrs["unfinished"] == "stopped at epoch 0"
+        assert h5["pinn"].attrs["unfinished"] == f"stopped at epoch {where}"
 
 
 def test_an_interrupted_reconstruction_leaves_what_is_stitched_by_then(here, monkeypatch, capsys):

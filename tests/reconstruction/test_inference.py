@@ -347,6 +347,16 @@ def test_a_stop_request_keeps_what_is_on_the_canvas(scan, model2):
     assert np.any(recon.object) and recon.frame_indices.size == 16
 
 
+def test_a_stop_request_after_the_last_frame_changes_nothing(scan, model2):
+    def stop(report):
+        if report.done == len(scan):
+            raise pinn.StopRequested
+
+    recon = pinn.reconstruct(scan, model2, batch_size=8, progress=stop)
+    assert len(recon.frame_indices) == len(scan) and not recon.verdict.startswith("unfinished")
+    assert "stopped" not in recon.statistics and not any("stopped" in n for n in recon.notes)
+
+
 def test_a_position_far_away_is_one_sentence_before_any_memory_is_taken(scan, model2):
     positions = scan.positions_px.copy()
     positions[3] += 20_000

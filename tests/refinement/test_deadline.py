@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from refining import QUICK
+from refining import QUICK, arrays_of, scan_of
 
 import pinn
 from pinn.progress import OVER, Deadline, OutOfTime
@@ -73,6 +73,20 @@ def test_whatever_goes_on_ends_early_enough_to_judge_and_write(scan, options, ti
         assert seconds - 12.0 < clock.now + deadline.writing <= seconds
         held.append(recon.statistics["likelihood"]["fit"]["held_out"])
     assert held[1] <= held[0]
+
+
+def test_smoothing_ends_in_time_too(clock):
+    scan = scan_of(arrays_of(photons_per_frame=300.0))
+    options = {**QUICK, "update_probe": False, "epochs": 4, "split_half": True}
+    smoothed = []
+    # there is time after the epochs for judging alone; for smoothing too, but not that of a half
+    for seconds in (80.0, 120.0):
+        clock.now = 0.0
+        recon = pinn.refine(scan, deadline=Deadline(seconds, clock, writing=10.0), **options)
+        assert seconds - 12.0 < clock.now + 10.0 <= seconds
+        assert recon.frame_likelihood is not None and "unfinished" not in recon.statistics
+        smoothed.append(recon.statistics["refinement"]["object_low_pass"] is not None)
+    assert smoothed == [False, True]
 
 
 def test_an_epoch_longer_than_the_time_is_cut_and_says_so(scan, clock):
