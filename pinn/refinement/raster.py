@@ -19,7 +19,10 @@ _FEWEST = 9  # frames of a lattice
 _NEIGHBOURS = 8  # of a frame, whose distances tell the lattice
 _ALIKE = 0.25  # vectors differ by less than this part of their length
 _IRREGULAR = 0.1  # of the shorter period: root mean square of what positions are off
-_STANDS_OUT = 3.0  # times the spectrum around
+_STANDS_OUT = 4.0  # times the spectrum around: of noise alone one harmonic in about ten thousand
+_HARMONICS = 400  # the lowest ones: a fine pattern of a wide raster is left alone
+_BRIGHT = 0.5  # mean of the object over its root mean square: strong objects have no such mean
+_STRONG = 0.3  # a larger pattern is something else
 _WINDOW = 512  # pixels
 _AROUND = 1.5  # in units of the spectrum's own resolution
 
@@ -37,13 +40,14 @@ class Lattice:
     periods: np.ndarray
 
     def harmonics(self) -> np.ndarray:
-        """Frequencies `(K, 2)` of functions of this period, without zero, up to Nyquist's."""
+        """The lowest frequencies `(K, 2)` of functions of this period, without zero."""
         reciprocal = np.linalg.inv(self.periods).T
         most = np.ceil(0.5 * np.abs(self.periods).sum(1)).astype(int)
         first, second = (np.arange(-n, n + 1) for n in most)
         numbers = np.stack(np.meshgrid(first, second, indexing="ij"), axis=-1).reshape(-1, 2)
         found = numbers[np.any(numbers != 0, axis=1)] @ reciprocal
-        return found[np.all(np.abs(found) <= 0.5, axis=1)]
+        found = found[np.all(np.abs(found) <= 0.5, axis=1)]
+        return found[np.argsort(np.linalg.norm(found, axis=1), kind="stable")[:_HARMONICS]]
 
 
 def lattice_of(positions: np.ndarray) -> Lattice | None:
@@ -103,7 +107,7 @@ def without_pattern(state: State, lattice: Lattice) -> State | None:
     Exit waves stay as they are, but for the interpolation at fractions of a pixel.
 
     Returns:
-        None where nothing stands out.
+        None where nothing stands out, or the object is so strong that it has hardly a mean.
     """
     frequencies = lattice.harmonics()
     light = state.illumination()
@@ -111,10 +115,15 @@ def without_pattern(state: State, lattice: Lattice) -> State | None:
     window = _middle(state)
     weight = weight[window]
     mean = np.sum(weight * state.object[window]) / weight.sum()
+    square = np.sum(weight * np.abs(state.object[window]) ** 2) / weight.sum()
+    if not abs(mean) > _BRIGHT * np.sqrt(square):
+        return None
     field = weight * (state.object[window] - mean) / (weight.sum() * mean)
     found = _spectrum(field, frequencies)
     extent = np.sqrt(np.count_nonzero(weight > 0.5))
-    beside = _AROUND / extent * np.array([[1, 1], [1, -1], [-1, 1], [-1, -1], [0, 1], [1, 0]])
+    turns = 2.0 * np.pi * np.arange(6) / 6.0
+    ring = np.stack([np.sin(turns), np.cos(turns)], axis=1)
+    beside = _AROUND / extent * np.concatenate([ring, 2.0 * ring[:, ::-1]])
     around = np.sqrt(np.mean([np.abs(_spectrum(field, frequencies + b)) ** 2 for b in beside], 0))
     kept = np.abs(found) > _STANDS_OUT * around
     if not kept.any():
@@ -123,6 +132,8 @@ def without_pattern(state: State, lattice: Lattice) -> State | None:
     corner = [part.start for part in window]
     found = found[kept] * np.exp(-2j * np.pi * frequencies @ corner)  # phases at the canvas' corner
     changed, N = state.copy(), state.probe.shape[-1]
+    if np.abs(found).sum() > _STRONG:
+        return None
     pattern = 1.0 + _waves(found, frequencies, *map(np.arange, state.object.shape))
     under = lattice.corner - state.origin - N // 2
     of_probe = 1.0 + _waves(found, frequencies, *(np.arange(N) + first for first in under))
