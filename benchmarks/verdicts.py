@@ -188,7 +188,17 @@ FOR_MEASURED = (
     RIGHT, "three modes", "frames transposed", "positions shuffled", "positions off by 2 px",
     "pixel size 10 % too small", "frames one place late", "turned by 120 degrees", "four frames",
 )  # fmt: skip
-JUDGED: dict[str, str] = {}
+JUDGED: dict[str, str] = {
+    "star right": "right: straight spokes and the arc gaps",
+    "star three modes": "right, with sharper edges",
+    "star frames transposed": "wrong: two fans of stripes across each other",
+    "star positions shuffled": "wrong: noise",
+    "star positions off by 2 px": "right, with rough edges",
+    "star pixel size 10 % too small": "wrong: a tenth too large, broad edges",
+    "star frames one place late": "wrong: broken spokes",
+    "star turned by 120 degrees": "wrong: no spokes",
+    "star four frames": "wrong: four spots",
+}
 PER_BASE = 3  # wrong facts tried on each base, in turn
 FOR_NETWORKS = [n for n in WRONG if n not in ("one frame", "two frames", "one epoch")]
 
