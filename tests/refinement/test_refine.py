@@ -91,18 +91,36 @@ def test_every_frame_is_in_one_tile_that_holds_its_patch():
         assert np.all(corner >= 2) and np.all(corner + 17 + 2 <= shape)
 
 
+# those whose step is another program; the others are numbers in it
+STEPS = {"tv": 0.02}, {"likelihood": "poisson"}, {"lbfgs_iterations": 3}, {"update_probe": True}
+NUMBERS = (
+    *({"object_damping": 0.5}, {"momentum": 0.0}, {"batch_size": 7}),
+    *({"seed": 1}, {"held_out": 0.2}),
+)
+
+
 @pytest.mark.parametrize(
     "option",
-    [
-        {"tv": 0.02}, {"object_damping": 0.5}, {"momentum": 0.0}, {"batch_size": 7},
-        {"seed": 1}, {"held_out": 0.2},
-        {"likelihood": "poisson"}, {"lbfgs_iterations": 3}, {"update_probe": True},
-    ],
+    [*STEPS, *(pytest.param(n, marks=pytest.mark.one_backend) for n in NUMBERS)],
     ids=lambda option: next(iter(option)),
-)  # fmt: skip
+)
 def test_option_changes_the_object(scan, plain, option):
     other = pinn.refine(scan, **{"update_probe": False, **QUICK, **option})
     assert np.abs(other.object - plain.object).max() > 1e-4
+
+
+def test_a_scan_of_other_counts_is_refined_by_the_same_programs(arrays):
+    """Twice the counts are the same amplitudes, once normalised, and twice the deviance."""
+    found, missed = [], []
+    for times in (1, 2):
+        scan = scan_of(arrays, frames=times * arrays["counts"], units="counts")
+        found.append(pinn.refine(scan, update_probe=False, **{**QUICK, "epochs": 1}))
+        missed.append(engines._compiled.cache_info().misses)
+    assert missed[0] == missed[1]
+    one, two = found
+    assert np.mean(two.frame_likelihood) == pytest.approx(2 * np.mean(one.frame_likelihood), 0.01)
+    once, twice = (f.statistics["history"][-1]["held_deviance"] for f in found)
+    assert twice == pytest.approx(2 * once, rel=0.01)
 
 
 def test_masked_values_have_no_influence(arrays):
@@ -218,6 +236,7 @@ def test_it_ends_by_itself(scan):
     assert len(recon.losses) < 60
 
 
+@pytest.mark.one_backend
 def test_steps_that_lead_astray_are_taken_back(scan, monkeypatch):
     def long_steps(*arguments):
         state = begin(*arguments)
