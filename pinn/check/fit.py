@@ -11,9 +11,9 @@ on its spectrum: the same wave, elsewhere, and no interpolation that favours smo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from keras import ops
@@ -78,13 +78,20 @@ def fit(
         "frames": first + numbers[:, :, None].astype(np.int32),
         "steps": steps.astype(np.float32),
     }
-    run = backend.compile_function(partial(_run, through), reuse_first=False)
+    run = _compiled(through, objects[0].shape, spectra[0].shape, frames.shape, steps.shape)
     visited_errors, (real, imaginary) = run((objects, spectra), frames, tiny, visits)
     errors = np.zeros((len(regions), len(classes), len(regions[0].rows)))
     for visited, values in zip(numbers, ops.convert_to_numpy(visited_errors), strict=True):
         errors[each_region, :, visited] = values
     fitted = ops.convert_to_numpy(real) + 1j * ops.convert_to_numpy(imaginary)
     return Fitted(errors, numpy_fourier.corner(numpy_fourier.ifft2c(fitted)))
+
+
+@lru_cache(maxsize=16)
+def _compiled(through: forward.Instrument, *shapes: Any) -> Callable[..., Any]:
+    """`_run`, compiled once for all fits alike; shapes are compiled in as well."""
+    del shapes
+    return backend.compile_function(partial(_run, through), reuse_first=False)
 
 
 def _visits(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -57,8 +57,8 @@ class Judge:
         backend.full_precision()
         self.explanation, self.size = explanation, min(batch_size, len(explanation.positions))
         instrument = explanation.instrument or forward.instrument()
-        self._step = backend.compile_function(partial(_judge, instrument))
         canvas, self._corners, self._fractions = _placed(explanation)
+        self._step = _compiled(instrument, canvas.shape, explanation.probe.shape, self.size)
         self._fixed: dict[str, Any] = {
             "object": _pair(canvas),
             "probe": _pair(explanation.probe),
@@ -116,6 +116,13 @@ class Judge:
             if given.factors is not None:
                 here["factors"] = given.factors[filled].astype(np.float32)
             yield count, *self._step(frames, self._fixed, here, units)
+
+
+@lru_cache(maxsize=8)
+def _compiled(instrument: forward.Instrument, *shapes: Any) -> Callable[..., Any]:
+    """`_judge`, compiled once for all explanations alike; shapes are compiled in as well."""
+    del shapes
+    return backend.compile_function(partial(_judge, instrument))
 
 
 def _judge(

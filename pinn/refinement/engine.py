@@ -32,8 +32,12 @@ Sums = dict[str, np.ndarray]
 
 
 @functools.lru_cache(maxsize=16)
-def _compiled(static: Static | None, name: str) -> Callable[..., Any]:
-    """A function of a step, compiled once for all refinements alike: halves, and the next scan."""
+def _compiled(static: Static | None, name: str, *shapes: Any) -> Callable[..., Any]:
+    """A function of a step, compiled once for all refinements alike: halves, and the next scan.
+
+    Shapes are compiled in as well: those of scans long ago are given up with their function.
+    """
+    del shapes
     return backend.compile_function(accelerate if static is None else getattr(Step(static), name))
 
 
@@ -72,7 +76,6 @@ class Engine:
         c = config
         self.static = Static(
             N=self.N,
-            counts_per_unit=counts_per_unit,
             propagation=frames.propagation,
             detector_response=frames.detector_response,
             poisson=c.likelihood == "poisson",
@@ -110,8 +113,9 @@ class Engine:
         """
         rng = np.random.default_rng([self.config.seed, state.epoch])
         scalars = {name: np.float32(value) for name, value in lengths.items()}
-        update = _compiled(self.static, "update")
-        repeat = _compiled(None, "accelerate")
+        shapes = self.shape, self.size, state.probe.shape
+        update = _compiled(self.static, "update", *shapes)
+        repeat = _compiled(None, "accelerate", *shapes)
         outputs, common, steps = Outputs(len(self.frames)), self._common(state), 0
         try:
             for number in rng.permutation(len(self.tiles)):
@@ -198,7 +202,8 @@ class Engine:
         before: BeforeBatch | None = None,
     ) -> tuple[Pass, Sums]:
         """`Step.assess` of all frames, or those of these numbers, with sums of these names."""
-        assess, outputs = _compiled(static, "assess"), Outputs(len(self.frames))
+        assess = _compiled(static, "assess", self.shape, self.size, state.probe.shape)
+        outputs = Outputs(len(self.frames))
         probe = np.zeros(state.probe.shape, np.float32)
         everything = {"probe": (probe, probe.copy()), "probe_strength": probe[:, :1].copy()}
         shared: dict[str, Any] = {name: everything[name] for name in names if name in everything}
@@ -228,7 +233,7 @@ class Engine:
         rows: np.ndarray,
         outputs: Outputs,
         before: BeforeBatch | None,
-    ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    ) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
         """Numbers of frames and a batch of them, again and again; all batches of one size."""
         for first in range(0, len(rows), self.size):
             if before is not None:
@@ -236,7 +241,7 @@ class Engine:
             chosen = rows[first : first + self.size]
             yield chosen, self._batch(state, tile, chosen)
 
-    def _batch(self, state: State, tile: Tile, rows: np.ndarray) -> dict[str, np.ndarray]:
+    def _batch(self, state: State, tile: Tile, rows: np.ndarray) -> dict[str, Any]:
         filled = np.resize(rows, self.size)
         positions = state.positions[filled] - state.origin - np.asarray(tile.corner)
         # held inside the tile: a position at its limit may round to just beyond
@@ -251,6 +256,7 @@ class Engine:
             "phase": self.frames.phases(filled).astype(np.float32),
             "opr_weights": state.opr_weights[filled].astype(np.float32),
             "factors": state.factors[filled].astype(np.float32),
+            "counts_per_unit": np.float32(self.counts_per_unit),
         }
 
     def _empty(self, name: str) -> Any:

@@ -37,7 +37,6 @@ class Static:
 
     Attributes:
         N: side of a frame.
-        counts_per_unit: Poisson counts per unit of normalised intensity.
         propagation, detector_response: of the scan, see `pinn.ops.forward.instrument`.
         poisson: the Poisson likelihood, else amplitudes.
         poisson_limit: largest change of an amplitude that a Poisson step asks for, relative to the
@@ -49,7 +48,6 @@ class Static:
     """
 
     N: int
-    counts_per_unit: float
     propagation: str = "far"
     detector_response: str = "none"
     poisson: bool = False
@@ -99,7 +97,8 @@ class Step:
     Batch: `frames` `(B, N, N)` normalised amplitude, -1 at masked pixels; `corners` `(B, 2)`
     int32 and `fractions` `(B, 2)`; `weight` `(B,)` 1, or 0 for frames that fill the batch;
     `phase` `(B,)` in [0, 1), which pixels are held out; `opr_weights` `(B, V)` of the variations;
-    `factors` `(B,)` intensities.
+    `factors` `(B,)` intensities; `counts_per_unit`, Poisson counts per unit of normalised
+    intensity: that of the scan, and not compiled in.
 
     Args:
         static: what is compiled in.
@@ -125,7 +124,8 @@ class Step:
         held = used * self.held_out(batch)
         fitted = used - held
         amplitude = ops.sqrt(rate + _TINY)
-        multiplier = fitted * self.multiplier(measured, rate, amplitude)
+        unit = batch["counts_per_unit"]
+        multiplier = fitted * self.multiplier(measured, rate, amplitude, unit)
         chi = forward.missing_waves(self.through, arrived, multiplier)
         return Residual(view, weights, probe, chi, amplitude, measured, fitted, held, rate)
 
@@ -142,17 +142,16 @@ class Step:
         phases = (_golden(s.N)[None] + batch["phase"][:, None, None]) % 1.0
         return ops.cast(phases < s.held_out, "float32")
 
-    def multiplier(self, measured: Tensor, rate: Tensor, amplitude: Tensor) -> Tensor:
+    def multiplier(self, measured: Tensor, rate: Tensor, amplitude: Tensor, unit: Tensor) -> Tensor:
         """What the waves at the detector are multiplied with for `chi`."""
         if not self.static.poisson:
             return measured / amplitude - 1.0
-        floor = likelihood.RATE_FLOOR / self.static.counts_per_unit
+        floor = likelihood.RATE_FLOOR / unit
         change = 0.5 * ((measured * measured - rate) / (rate + floor))
         return ops.minimum(change, self.static.poisson_limit)
 
-    def report(self, r: Residual) -> dict[str, Tensor]:
+    def report(self, r: Residual, unit: Tensor) -> dict[str, Tensor]:
         """Deviance and number of pixels of each frame `(B,)`, fitted and held out."""
-        unit = self.static.counts_per_unit
         counts, rate = r.measured * r.measured * unit, r.rate * unit
         deviance = likelihood.poisson_deviance_per_pixel(counts, rate, r.fitted + r.held)
         return {
@@ -176,7 +175,7 @@ class Step:
             `(B, V)`.
         """
         s, r = self.static, self.residual(state, batch)
-        out = self.report(r)
+        out = self.report(r, batch["counts_per_unit"])
         new = dict(state)
         if s.object:
             new["object"] = self.object_step(state, batch, r, lengths["object"])
@@ -268,11 +267,12 @@ class Step:
             added["missing"] = r.view.add(ops.sum(pairs.abs2(r.chi), axis=1))
         if "probe" in sums:
             added["probe"], added["probe_strength"] = self.probe_sums(batch, r)
-        out = self.report(r)
+        unit = batch["counts_per_unit"]
+        out = self.report(r, unit)
         off = r.measured - r.amplitude
         out["measured_root"] = ops.sum(r.fitted * r.measured * r.amplitude, axis=(1, 2))
         out["root_root"] = ops.sum(r.fitted * r.rate, axis=(1, 2))
-        out["distance"] = 4.0 * s.counts_per_unit * ops.sum(r.fitted * off * off, axis=(1, 2))
+        out["distance"] = 4.0 * unit * ops.sum(r.fitted * off * off, axis=(1, 2))
         if s.positions:
             product, square = forward.position_sums(r.view, r.probe, r.chi)
             out["position_products"], out["position_squares"] = product, square[:, :2]

@@ -44,6 +44,7 @@ def test_reconstruction_leaves_its_files(road):
     assert "nrmse" in json.dumps(metrics)  # the simulated scan carries its truth
 
 
+@pytest.mark.one_backend
 def test_a_comparison_that_cannot_be_written_is_an_error_and_its_numbers_are_kept(road, capsys):
     out = road / "blocked"
     (out / "comparison.png" / "inside").mkdir(parents=True)
@@ -54,6 +55,7 @@ def test_a_comparison_that_cannot_be_written_is_an_error_and_its_numbers_are_kep
     assert metrics["evaluation"]["metrics"]["nrmse"] > 0
 
 
+@pytest.mark.one_backend
 def test_a_truth_that_cannot_be_compared_is_told(road, tmp_path, capsys):
     with np.load(road / "scan.npz") as file:
         arrays = {name: file[name] for name in file.files}
@@ -64,6 +66,7 @@ def test_a_truth_that_cannot_be_compared_is_told(road, tmp_path, capsys):
     assert "no comparison with the scan's truth: " in capsys.readouterr().err
 
 
+@pytest.mark.one_backend
 def test_a_batch_larger_than_the_scan_changes_nothing(road):
     scan, model = pinn.load(road / "scan.npz"), pinn.load_model(road / "run")
     few, many = (pinn.reconstruct(scan, model, batch_size=size) for size in (80, 10**8))

@@ -1,6 +1,7 @@
 """Two commands into one output folder: the second is refused, the first ends as if alone."""
 
 import csv
+import json
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ def scan(tmp_path_factory):
     return str(path)
 
 
-def test_a_second_run_is_refused(scan, tmp_path, capfd):
+def test_a_second_run_is_refused_and_a_stop_signal_saves_the_first(scan, tmp_path, capfd):
     output = tmp_path / "out"
     line = [sys.executable, "-m", "pinn", "--quiet", "train", scan, "--output", str(output)]
     child = subprocess.Popen([*line, *TINY, "--epochs", "100000"])
@@ -43,8 +44,10 @@ def test_a_second_run_is_refused(scan, tmp_path, capfd):
     finally:
         child.terminate()
     assert child.wait(300) == 130
+    assert "stopping after this step" in capfd.readouterr().err
+    assert json.loads((output / "config.json").read_text())["scans"] == [scan]
     rows = list(csv.DictReader((output / "history.csv").read_text().splitlines()))
-    assert len(rows) == len(read_archive(output).history)
+    assert 0 < len(rows) == len(read_archive(output).history) < 100000
     assert not (output / LOCK).exists()
     assert cli.run(["refine", scan, "--output", str(output), "--epochs", "1", "--quiet"]) == 0
     assert not (output / LOCK).exists()

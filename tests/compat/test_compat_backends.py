@@ -4,10 +4,12 @@ Needs all three installed; the two that are not loaded run in worker processes.
 """
 
 import compat_scans as small
+import keras
 import numpy as np
 import pytest
 
 from pinn.errors import BackendError
+from pinn.remote import needs_worker
 from ptycho._dictionary import LEGACY
 from ptycho.config.config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from ptycho.workflows.backend_selector import run_cdi_example_with_backend
@@ -58,6 +60,9 @@ def test_one_process_trains_on_three_backends(caplog):
         np.testing.assert_allclose(losses[word], losses[first], rtol=2e-2)
         difference = np.linalg.norm(patches[word] - patches[first])
         assert difference < 5e-2 * np.linalg.norm(patches[first])
+    # the backend of this process was not asked to change
+    loaded = keras.backend.backend()
+    assert [b for b in ("jax", "torch", "tensorflow") if not needs_worker(b)] == [loaded]
 
 
 @pytest.mark.parametrize("word", ["pytorch", "tensorflow", "jax"])

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import cases
-import keras  # noqa: F401  (so that nobody runs this without having chosen a backend)
+import keras
 import numpy as np
 import pytest
 
@@ -66,7 +66,13 @@ def test_every_case_has_a_tolerance_and_a_golden():
     assert len(INPUTS) > 20
 
 
-@pytest.mark.parametrize("case", cases.CASES)
+def in_the_fast_tier(case):
+    """Where nothing is compiled, the many small steps of the orientation take half a minute."""
+    slow = case == "orientation" and keras.config.backend() == "torch"
+    return pytest.param(case, marks=pytest.mark.full) if slow else case
+
+
+@pytest.mark.parametrize("case", [in_the_fast_tier(case) for case in cases.CASES])
 def test_arrays_are_those_of_the_first_version(case):
     found, golden = cases.CASES[case](INPUTS), outputs(case)
     if "decision" in golden:

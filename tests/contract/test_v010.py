@@ -72,6 +72,8 @@ def test_a_result_opens_with_the_same_arrays(name):
         assert len(result.statistics["history"]) == len(result.losses) == 6
 
 
+# Where a backend could matter: test_arrays.py (a step of each), and archives in tests/cross.
+@pytest.mark.one_backend
 def test_an_interrupted_training_is_brought_to_its_end(scan, tmp_path):
     folder = tmp_path / "training"
     shutil.copytree(V010 / "training", folder)
@@ -128,6 +130,7 @@ def test_a_training_with_what_is_gone_is_refused_by_a_sentence(
         pinn.train(scan, output=folder, resume=True)
 
 
+@pytest.mark.one_backend
 def test_an_interrupted_refinement_is_brought_to_its_end(scan, tmp_path):
     folder = tmp_path / "refinement"
     shutil.copytree(V010 / "refinement", folder)

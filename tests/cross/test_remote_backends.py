@@ -1,37 +1,41 @@
 """From one Python process, training on each backend, one after the other."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+import json
 
 import numpy as np
 import pytest
+import remote_parts
+from test_parity import BACKENDS
 
-HELPERS = Path(__file__).parent.parent / "helpers"
+import pinn
+from pinn.io.archive import read_archive
 
-import remote_parts  # noqa: E402
-from test_parity import BACKENDS  # noqa: E402
-
-import pinn  # noqa: E402
-from pinn.io.archive import read_archive  # noqa: E402
+ONCE = "jax"  # here each call has a process of its own; that of JAX starts soonest
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def workers():
+    """By backend: what serves its calls."""
+    found = {b: pinn.remote.Worker(b, imports=["tiny"]) for b in BACKENDS if b != ONCE}
+    yield found
+    for worker in found.values():
+        worker.close()
+
+
+@pytest.fixture(scope="module")
+def results(run, workers, tmp_path_factory):
     """By backend: what a worker trained and reconstructed, and the folder of a plain process."""
     found, scan = {}, remote_parts.scan()
     for backend in BACKENDS:
         folder = tmp_path_factory.mktemp(backend)
-        environment = {
-            **os.environ,
-            "KERAS_BACKEND": backend,
-            "PYTHONPATH": os.pathsep.join([*sys.path]),
-        }
-        command = [sys.executable, HELPERS / "remote_parts.py", folder]
-        subprocess.run(command, env=environment, check=True)
-        trained = pinn.remote.train(scan, backend=backend, imports="tiny", **remote_parts.OPTIONS)
-        recon = trained.reconstruct(scan, imports=["tiny"])
+        run(backend, "small", folder)
+        if backend == ONCE:
+            options = {"backend": backend, "imports": "tiny", **remote_parts.OPTIONS}
+            trained = pinn.remote.train(scan, **options)
+            recon = trained.reconstruct(scan, imports=["tiny"])
+        else:
+            trained = workers[backend].train(scan, **remote_parts.OPTIONS)
+            recon = workers[backend].reconstruct(scan, trained)
         found[backend] = trained, recon, folder
     return found
 
@@ -48,19 +52,18 @@ def test_a_worker_gives_what_a_process_of_that_backend_gives(results, backend):
     np.testing.assert_array_equal(recon.probe, theirs.probe)
 
 
-def test_an_archive_of_one_backend_predicts_alike_on_the_others(results):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_training_loads_its_own_framework_alone(results, backend):
+    """No other because it is installed; but for JAX, which Keras itself loads for checkpoints."""
+    loaded = set(json.loads((results[backend][2] / "loaded.json").read_text()))
+    assert loaded & {"torch", "tensorflow"} == {backend} - {"jax"}
+
+
+def test_an_archive_of_one_backend_predicts_alike_on_the_others(results, workers):
     trained = results["torch"][0]
     frames = np.random.default_rng(1).uniform(0, 2, (3, 16, 16, 4))
-    patches = [
-        pinn.remote.predict(frames, trained, backend=backend, imports="tiny")
-        for backend in BACKENDS
-    ]
+    patches = [worker.predict(frames, trained) for worker in workers.values()]
+    patches.append(pinn.remote.predict(frames, trained, backend=ONCE, imports="tiny"))
+    assert len(patches) == len(BACKENDS)
     for other in patches[1:]:
         assert np.linalg.norm(other - patches[0]) <= 1e-5 * np.linalg.norm(patches[0])
-
-
-def test_the_backend_of_this_process_is_not_asked_to_change():
-    import keras
-
-    loaded = keras.backend.backend()
-    assert [b for b in BACKENDS if not pinn.remote.needs_worker(b)] == [loaded]

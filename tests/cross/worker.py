@@ -217,6 +217,15 @@ def refine(folder: Path) -> None:
     np.savez(folder / f"refined_{keras.backend.backend()}.npz", **found)
 
 
+def small(folder: Path) -> None:
+    """The training and the reconstruction of tests/helpers/remote_parts.py; what they load."""
+    import remote_parts
+
+    remote_parts.main(folder)
+    names = sorted({name.split(".")[0] for name in sys.modules})
+    (folder / "loaded.json").write_text(json.dumps(names))
+
+
 def serve() -> None:
     """Answer tasks until there are no more; what frameworks print goes to the error stream."""
     answers = os.fdopen(os.dup(1), "w")

@@ -56,6 +56,7 @@ def test_lbfgs_changes_all_that_is_refined_within_its_limits(arrays, monkeypatch
     assert energies[1] == pytest.approx(energies[0], rel=1e-4)
 
 
+@pytest.mark.one_backend
 def test_lbfgs_keeps_to_a_model_of_positions(arrays):
     centred = arrays["positions_px"] - arrays["positions_px"].mean(0)
     scan = scan_of(arrays, positions_px=arrays["positions_px"] + 0.03 * centred)
@@ -113,6 +114,7 @@ def test_lbfgs_keeps_to_the_limit_of_a_model_of_positions(arrays, monkeypatch):
     assert 0.3 < moved.max() <= 0.5 + 1e-9
 
 
+@pytest.mark.one_backend
 def test_lbfgs_keeps_the_gauge_of_variations(scan):
     recon = pinn.refine(scan, opr_modes=3, **{**QUICK, "epochs": 8, "lbfgs_iterations": 8})
     assert recon.statistics["refinement"]["lbfgs_iterations"] > 0

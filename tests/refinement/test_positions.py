@@ -77,6 +77,7 @@ def far_off(arrays, radius, **options):
     return np.linalg.norm(left - np.median(left, axis=0), axis=1)[rows]
 
 
+@pytest.mark.one_backend
 def test_frames_far_off_are_searched_for(arrays):
     slope, search = far_off(arrays, 0.0), far_off(arrays, 5.0)
     assert np.sum(search > 1.0) < np.sum(slope > 1.0)

@@ -79,7 +79,7 @@ def test_the_gradient_is_that_of_the_likelihood(scan, likelihood, what):
 @pytest.mark.one_backend
 def test_tiles_change_nothing_but_the_order(scan, monkeypatch):
     engine, state, _ = built(scan)
-    monkeypatch.setattr(engines, "_TILE_PIXELS", 600)
+    monkeypatch.setattr(engines, "_TILE_PIXELS", 1000)
     monkeypatch.setattr(engines, "_TILE_BATCHES", 0)
     parts, _, _ = built(scan)
     assert len(engine.tiles) == 1 and len(parts.tiles) > 2
@@ -102,18 +102,35 @@ def test_every_frame_is_in_one_tile_that_holds_its_patch():
         assert np.all(corner >= 2) and np.all(corner + 17 + 2 <= shape)
 
 
+# those whose step is another program; the others are numbers in it
+STEPS = {"tv": 0.02}, {"likelihood": "poisson"}, {"lbfgs_iterations": 3}, {"update_probe": True}
+NUMBERS = (
+    *({"object_damping": 0.5}, {"momentum": 0.0}, {"batch_size": 7}),
+    *({"seed": 1}, {"held_out": 0.2}),
+)
+
+
 @pytest.mark.parametrize(
     "option",
-    [
-        {"tv": 0.02}, {"object_damping": 0.5}, {"momentum": 0.0}, {"batch_size": 7},
-        {"seed": 1}, {"held_out": 0.2},
-        {"likelihood": "poisson"}, {"lbfgs_iterations": 3}, {"update_probe": True},
-    ],
+    [*STEPS, *(pytest.param(n, marks=pytest.mark.one_backend) for n in NUMBERS)],
     ids=lambda option: next(iter(option)),
-)  # fmt: skip
+)
 def test_option_changes_the_object(scan, plain, option):
     other = pinn.refine(scan, **{"update_probe": False, **QUICK, **option})
     assert np.abs(other.object - plain.object).max() > 1e-4
+
+
+def test_a_scan_of_other_counts_is_refined_by_the_same_programs(arrays):
+    """Twice the counts are the same amplitudes, once normalised, and twice the deviance."""
+    found, missed = [], []
+    for times in (1, 2):
+        scan = scan_of(arrays, frames=times * arrays["counts"], units="counts")
+        found.append(pinn.refine(scan, update_probe=False, **{**QUICK, "epochs": 1}))
+        missed.append(engines._compiled.cache_info().misses)
+    assert missed[0] == missed[1]
+    one, two = found
+    assert np.mean(two.frame_likelihood) == pytest.approx(2 * np.mean(one.frame_likelihood), 0.01)
+    assert two.losses[0] == pytest.approx(2 * one.losses[0], rel=0.05)
 
 
 def test_masked_values_have_no_influence(arrays):
@@ -229,6 +246,7 @@ def test_it_ends_by_itself(scan):
     assert len(recon.losses) < 60
 
 
+@pytest.mark.one_backend
 def test_steps_that_lead_astray_are_taken_back(scan, monkeypatch):
     def long_steps(*arguments):
         state = begin(*arguments)

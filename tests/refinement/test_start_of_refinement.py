@@ -11,6 +11,9 @@ from pinn.errors import ArchiveError, ConfigError, ScanError
 from pinn.progress import Deadline
 from pinn.reconstruction.network_start import LIT, network_start
 
+# what is compiled, a predictor and a refinement, is tested on each
+pytestmark = pytest.mark.one_backend
+
 
 @pytest.fixture(scope="module")
 def others(arrays):
@@ -43,7 +46,6 @@ def test_a_network_sees_few_frames_and_is_better_than_nothing(scan, plain, netwo
     assert recon.archive_sha256 == network.archive_sha256
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize(
     "options",
     [
@@ -70,14 +72,12 @@ def test_the_start_covers_what_the_frames_light(scan, others, network, options):
         assert start.valid_mask[corner[0] + y[inside], corner[1] + x[inside]].all()
 
 
-@pytest.mark.one_backend
 def test_more_cover_shows_the_network_more_frames(scan, network):
     starts = [begun(scan, network, cover) for cover in (1, 2, 1000)]
     counts = [len(start.frame_indices) for start in starts]
     assert counts[0] < counts[1] < counts[2] == len(scan)
 
 
-@pytest.mark.one_backend
 def test_a_model_is_the_same_start_as_its_reconstruction(scan, network):
     options = {"update_probe": False, **QUICK, "epochs": 2}
     one = pinn.refine(scan, network, **options)
@@ -85,7 +85,6 @@ def test_a_model_is_the_same_start_as_its_reconstruction(scan, network):
     same(one.object, other.object)
 
 
-@pytest.mark.one_backend
 def test_frames_without_light_are_not_shown(arrays, network):
     counts = arrays["counts"].copy()
     counts[::5] = 0
@@ -95,7 +94,6 @@ def test_frames_without_light_are_not_shown(arrays, network):
     assert np.isfinite(pinn.refine(scan, network, **QUICK).object).all()
 
 
-@pytest.mark.one_backend
 def test_probe_of_the_start_of_a_network(arrays, scan, others, network):
     assert begun(scan, network).probe is None  # the scan has one
     assert begun(others, network).probe is not None  # as training left it
@@ -103,7 +101,6 @@ def test_probe_of_the_start_of_a_network(arrays, scan, others, network):
     assert recon.probe is not None and np.isfinite(recon.object).all()
 
 
-@pytest.mark.one_backend
 def test_the_start_of_a_network_can_be_cut_short(scan, network):
     stages = []
 
@@ -120,7 +117,6 @@ def test_the_start_of_a_network_can_be_cut_short(scan, network):
     assert over.statistics["refinement"]["ended"] == "the time is over"
 
 
-@pytest.mark.one_backend
 def test_the_start_of_a_network_is_resumed(scan, network, tmp_path):
     options = {**QUICK, "update_probe": False}
     whole = pinn.refine(scan, network, **options)
@@ -140,7 +136,6 @@ def test_a_predictor_is_compiled_once(scan, others, network):
     assert network.predictor(turned, config) is not network.predictor(scan.probe_gauge(), config)
 
 
-@pytest.mark.one_backend
 def test_starts_that_cannot_be_are_refused(scan, plain, network):
     with pytest.raises(ConfigError, match="start is a str, but a Reconstruction"):
         pinn.refine(scan, "run/wts.h5.zip", **QUICK)
@@ -149,7 +144,6 @@ def test_starts_that_cannot_be_are_refused(scan, plain, network):
         pinn.refine(larger, network, **QUICK)
 
 
-@pytest.mark.one_backend
 def test_a_position_far_away_is_refused_with_a_network_as_well(arrays, network):
     positions = arrays["positions_px"].copy()
     positions[3] += 1e6

@@ -44,6 +44,7 @@ def test_output_folder_holds_everything_and_reloads(scan, tmp_path):
     )
 
 
+@pytest.mark.one_backend  # on each: test_interrupted.py, and Adam's state in tests/cross
 def test_resume_equals_an_uninterrupted_run(scan, tmp_path):
     options = dict(schedule="constant")
     whole = small_model(scan, epochs=4, output=tmp_path / "whole", **options)
@@ -71,6 +72,7 @@ def test_a_stop_request_finishes_the_step_and_saves(scan, tmp_path):
     assert (tmp_path / "wts.h5.zip").exists()
 
 
+@pytest.mark.one_backend
 def test_same_seed_same_run_and_other_seed_another(scan):
     one, two, other = (small_model(scan, seed=s) for s in (3, 3, 4))
     for name, array in _weights(one).items():
@@ -221,6 +223,7 @@ def test_sample_pictures_come_as_often_as_asked(scan, tmp_path):
     assert not any(seen) and (rare / "samples.png").exists()
 
 
+@pytest.mark.one_backend  # on each: tests/cross/test_remote_backends.py
 def test_deterministic_runs_repeat_bit_for_bit(scan):
     first, second = (_weights(small_model(scan, epochs=2, deterministic=True)) for _ in range(2))
     for name, array in first.items():
