@@ -18,7 +18,7 @@ from pinn.ops.pairs import Tensor
 
 
 class Response(Protocol):
-    """A linear map of intensities, which gives none that is negative."""
+    """A linear map of intensities, which gives none that is negative. Hashable."""
 
     def forward(self, intensity: Tensor) -> Tensor:
         """Intensity `(..., N, N)` at the detector to the one reported, `(..., N, N)`."""

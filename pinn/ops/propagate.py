@@ -20,7 +20,10 @@ from pinn.ops.pairs import Pair
 
 
 class Propagator(Protocol):
-    """A linear map of waves that keeps their energy, `sum |psi|^2`."""
+    """A linear map of waves that keeps their energy, `sum |psi|^2`.
+
+    Hashable, as classes and frozen dataclasses are: what was compiled for it is kept by it.
+    """
 
     def forward(self, waves: Pair) -> Pair:
         """Exit waves `(..., N, N)` to waves at the detector `(..., N, N)`."""

@@ -122,5 +122,6 @@ def test_the_quick_check_says_that_positions_look_turned(angle, told):
         numbers = [
             float(n) for n in re.findall(r"by (-?\d+) or (-?\d+) degrees", found[0].message)[0]
         ]
-        assert min(abs((n - angle + 180) % 360 - 180) for n in numbers) < 5  # said in whole degrees; its error is 3
+        # said in whole degrees; its standard error is three
+        assert min(abs((n - angle + 180) % 360 - 180) for n in numbers) < 5
         assert "pinn check SCAN --fix" in found[0].message
