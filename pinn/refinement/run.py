@@ -123,7 +123,7 @@ def _refine(
     kept = keeper.load(state) if keeper is not None and resume else None
     if kept is None:
         set_scale(loop)
-        if begun is not None:
+        if begun is not None and _holds_out_alike(begun, config):
             loop.weigh_start()
         deadline.decide(most)
     else:
@@ -172,6 +172,17 @@ def _refine(
         except StopRequested:
             ended = STOPPED
     return last(ended, halves)
+
+
+def _holds_out_alike(begun: Reconstruction, config: RefineConfig) -> bool:
+    """The start was not fitted to the pixels that are held out now: its likelihood means something.
+
+    A network was not, nor was a refinement with the same fraction; of others it is not known.
+    """
+    before = (begun.config or {}).get("refine")
+    if before is None:
+        return begun.archive_sha256 is not None or "network_start" in begun.statistics
+    return bool(before.get("held_out") == config.held_out)
 
 
 def _beginning(

@@ -44,6 +44,11 @@ def test_going_on_from_a_result_never_ends_worse():
     # the scale is found anew: a hundredth; without a look at the start it was .04
     assert after <= before * 1.01
     assert len(on.losses) == 3
+    stays = "no epoch explains the frames better than the start, which stays"
+    assert stays in on.notes
+    # where other pixels were held out before, the start may have been fitted to those of now
+    other = pinn.refine(scan, first, held_out=0.05, **{**QUICK, "epochs": 1})
+    assert stays not in other.notes
 
 
 @pytest.mark.parametrize("what", ["object", "probe", "positions"])
