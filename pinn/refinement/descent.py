@@ -124,7 +124,7 @@ def _time_to_look(loop: Loop, frames: int) -> bool:
 
 def _worse(engine: Engine, state: State, than: State) -> bool:
     """Whether a state explains fitted pixels worse than another."""
-    rows = np.unique(np.linspace(0, len(engine.frames) - 1, _SAMPLE).astype(int))
+    rows = engine.frames.spread(_SAMPLE)
     one, other = (engine.look(s, rows, fitted=True).per_pixel() for s in (state, than))
     return not one <= other * (1.0 + TOLERANCE)
 
@@ -140,10 +140,10 @@ def _sample(loop: Loop) -> Pass:
     """What a sample of frames spread over the scan says of the start; from its pace the deadline
     learns. Where time is short they are two batches."""
     engine, deadline = loop.engine, loop.deadline
-    few = np.unique(np.linspace(0, len(engine.frames) - 1, _SAMPLE).astype(int))
+    few = engine.frames.spread(_SAMPLE)
     if deadline.at is None or len(few) <= 2 * engine.size:
         return engine.look(loop.state, few, before=deadline.learn)
-    batches = np.unique(np.linspace(0, len(engine.frames) - 1, 2 * engine.size).astype(int))
+    batches = engine.frames.spread(2 * engine.size)
     for rows in (batches[0::2], batches[1::2]):  # the first one compiles
         deadline.learn(0)
         found = engine.look(loop.state, rows)

@@ -41,6 +41,10 @@ class Frames:
             self._known[new] = True
         return self._kept[numbers]
 
+    def spread(self, most: int) -> np.ndarray:
+        """Numbers of so many frames at most, spread evenly over all of them."""
+        return np.unique(np.linspace(0, len(self) - 1, most).astype(int))
+
     def phases(self, numbers: np.ndarray) -> np.ndarray:
         """Of each frame a number in [0, 1) that says which of its pixels are held out."""
         return ((self._rows[numbers] + 1) * _GOLDEN * np.sqrt(2.0)) % 1.0

@@ -73,7 +73,7 @@ def further_mode(
 def _worth_a_trial(loop: Loop, counted: bool) -> float:
     """The held-out deviance above which enough is left to be explained."""
     frames = loop.engine.frames
-    rows = np.unique(np.linspace(0, len(frames) - 1, min(_SAMPLE, len(frames))).astype(int))
+    rows = frames.spread(_SAMPLE)
     amplitude, valid = decode(frames.read(rows))
     counts = np.square(amplitude, dtype=np.float64) * loop.engine.counts_per_unit
     pattern = deviance_of_one_pattern(counts, valid)

@@ -190,7 +190,7 @@ def _numbers(loop: Loop, state: State, seen: Pass, counted: bool) -> dict[str, A
     """What the frames say of a state: their deviance, what counting noise alone would make it, and
     what it would be without an object; how redundant they are."""
     engine, frames, factor = loop.engine, loop.engine.frames, loop.engine.frames.factor
-    rows = np.unique(np.linspace(0, len(frames) - 1, _sampled(len(frames))).astype(int))
+    rows = frames.spread(_sampled(len(frames)))
     varied = len(state.probe) > 1
     explanation = Explanation(
         state.object,

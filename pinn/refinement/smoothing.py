@@ -56,7 +56,7 @@ def smooth(
         time_for: whether there is time to look at so many frames; where not, the best by then is
             the answer.
     """
-    rows = np.unique(np.linspace(0, len(engine.frames) - 1, most).astype(int))
+    rows = engine.frames.spread(most)
     if not time_for(2 * len(rows)):
         return None
 
