@@ -7,8 +7,11 @@
 FOLDER holds lines64_test.npz, lines64_train.npz, siemens_star.npz and cryo_em_4dstem.npz; the other
 scans are simulated into OUTPUT. How to install pty-chi is in the head of solvers.py.
 
+Each scan goes through `pinn check --fix` first, once; where that finds something to correct, every
+solver gets the file it wrote, and otherwise the scan as it is.
+
 Scans of even number had a part in choosing the defaults of `pinn refine`, themselves or one of
-their kind; those of odd number had none. Every solver begins with the probe of the file and an
+their kind; those of odd number had none. Every solver begins with the probe of that file and an
 object of ones, refines both, and leaves the positions as they are stated, as its own defaults do.
 Each runs in a process and thread of its own, until its clock is beyond the last mark or it ends.
 The clock counts CPU-seconds from the data in memory on, with set-up and compilation, without
@@ -66,7 +69,6 @@ STRONG = {"object": "demo", "phase_min": -2.0, "phase_max": 2.0, "contrast": 0.5
 WEAK = {"object": "polyhedra", "contrast": 0.1, "probe": "zernike", "pattern": "fermat"}
 BRIGHT = {"object": "procedural", "photons_per_frame": 1e9, "pattern": "spiral"}
 DENSE = {"object": "star", "probe_diameter": 0.6, "overlap": 0.9, "n_frames": 225}
-ELECTRONS = {"first": 400, "rotation_deg": 120.0}
 DIM = {"object": "grf", "photons_per_frame": 1e3}
 SCANS: dict[int, Kind] = {
     1: Kind("strong object, phases over 2 rad", STRONG),
@@ -76,7 +78,7 @@ SCANS: dict[int, Kind] = {
     5: Kind("1e9 photons per frame", BRIGHT),
     6: Kind("Siemens star, measured, 200 frames", file="siemens_star.npz", reading={"first": 200}),
     7: Kind("overlap 50 %", {"overlap": 0.5, "n_frames": 100}),
-    8: Kind("electrons, measured, 400 frames", file="cryo_em_4dstem.npz", reading=ELECTRONS),
+    8: Kind("electrons, measured, 400 frames", file="cryo_em_4dstem.npz", reading={"first": 400}),
     9: Kind("overlap 90 %", DENSE),
     10: Kind("1e3 photons per frame", DIM),
     11: Kind("start probe 30 % out of focus", {"object": "polyhedra", "probe_error": 0.3}),
@@ -125,6 +127,19 @@ def scan_file(options: argparse.Namespace, number: int, seed: int) -> Path:
     return path
 
 
+def checked_file(options: argparse.Namespace, number: int, seed: int) -> Path:
+    """What `pinn check --fix` makes of the scan, or the scan where there is nothing to correct."""
+    given = scan_file(options, number, seed)
+    fixed = options.output / f"fixed{number}_{seed}.npz"
+    said = options.output / f"checked{number}_{seed}.txt"
+    if not said.exists():
+        print(f"{number} {SCANS[number].name}, seed {seed}: check", flush=True)
+        command = [sys.executable, "-m", "pinn", "check", str(given), "--fix", str(fixed)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        said.write_text(f"exit {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return fixed if fixed.exists() else given
+
+
 def rows_file(options: argparse.Namespace, number: int, seed: int, solver: str) -> Path:
     return Path(options.output) / f"{number}_{seed}_{solver}.jsonl"
 
@@ -135,7 +150,7 @@ def run(options: argparse.Namespace, number: int, seed: int, solver: str) -> Non
     wanted = {max(options.marks)} if solver == "network" else set(options.marks)
     if {row["mark"] for row in read(rows)} >= wanted:
         return
-    scan_file(options, number, seed)
+    checked_file(options, number, seed)
     command = [sys.executable, __file__, "--one", "--data", str(options.data)]
     command += ["--output", str(options.output), "--scans", str(number), "--seeds", str(seed)]
     command += ["--solvers", solver, "--options", options.options]
@@ -219,7 +234,7 @@ def run_one(options: argparse.Namespace) -> None:
     from pinn.progress import StopRequested
 
     (number,), (seed,), (solver,) = options.scans, options.seeds, options.solvers
-    file, how = scan_file(options, number, seed), dict(SOLVERS[solver])
+    file, how = checked_file(options, number, seed), dict(SOLVERS[solver])
     case = adapters.load_case(str(file), 1, None, refine_probe=True, **SCANS[number].reading)
     clock, ours = adapters.Clock(), how["engine"] == "pinn"
     rows = rows_file(options, number, seed, solver)
@@ -302,7 +317,7 @@ def picture(options: argparse.Namespace, number: int) -> None:
     """Phase and amplitude of all solvers at the last mark, and the truth."""
     import matplotlib.pyplot as plt
 
-    case = adapters.load_case(str(scan_file(options, number, 0)), 1, None, **SCANS[number].reading)
+    case = adapters.load_case(str(checked_file(options, number, 0)), 1, None, **SCANS[number].reading)
     places, fields = case.positions, {}
     for solver in SOLVERS:
         path = rows_file(options, number, 0, solver).with_suffix(".npz")
