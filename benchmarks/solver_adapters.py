@@ -11,7 +11,7 @@ import sys
 import time
 import types
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -365,7 +365,9 @@ def run_pinn(
         report({"kind": "start", "cpu_s": times[1], "first_call_cpu_s": times[0], **facts})
         # what `pinn.refine` does with a model, its start already made
         options.pop("start_cover", None)
-        report({"kind": "network", **measure(_snapshot(start, case), case)})
+        # it looks at some frames only, and is measured at all of them
+        whole = replace(_snapshot(start, case), positions=case.positions)
+        report({"kind": "network", **measure(whole, case)})
     count = 0
 
     def seen(recon: Any) -> None:

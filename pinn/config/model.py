@@ -34,6 +34,12 @@ class ModelConfig(Config):
     n_filters_scale: int = Field(
         1, ge=1, le=16, description="Factor on all network widths (PtychoPINN's networks have 2)."
     )
+    stages: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="unrolled: number of times that training corrects the object of a group.",
+    )
     input_transform: Literal["mean", "standard", "none"] = Field(
         "mean",
         description="Input of the network: the deviation of the amplitude from the mean training "

@@ -46,6 +46,13 @@ class ReconstructConfig(Config):
         description="Compare the reconstructions of two halves of the frames. Costs one more "
         "canvas. Not available for a stream.",
     )
+    stages: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="unrolled: number of times that the object is corrected. More take longer and "
+        "show finer detail. Default: 8.",
+    )
     anchor: Literal["object", "mean"] = Field(
         "object",
         description="Grid of the canvas: object pixels, or centred on the mean position with a "

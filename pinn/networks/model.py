@@ -11,6 +11,8 @@ from keras import ops
 
 from pinn import backend
 from pinn.config import ModelConfig
+from pinn.config.loss import LIKELIHOODS
+from pinn.errors import ConfigError
 from pinn.layers.diffraction import Diffraction
 from pinn.layers.group import GroupMerge, PatchExtraction
 from pinn.layers.normalise import FrameNormaliser
@@ -20,6 +22,7 @@ from pinn.layers.scale import IntensityScale
 from pinn.networks.objective import Detector, LossColumn, Objective, Patches
 from pinn.networks.precision import network_precision
 from pinn.networks.registry import build_network
+from pinn.networks.unrolling import Unrolled, unroll
 from pinn.ops import likelihood, masks, pairs
 from pinn.ops.contrast import scale_deviation
 
@@ -73,6 +76,7 @@ class PtychoModel(keras.Model):
         self.objective = objective or Objective()
         with network_precision(precision):
             self.network = build_network(config)
+        self.unrolled = bool(getattr(self.network, "unrolled", False))
         self.normalise = FrameNormaliser(config.N, name="normalise")
         physics = self.objective.physics  # without it no gradient reaches probe and scale
         self.probe = Probe(
@@ -115,7 +119,16 @@ class PtychoModel(keras.Model):
     # -- inference part ------------------------------------------------------------------
 
     def object_patches(self, frames: Any, training: bool = False) -> Any:
-        """Normalised amplitudes `(B, N, N, C)`, -1 masked, to object patches `(B, C, N, N, 2)`."""
+        """Normalised amplitudes `(B, N, N, C)`, -1 masked, to object patches `(B, C, N, N, 2)`.
+
+        Raises:
+            ConfigError: the network needs positions and probe as well.
+        """
+        if self.unrolled:
+            raise ConfigError(
+                "the unrolled network needs positions and probe besides the frames; reconstruct "
+                "the scan with it, or train another network"
+            )
         patches = self.network(self.normalise(frames), training=training)
         return ops.transpose(ops.cast(patches, "float32"), (0, 3, 1, 2, 4))
 
@@ -144,7 +157,9 @@ class PtychoModel(keras.Model):
         return illumination_weight(probe)[:, None]
 
     def scaled_patches(self, inputs: dict[str, Any]) -> Any:
-        """`object_patches` of a batch with the contrast of their scans, for pictures."""
+        """Patches of a batch with the contrast of their scans, for pictures."""
+        if self.unrolled:
+            return pairs.stack(self.unroll(inputs).patches)
         return self._with_contrast(self.object_patches(inputs["frames"]), inputs)
 
     def _with_contrast(self, patches: Any, inputs: dict[str, Any]) -> Any:
@@ -156,7 +171,10 @@ class PtychoModel(keras.Model):
 
     def call(self, inputs: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Returns `object` `(B, M, M, 2)` and `rate` `(B, C, N, N)` in counts where the objective
-        looks at the physics, and `patches` `(B, K, N, N, 2)` where it looks at them."""
+        looks at the physics, and `patches` `(B, K, N, N, 2)` where it looks at them; of an
+        unrolled network also `earlier`, the rates after the stages before the last."""
+        if self.unrolled:
+            return self._call_unrolled(inputs)
         patches = self.object_patches(inputs["frames"], training)
         shown = {"patches": patches} if self.objective.needs_patches else {}
         if not self.objective.physics:
@@ -165,6 +183,30 @@ class PtychoModel(keras.Model):
         scan, illuminated = inputs["scan"], self._with_contrast(illuminated, inputs)
         rate = self.diffract(illuminated, self.probe(scan), self.scale(scan))
         return {"object": canvas, "rate": rate, **shown}
+
+    def unroll(self, inputs: dict[str, Any]) -> Unrolled:
+        """The stages of an unrolled network."""
+        scan = inputs["scan"]
+        unit, _ = likelihood.brightness(inputs["scale"])
+        return unroll(
+            self.network,
+            self.diffract.through,
+            inputs,
+            self.offsets(inputs),
+            self.probe(scan),
+            self.scale(scan),
+            unit,
+            self.canvas,
+            self.settings.stages,
+        )
+
+    def _call_unrolled(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        made = self.unroll(inputs)
+        shown = {"patches": pairs.stack(made.patches)} if self.objective.needs_patches else {}
+        if not self.objective.physics:
+            return shown
+        shown["earlier"] = tuple(made.rates[:-1])
+        return {"object": pairs.stack(made.object), "rate": made.rates[-1], **shown}
 
     # -- loss ----------------------------------------------------------------------------
 
@@ -188,7 +230,25 @@ class PtychoModel(keras.Model):
         if detector is not None:
             # scans that are mixed are weighted in the loss, but not here
             self._count(detector, terms.get("poisson") if self.scans == 1 else None)
-        return self.objective.total(terms, weight)
+        return self.objective.total(self._over_stages(terms, x, y_pred), weight)
+
+    def _over_stages(
+        self, last: dict[str, Any], x: dict[str, Any], y_pred: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Terms with likelihoods as their means over the stages of an unrolled network.
+
+        The history shows those of the last stage.
+        """
+        earlier = y_pred.get("earlier", ())
+        terms = dict(last)
+        for rate in earlier:
+            seen = self.objective.terms(self.detector(x, {"rate": rate}), None)
+            for name, value in seen.items():
+                terms[name] = terms[name] + value
+        return {
+            name: value / (1 + len(earlier)) if name in LIKELIHOODS else value
+            for name, value in terms.items()
+        }
 
     def detector(self, x: dict[str, Any], y_pred: dict[str, Any]) -> Detector:
         """Measured and predicted frames of a batch, in counts as far as these are known."""

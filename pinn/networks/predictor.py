@@ -1,8 +1,9 @@
-"""The compiled part of inference: frames of a group to weighted, shifted patches."""
+"""The compiled parts of inference: patches of frames, and the stage of an unrolled network."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,10 +13,11 @@ from pinn import backend
 from pinn.config import ReconstructConfig
 from pinn.layers.probe import illumination_weight
 from pinn.networks.model import PtychoModel
-from pinn.ops import pairs, shift
+from pinn.ops import pairs, shift, stages
 from pinn.ops.contrast import scale_deviation
 
 Predictor = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Stage = Callable[[stages.Canvas, stages.Missing, np.ndarray], stages.Canvas]
 
 
 class _Placement(keras.Model):
@@ -114,3 +116,19 @@ def compile_predictor(
         return compiled({"frames": frames, "places": places})
 
     return predict
+
+
+def compile_stage(model: PtychoModel) -> Stage:
+    """Compiled `pinn.ops.stages.advance` with the network of a model."""
+
+    def stage(given: dict[str, Any]) -> Any:
+        canvas, missing = stages.Canvas(*given["canvas"]), stages.Missing(*given["missing"])
+        return tuple(stages.advance(model.network, canvas, missing, given["sized"]))
+
+    compiled = backend.compile_function(stage, reuse_first=False)
+
+    def advance(canvas: stages.Canvas, missing: stages.Missing, sized: np.ndarray) -> stages.Canvas:
+        given = {"canvas": tuple(canvas), "missing": tuple(missing), "sized": sized}
+        return stages.Canvas(*compiled(given))
+
+    return advance

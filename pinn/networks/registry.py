@@ -49,6 +49,7 @@ _BUILT_IN = {
     "ffno": BuiltIn("pinn.networks.ffno", _WIDTH | _HEADS | _SPECTRAL | {"fno_shared_weights"}),
     "fno": BuiltIn("pinn.networks.fno", _WIDTH | _HEADS | _SPECTRAL),
     "lean": BuiltIn("pinn.networks.lean", _WIDTH | _HEADS),
+    "unrolled": BuiltIn("pinn.networks.unrolled", _WIDTH | {"stages"}),
 }
 _builders: dict[str, Builder] = {}
 
@@ -97,6 +98,8 @@ def build_network(config: ModelConfig) -> keras.Model:
     if name in _BUILT_IN and builder.__module__ == _BUILT_IN[name].module:
         _refuse_foreign_options(config, _BUILT_IN[name])
     network = builder(config)
+    if getattr(network, "unrolled", False):  # it maps canvases
+        return network
     expected = (config.N, config.N, output_patches(config), 2)
     if tuple(network.output_shape[1:]) != expected:
         raise ConfigError(

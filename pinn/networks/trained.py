@@ -15,7 +15,7 @@ from pinn.data.statistics import TrainingStatistics
 from pinn.errors import ArchiveError, ConfigError, PinnError
 from pinn.io.archive import Archive, archive_digest, archive_path, read_archive, write_archive
 from pinn.networks.model import PtychoModel
-from pinn.networks.predictor import Predictor, compile_predictor
+from pinn.networks.predictor import Predictor, Stage, compile_predictor, compile_stage
 
 _MOVED = {"loss": "poisson"}  # once of the model, now of the training run; what it usually was
 
@@ -49,6 +49,7 @@ class Model:
         self.optimizer_arrays = optimizer_arrays
         self.archive_sha256 = archive_sha256
         self._predictor: tuple[tuple[Any, ...], Predictor] | None = None
+        self._stage: Stage | None = None
 
     def predictor(
         self, probe: np.ndarray, config: ReconstructConfig, contrast: np.ndarray | None = None
@@ -60,6 +61,28 @@ class Model:
         if self._predictor is None or self._predictor[0] != key:
             self._predictor = key, compile_predictor(self.network, probe, config, contrast)
         return self._predictor[1]
+
+    def stage(self) -> Stage:
+        """A stage of an unrolled network, compiled once (see `compile_stage`)."""
+        if self._stage is None:
+            self._stage = compile_stage(self.network)
+        return self._stage
+
+    def of_size(self, N: int) -> Model:
+        """The same unrolled network for frames of another size; it keeps no probe of its training.
+
+        Args:
+            N: side of the frames.
+        """
+        if N == self.config.N:
+            return self
+        config = self.config.replace(N=N, probe_modes=1, positions_trainable=False)
+        network = PtychoModel(config, N)
+        network.network.set_weights(self.network.network.get_weights())
+        provenance = {**self.provenance, "scans": [], "validation_scans": []}
+        return Model(
+            config, network, self.statistics, self.history, provenance, None, self.archive_sha256
+        )
 
     @property
     def exposure_factor(self) -> float:

@@ -226,6 +226,18 @@ def object_sums(view: View, probe: Pair, chi: Pair, used: Tensor) -> tuple[Pair,
     return (re, im), illumination
 
 
+def group_sums(matrices: tuple[Tensor, Tensor], probe: Pair, chi: Pair) -> Pair:
+    """`sum conj(P) chi` on the canvases of groups, pair `(B, M, M)`.
+
+    Args:
+        matrices: of the patches (`pinn.ops.patches.group_matrices`).
+        probe: pair `(B or 1, 1 or C, P, N, N)`.
+        chi: pair `(B, C, P, N, N)`.
+    """
+    re, im = (ops.sum(part, axis=2) for part in pairs.multiply(pairs.conj(probe), chi))
+    return patches.place(re, *matrices), patches.place(im, *matrices)
+
+
 def probe_sums(patches: Pair, weights: Tensor, chi: Pair) -> tuple[Pair, Tensor]:
     """For each variation: `sum conj(O) chi` `(V, P, N, N)`, and `sum |O|^2` `(V, 1, N, N)`.
 

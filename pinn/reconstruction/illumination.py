@@ -51,7 +51,7 @@ def illumination_of(scan: Scan, model: Model, factor: float) -> Illumination:
     Raises:
         ScanError: frames of another size, or made by another instrument, than the model's.
     """
-    N = model.config.N
+    N = scan.N if model.network.unrolled else model.config.N
     if scan.N != N:
         raise ScanError(
             f"scan {scan.name} has frames of {scan.N} x {scan.N}, but the model was trained on "
@@ -69,5 +69,10 @@ def illumination_of(scan: Scan, model: Model, factor: float) -> Illumination:
         ratio = scan.statistics().exposure_factor / factor
         probe, counts = model.probe(number), model.probe_counts(number) * ratio
         return Illumination(probe, counts, model.contrast(number), True)
+    if scan.probe is None and model.network.unrolled:
+        raise ScanError(
+            f"scan {scan.name} has no probe, which the unrolled network needs: give one "
+            "(--probe FILE), or let pinn check --write-probe FILE fit one to the frames"
+        )
     probe = scan.probe_gauge() if scan.probe is not None else model.probe()
     return Illumination(probe, probe / factor, None, False)

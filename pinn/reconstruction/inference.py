@@ -11,7 +11,6 @@ import numpy as np
 
 from pinn import backend
 from pinn.config import ReconstructConfig
-from pinn.data.continuation import continued
 from pinn.data.geometry import check_canvas
 from pinn.data.grouping import groups_for_inference
 from pinn.data.masks import decode, encode
@@ -22,11 +21,13 @@ from pinn.networks.trained import Model
 from pinn.progress import Progress, StopRequested, wanted
 from pinn.quality.halves import interleaved
 from pinn.quality.likeness import Comparison, chosen_groups, compare, explained, sample_rates
+from pinn.reconstruction.assembly import assemble
 from pinn.reconstruction.canvas import Canvas
-from pinn.reconstruction.contrast import calibrate
 from pinn.reconstruction.illumination import counted_for, illumination_of
+from pinn.reconstruction.staged import reconstruct_staged
 from pinn.reconstruction.stitching import ReadFrames, Stitcher
 from pinn.reconstruction.trust import with_consistency, with_likelihood, with_likeness, with_verdict
+from pinn.reconstruction.unrolled import refuse_stages
 
 _PARTS = 4
 NOT_COMPARED = (
@@ -48,7 +49,8 @@ def reconstruct(
 
     A network that sees one frame at a time predicts every frame once. Any other network predicts,
     for every frame, the group of the frame and its C-1 nearest, and all patches of the group are
-    placed. Frames are read as they are needed.
+    placed. An unrolled network corrects one canvas of the whole scan, stage by stage. Frames are
+    read as they are needed.
 
     Args:
         scan: the measurement.
@@ -77,7 +79,10 @@ def _reconstruct(
     progress: Callable[[Progress], None] | None,
     watch: Callable[[Reconstruction], None] | None,
 ) -> Reconstruction:
+    stages = refuse_stages(model, config.stages)
     scan = counted_for(scan, model)
+    if model.network.unrolled:
+        return reconstruct_staged(scan, model, config, stages, progress, watch)
     statistics = scan.statistics()
     scan_factor = statistics.exposure_factor
     factor = scan_factor if config.exposure == "scan" else model.exposure_factor
@@ -222,74 +227,3 @@ def _likeness(
     counts = np.square(amplitude, dtype=np.float64) / factor**2
     here = explained(counts, rates, valid, scan.statistics().photons_known)
     return compare(here, model.statistics.get("likeness"))
-
-
-def assemble(
-    canvas: Canvas,
-    model: Model,
-    probe: np.ndarray,
-    probe_counts: np.ndarray,
-    read: ReadFrames,
-    positions: np.ndarray,
-    indices: np.ndarray,
-    config: ReconstructConfig,
-    name: str,
-    **extra: Any,
-) -> Reconstruction:
-    """Canvas and context to a `Reconstruction`.
-
-    Args:
-        probe: `(P, N, N)` that illuminates the patches.
-        probe_counts: the same in square root of counts.
-        read: numbers of frames `(n,)` to encoded frames.
-        positions, indices: of the frames on the canvas.
-        extra: further fields of the `Reconstruction`.
-    """
-    obj, coverage, origin = canvas.result(synchronise=config.synchronise)
-    disagreement = canvas.disagreement()
-    if config.calibrate and len(indices):
-        clock = time.perf_counter()
-        obj, contrast = calibrate(
-            obj,
-            coverage,
-            origin,
-            probe,
-            positions,
-            lambda rows: read(indices[rows]),
-            model.network.diffract.through,
-        )
-        seconds = {**extra["statistics"].get("seconds", {})}
-        seconds["calibrate"] = time.perf_counter() - clock
-        if "total" in seconds:
-            seconds["total"] += seconds["calibrate"]
-        record = {
-            name: value for name, value in dataclasses.asdict(contrast).items() if name != "note"
-        }
-        record["applied"] = contrast.note is None
-        # no one knows which part of the spread lies along the mean of the object
-        disagreement *= np.float32(np.hypot(contrast.real, contrast.imaginary) / np.sqrt(2))
-        extra["statistics"] = {**extra["statistics"], "contrast": record, "seconds": seconds}
-        if contrast.note is not None:
-            extra["notes"] = (*extra.get("notes", ()), contrast.note)
-    if not np.all(np.isfinite(obj)):
-        raise ScanError(
-            f"the reconstruction of {name} has values that are not finite; the model or the "
-            "frames are damaged"
-        )
-    recon = Reconstruction(
-        object=continued(obj, coverage > 0),
-        origin_px=origin,
-        coverage=coverage,
-        disagreement=np.where(coverage > 0, disagreement, 0.0),
-        valid_mask=coverage > 0,
-        probe=probe_counts.astype(np.complex64),
-        positions_px=positions,
-        frame_indices=indices,
-        config={"reconstruct": config.to_dict(), "model": model.config.to_dict()},
-        versions=backend.versions(),
-        archive_sha256=model.archive_sha256,
-        losses=[float(row["loss"]) for row in model.history],
-        scan_name=name,
-        **extra,
-    )
-    return with_verdict(recon)

@@ -15,7 +15,7 @@ from pinn.errors import ConfigError, ScanError
 from pinn.io.product import Reconstruction
 from pinn.networks.trained import Model
 from pinn.reconstruction.arrivals import Arrivals, Plan
-from pinn.reconstruction.inference import assemble
+from pinn.reconstruction.assembly import assemble
 from pinn.reconstruction.spool import Spool
 from pinn.reconstruction.stitching import ReadFrames, Stitcher
 

@@ -8,11 +8,11 @@ import numpy as np
 from keras import ops
 
 from pinn.config.refine import RefineConfig
+from pinn.data.kept_frames import Frames
 from pinn.ops import likelihood
 from pinn.progress import OVER, STOPPED, Deadline, Progress
 from pinn.refinement import gauge
 from pinn.refinement.engine import Engine
-from pinn.refinement.frames import Frames
 from pinn.refinement.lbfgs import LBFGS
 from pinn.refinement.loop import TOLERANCE, Loop, Schedule
 from pinn.refinement.outputs import Pass

@@ -13,13 +13,13 @@ from keras import ops
 
 from pinn import backend
 from pinn.config.refine import RefineConfig
+from pinn.data.kept_frames import Frames
+from pinn.data.tiles import Tile, tile_scan
 from pinn.ops import windows
-from pinn.refinement.frames import Frames
 from pinn.refinement.outputs import Gradient, Outputs, Pass
 from pinn.refinement.positions import LIMIT_PX, MOST_SHIFT
 from pinn.refinement.state import State
 from pinn.refinement.step import Static, Step, accelerate
-from pinn.refinement.tiles import Tile, tile_scan
 
 ROUND = 10  # steps between two uses of the momentum
 _TILE_BATCHES = 8  # pixels of a tile, in patches of a batch

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from pinn.config.refine import RefineConfig
+from pinn.data.kept_frames import Frames
 from pinn.data.scan import Scan
 from pinn.progress import OVER, STOPPED, Deadline, OutOfTime, Progress, StopRequested
 from pinn.quality.halves import correlate, interleaved
 from pinn.quality.register import find_factor, find_ramp, remove_ramp
 from pinn.refinement.descent import descend, loop_from, set_scale
-from pinn.refinement.frames import Frames
 from pinn.refinement.loop import Schedule
 from pinn.refinement.result import FLOOR
 from pinn.refinement.start import begin

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pinn.data.kept_frames import Frames
 from pinn.data.masks import decode
 from pinn.data.scan import Scan
 from pinn.progress import OVER, Deadline, OutOfTime, Progress
 from pinn.quality.noise import deviance_of_one_pattern
 from pinn.refinement.descent import loop_from
-from pinn.refinement.frames import Frames
 from pinn.refinement.loop import Loop, Schedule
 from pinn.refinement.start import with_modes
 

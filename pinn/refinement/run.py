@@ -12,6 +12,7 @@ import numpy as np
 
 from pinn import backend
 from pinn.config.refine import RefineConfig
+from pinn.data.kept_frames import Frames
 from pinn.data.quantum import counted
 from pinn.data.scan import Scan
 from pinn.errors import ConfigError, ScanError
@@ -24,7 +25,6 @@ from pinn.reconstruction.network_start import network_start
 from pinn.refinement.checkpoint import Keeper
 from pinn.refinement.descent import descend, frames_to_smooth, loop_from, set_scale
 from pinn.refinement.dose import choose_likelihood
-from pinn.refinement.frames import Frames
 from pinn.refinement.halves import correlate_halves
 from pinn.refinement.loop import Schedule
 from pinn.refinement.more_modes import further_mode

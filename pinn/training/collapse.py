@@ -134,6 +134,9 @@ class CollapseDetector:
         )
 
     def _prepare(self) -> None:
+        if self._network.unrolled:  # begins with a flat object, and cannot stay there
+            self._predict = self._network
+            return
         batch = self._feed.batch(0, 0)
         batches = [batch]
         while len(batches) < len(self._feed) and len(batches) * len(batch["scan"]) < _GROUPS:

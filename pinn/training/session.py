@@ -88,11 +88,11 @@ class Session:
             len(plan.scans),
             Objective(run),
             run.precision,
-            contrast=needs_contrast(run, start, digests),
+            contrast=needs_contrast(run, config, start, digests),
             frames=plan.frames,
         )
         set_start(self.network, plan, digests, run, start)
-        if run.calibrate_start and run.mode == "pinn" and not resumed:
+        if run.calibrate_start and self.network.contrast is not None and not resumed:
             names = [scan.name for scan in plan.scans]
             calibrate_start(self.network, self.feed, names, self.held)
         self.validation = Validation(self.network, self.held, plan.trained)

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from pinn import backend
-from pinn.config import TrainConfig
+from pinn.config import ModelConfig, TrainConfig
 from pinn.data.feed import Batches
 from pinn.data.fingerprint import digest, matched, same
 from pinn.data.scan import Scan
@@ -73,8 +73,12 @@ def set_start(
     network.load_arrays({name: new.get(name, array) for name, array in fresh.items()})
 
 
-def needs_contrast(run: TrainConfig, start: Model | None, digests: Sequence[str]) -> bool:
+def needs_contrast(
+    run: TrainConfig, config: ModelConfig, start: Model | None, digests: Sequence[str]
+) -> bool:
     """Whether the model of a run has factors of contrast: they are fitted, or were.
+
+    An unrolled network has none: it corrects contrast by the frames themselves.
 
     Raises:
         ConfigError: they cannot be fitted.
@@ -85,6 +89,8 @@ def needs_contrast(run: TrainConfig, start: Model | None, digests: Sequence[str]
                 "calibrate_start fits the measured counts, which supervised training does not "
                 "look at; leave it out or use mode pinn"
             )
+        return False
+    if config.architecture == "unrolled":
         return False
     had = start is not None and start.network.contrast is not None
     stored_rows = matched(known_digests(start), digests)

@@ -6,7 +6,7 @@ from refining import QUICK, arrays_of, scan_of
 
 import pinn
 from pinn.progress import OVER, Deadline, OutOfTime
-from pinn.refinement.frames import Frames
+from pinn.data.kept_frames import Frames
 
 pytestmark = pytest.mark.one_backend
 

@@ -13,7 +13,7 @@ import pinn
 from pinn.config import RefineConfig
 from pinn.errors import ArchiveError, ConfigError, ScanError
 from pinn.refinement import engine as engines
-from pinn.refinement import tiles
+from pinn.data import tiles
 from pinn.refinement.loop import Schedule
 from pinn.refinement.start import begin
 

@@ -17,12 +17,19 @@ class Frames:
     Args:
         scan: the measurement.
         rows: `(M,)` the frames that there are; theirs are the numbers 0 to M-1 here.
+        factor: amplitudes are multiplied with it; default: the exposure factor of the scan.
         kept_bytes: memory for frames that are not read again.
     """
 
-    def __init__(self, scan: Scan, rows: np.ndarray, kept_bytes: int = KEPT_BYTES) -> None:
+    def __init__(
+        self,
+        scan: Scan,
+        rows: np.ndarray,
+        factor: float | None = None,
+        kept_bytes: int = KEPT_BYTES,
+    ) -> None:
         self._scan, self._rows, self.N = scan, rows, scan.N
-        self.factor = scan.statistics().exposure_factor
+        self.factor = scan.statistics().exposure_factor if factor is None else factor
         self.propagation, self.detector_response = scan.propagation, scan.detector_response
         fits = 4 * len(rows) * scan.N**2 <= kept_bytes
         self._kept = np.empty((len(rows), scan.N, scan.N), np.float32) if fits else None

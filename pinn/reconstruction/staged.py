@@ -1,0 +1,183 @@
+"""`pinn.reconstruct` with an unrolled network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pinn.config import ReconstructConfig
+from pinn.data.geometry import check_canvas
+from pinn.data.kept_frames import Frames
+from pinn.data.masks import encode
+from pinn.data.scan import Scan
+from pinn.errors import ScanError
+from pinn.io.product import Reconstruction
+from pinn.networks.trained import Model
+from pinn.progress import Progress, StopRequested, wanted
+from pinn.quality.halves import correlate, interleaved
+from pinn.reconstruction.assembly import assemble
+from pinn.reconstruction.illumination import Illumination, illumination_of
+from pinn.reconstruction.trust import with_likelihood, with_verdict
+from pinn.reconstruction.unrolled import Canvas
+
+_FEWEST = 2  # frames of a half
+
+
+def reconstruct_staged(
+    scan: Scan,
+    model: Model,
+    config: ReconstructConfig,
+    stages: int,
+    progress: Callable[[Progress], None] | None,
+    watch: Callable[[Reconstruction], None] | None,
+) -> Reconstruction:
+    """See `pinn.reconstruct`.
+
+    Args:
+        stages: how often the object is corrected.
+    """
+    model, began = model.of_size(scan.N), time.perf_counter()
+    statistics = scan.statistics()
+    factor = statistics.exposure_factor if config.exposure == "scan" else model.exposure_factor
+    illumination = illumination_of(scan, model, factor)
+    rows = np.setdiff1d(np.arange(len(scan)), statistics.dark_frames)
+    if not len(rows):
+        raise ScanError(f"all frames of scan {scan.name} are dark")
+    shape = np.ceil(np.ptp(scan.positions_px, axis=0)).astype(int) + scan.N
+    check_canvas(shape, scan.name, len(scan) * scan.N**2)
+    notes = list(scan.notes)
+    if len(statistics.dark_frames):
+        notes.append(f"{len(statistics.dark_frames)} frames without counts were left out")
+    canvas = _canvas(scan, rows, model, illumination, factor, config)
+    plain = config.replace(calibrate=False)
+
+    def read(indices: np.ndarray) -> np.ndarray:
+        return encode(*scan.read(indices), factor)
+
+    def result(unfinished: str | None = None, more: tuple[str, ...] = ()) -> Reconstruction:
+        extra: dict[str, Any] = {
+            "exposure": config.exposure,
+            "exposure_ratio": statistics.exposure_factor / model.exposure_factor,
+            "seconds": {**canvas.seconds, "total": time.perf_counter() - began},
+            "frames": len(rows),
+            "mean_counts": statistics.mean_counts,
+            "stages": canvas.count,
+            "long_range_corrections": canvas.corrections,
+        }
+        extra |= {} if unfinished is None else {"unfinished": unfinished}
+        extra |= {"stopped": True} if more else {}
+        extra |= {"preparation": list(scan.steps)} if scan.steps else {}
+        return assemble(
+            canvas,
+            model,
+            illumination.probe,
+            illumination.probe_counts,
+            read,
+            scan.positions_px[rows],
+            rows,
+            plain,
+            scan.name,
+            pixel_size_m=scan.pixel_size_m,
+            acquisition=scan.acquisition,
+            statistics=extra,
+            notes=(*notes, *more),
+        )
+
+    halves: dict[str, Any] | None = None
+    tell = _teller(progress, len(rows), stages, config.consistency)
+    try:
+        for done in canvas.run(stages, tell):
+            if watch is not None and done < stages and wanted(watch):
+                watch(result(f"{done} of {stages} stages"))
+        if config.consistency:
+            halves = _halves(scan, rows, model, illumination, factor, config, stages, tell, canvas)
+    except StopRequested:
+        if canvas.count < stages:
+            where = f"{canvas.count} of {stages} stages"
+            return with_verdict(
+                result(f"stopped at {where}", (f"stopped on request after {where}",))
+            )
+    recon = result()
+    recon.statistics["consistency"] = halves
+    if config.likelihood:
+        recon = with_likelihood(
+            recon,
+            lambda numbers: read(rows[numbers]),
+            factor**-2,
+            config.batch_size,
+            model.network.diffract.through,
+            statistics.photons_known,
+        )
+    return with_verdict(recon)
+
+
+def _canvas(
+    scan: Scan,
+    rows: np.ndarray,
+    model: Model,
+    illumination: Illumination,
+    factor: float,
+    config: ReconstructConfig,
+    among: np.ndarray | None = None,
+) -> Canvas:
+    """The canvas of some frames, as large as that of all of them."""
+    whole = scan.positions_px[rows if among is None else among]
+    return Canvas(
+        model,
+        Frames(scan, rows, factor),
+        scan.positions_px[rows],
+        illumination.probe_counts * factor,
+        config.batch_size,
+        whole,
+    )
+
+
+def _halves(
+    scan: Scan,
+    rows: np.ndarray,
+    model: Model,
+    illumination: Illumination,
+    factor: float,
+    config: ReconstructConfig,
+    stages: int,
+    tell: Callable[[int], None],
+    whole: Canvas,
+) -> dict[str, Any] | None:
+    """How alike the objects from two halves of the frames are; None where that says nothing."""
+    half = interleaved(scan.positions_px[rows])
+    if min(np.sum(half == 0), np.sum(half == 1)) < _FEWEST:
+        return None
+    objects, covered = [], whole.result()[1] > 0
+    for number in range(2):
+        part = _canvas(scan, rows[half == number], model, illumination, factor, config, rows)
+        for _ in part.run(stages, lambda done: tell(whole.done + done)):
+            pass
+        objects.append(part.object)
+        covered &= part.result()[1] > 0
+    numbers = correlate(objects[0], objects[1], covered)
+    if numbers is not None:
+        numbers["halves"] = "every second frame along a space-filling curve"
+    return numbers
+
+
+def _teller(
+    progress: Callable[[Progress], None] | None, frames: int, stages: int, halves: bool
+) -> Callable[[int], None]:
+    """Reports how much of the work is done, about a hundred times."""
+    began, percent = time.perf_counter(), -1
+    total = frames * stages * (2 if halves else 1)
+
+    def tell(done: int) -> None:
+        nonlocal percent
+        share = min(done / total, 1.0)
+        if progress is None or int(100 * share) <= percent:
+            return
+        percent = int(100 * share)
+        shown = int(share * frames)
+        rate = shown / max(time.perf_counter() - began, 1e-9)
+        progress(Progress(stage="reconstruct", done=shown, total=frames, rate=rate))
+
+    return tell
