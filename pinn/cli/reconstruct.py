@@ -1,4 +1,4 @@
-"""`pinn reconstruct SCAN --model DIR --output DIR`."""
+"""`pinn reconstruct SCAN --output DIR`, with the pretrained model or `--model DIR`."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ from pinn.cli.progress import Reporter
 from pinn.cli.scans import begin, check_option
 from pinn.cli.stop import StopOnSignal
 from pinn.config import ReconstructConfig, ScanConfig
+from pinn.io.archive import PRETRAINED
 
 
 @click.command(
     "reconstruct",
     cls=ConfigCommand,
     configs=(ScanConfig, ReconstructConfig),
-    needed=("scan", "model", "output"),
-    first=("model", "output", "exposure", "batch_size", "check", "backend", "device"),
+    needed=("scan", "output"),
+    first=("model", "output", "stages", "exposure", "batch_size", "check", "backend", "device"),
 )
 @click.argument("scan", required=False, metavar="SCAN", type=PATH)
 @click.option(
     "--model",
     type=PATH,
-    help="Model archive, or the folder that holds wts.h5.zip.  [required]",
+    help="Model archive, or the folder that holds wts.h5.zip. Default: pretrained, the model of "
+    "the package.",
+    default=Path(PRETRAINED),
 )
 @click.option(
     "--output",
@@ -43,7 +46,7 @@ from pinn.config import ReconstructConfig, ScanConfig
 def command(
     common: Common, scan: Path, model: Path, output: Path, check: bool, resolved: Resolved
 ) -> None:
-    """Reconstruct a whole scan: network inference and stitching.
+    """Reconstruct a whole scan with a network: the pretrained one, or your own.
 
     Ctrl-C stops it after the current batch and writes what there is by then, marked unfinished.
     """

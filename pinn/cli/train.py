@@ -42,7 +42,7 @@ class TrainCommand(ConfigCommand):
     leave_out={ModelConfig: ("N", "probe_modes", "propagation", "detector_response")},
     needed=("scans", "output"),
     first=(
-        *("output", "resume", "validation_scans", "architecture", "gridsize", "epochs"),
+        *("output", "start", "resume", "validation_scans", "architecture", "gridsize", "epochs"),
         *("batch_size", "n_groups", "mode", "seed", "backend", "device"),
     ),
 )
@@ -61,6 +61,12 @@ class TrainCommand(ConfigCommand):
     help="Scan for validation, instead of held-out groups. May be repeated.",
 )
 @click.option(
+    "--start",
+    type=PATH,
+    help="Trained model to train on: an archive, its folder, or pretrained for that of the "
+    "package. Default: a new network.",
+)
+@click.option(
     "--resume", is_flag=True, help="Continue the run in the output folder, up to --epochs."
 )
 @check_option
@@ -71,6 +77,7 @@ def command(
     scans: tuple[Path, ...],
     output: Path,
     validation_scans: tuple[Path, ...],
+    start: Path | None,
     resume: bool,
     check: bool,
     resolved: Resolved,
@@ -80,6 +87,8 @@ def command(
     The archive is saved after every epoch, so that an interrupted run can be resumed. Ctrl-C and
     SIGTERM finish the current step and save.
     """
+    if start is not None and resume:
+        raise ConfigError("give --start or --resume, not both: a run that is resumed has its start")
     reading = resolved.build(ScanConfig)
     loaded = begin(common, output, scans, reading, check)
     watched = load_scans(common, validation_scans, reading)
@@ -88,6 +97,7 @@ def command(
         with Reporter(common.quiet) as report, StopOnSignal(report) as stop:
             model = pinn.train(
                 loaded,
+                None if start is None else pinn.load_model(start),
                 output=output,
                 validation_scans=watched,
                 resume=resume,

@@ -33,6 +33,8 @@ from pinn.io.owners import own_mark
 from pinn.io.text import csv_text, json_text, parse_csv
 
 ARCHIVE_NAME = "wts.h5.zip"
+PRETRAINED = "pretrained"
+_PRETRAINED = Path(__file__).parents[1] / "networks" / "pretrained"
 FORMAT_NAME = "pinn-archive"
 FORMAT_VERSION = 1
 
@@ -86,8 +88,13 @@ class Archive:
 
 
 def archive_path(path: str | Path) -> Path:
-    """The archive's file: `path` itself, or `wts.h5.zip` inside it when it is a folder."""
+    """The archive's file: `path` itself, or `wts.h5.zip` inside it when it is a folder.
+
+    The name `pretrained`, where there is nothing of that name, is the archive of the package.
+    """
     path = Path(path)
+    if path == Path(PRETRAINED) and not path.exists():
+        path = _PRETRAINED
     return path / ARCHIVE_NAME if path.is_dir() else path
 
 

@@ -87,8 +87,9 @@ def advance(
     light = missing.illumination / missing.brightest
     noise = 0.5 / ops.sqrt(missing.unit * missing.illumination + 1.0)
     re, im = canvas.object
-    seen = (re - 1.0, im, *pairs.scale(found, 1.0 / sized))
-    seen += (*pairs.scale(canvas.change, 1.0 / sized), light, noise)
+    step_re, step_im = pairs.scale(found, 1.0 / sized)
+    last_re, last_im = pairs.scale(canvas.change, 1.0 / sized)
+    seen = re - 1.0, im, step_re, step_im, last_re, last_im, light, noise
     told = pairs.unstack(ops.cast(network(ops.stack(seen, axis=-1)), "float32"))
     change = pairs.scale(told, sized * light / (light + _EDGE))
     return Canvas(pairs.add(canvas.object, change), change)

@@ -16,8 +16,9 @@ from pinn.data.grouping import groups_for_inference
 from pinn.data.masks import decode, encode
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
+from pinn.io.archive import PRETRAINED
 from pinn.io.product import Reconstruction
-from pinn.networks.trained import Model
+from pinn.networks.trained import Model, load_model
 from pinn.progress import Progress, StopRequested, wanted
 from pinn.quality.halves import interleaved
 from pinn.quality.likeness import Comparison, chosen_groups, compare, explained, sample_rates
@@ -38,7 +39,7 @@ NOT_COMPARED = (
 
 def reconstruct(
     scan: Scan,
-    model: Model,
+    model: Model | None = None,
     config: ReconstructConfig | None = None,
     *,
     progress: Callable[[Progress], None] | None = None,
@@ -54,7 +55,8 @@ def reconstruct(
 
     Args:
         scan: the measurement.
-        model: a trained model of the same frame size.
+        model: a trained model of the same frame size; default: the pretrained one of the package,
+            which takes frames of any even size.
         config: see `ReconstructConfig`; `options` override its fields.
         progress: called with a `Progress` about a hundred times; `StopRequested` from it ends the
             work, and what is on the canvas by then is returned.
@@ -66,6 +68,7 @@ def reconstruct(
         ScanError: frame size or content does not fit the model, or a position is far away.
         OutOfMemoryError: memory ran out.
     """
+    model = load_model(PRETRAINED) if model is None else model
     config = (config or ReconstructConfig()).replace(**options)
     config = config.replace(batch_size=min(config.batch_size, len(scan)))
     with backend.told_what_to_lower("reconstruction", "--batch-size"):

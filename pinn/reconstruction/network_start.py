@@ -20,6 +20,7 @@ from pinn.networks.trained import Model
 from pinn.progress import Deadline, OutOfTime, Progress, StopRequested
 from pinn.reconstruction.cover import covering
 from pinn.reconstruction.illumination import illumination_of
+from pinn.reconstruction.staged import staged_start
 from pinn.reconstruction.stitching import Stitcher
 
 LIT = 0.05  # of the largest intensity of the probe: what a frame covers
@@ -43,7 +44,8 @@ def network_start(
         scan: the measurement.
         model: a trained model of the same frame size.
         rows: `(M,)` frames that may be looked at, none of them dark.
-        cover: frames over each illuminated pixel, at least; all there are where that is fewer.
+        cover: frames over each illuminated pixel, at least; all there are where that is fewer. An
+            unrolled network sees all frames.
         deadline: of the refinement.
         progress: called after every batch; `StopRequested` from it ends the work.
 
@@ -54,6 +56,8 @@ def network_start(
     Raises:
         ScanError: frames of another size than the model's, or too few for a group.
     """
+    if model.network.unrolled:
+        return staged_start(scan, model, rows, deadline, progress)
     began, positions = time.perf_counter(), scan.positions_px
     config = ReconstructConfig()
     factor = scan.statistics().exposure_factor

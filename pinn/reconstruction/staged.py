@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pinn import backend
 from pinn.config import ReconstructConfig
 from pinn.data.geometry import check_canvas
 from pinn.data.kept_frames import Frames
@@ -16,13 +17,14 @@ from pinn.data.scan import Scan
 from pinn.errors import ScanError
 from pinn.io.product import Reconstruction
 from pinn.networks.trained import Model
-from pinn.progress import Progress, StopRequested, wanted
+from pinn.progress import Deadline, OutOfTime, Progress, StopRequested, wanted
 from pinn.quality.halves import correlate, interleaved
 from pinn.reconstruction.assembly import assemble
 from pinn.reconstruction.illumination import Illumination, illumination_of
 from pinn.reconstruction.trust import with_likelihood, with_verdict
 from pinn.reconstruction.unrolled import Canvas
 
+START_STAGES = 4  # for a refinement to begin with
 _FEWEST = 2  # frames of a half
 
 
@@ -114,6 +116,60 @@ def reconstruct_staged(
     return with_verdict(recon)
 
 
+def staged_start(
+    scan: Scan,
+    model: Model,
+    rows: np.ndarray,
+    deadline: Deadline,
+    progress: Callable[[Progress], None] | None = None,
+) -> tuple[Reconstruction, type[Exception] | None]:
+    """What an unrolled network makes of these frames, for a refinement to begin with.
+
+    Arguments and result as of `pinn.reconstruction.network_start.network_start`.
+    """
+    model, began = model.of_size(scan.N), time.perf_counter()
+    factor = scan.statistics().exposure_factor
+    illumination = illumination_of(scan, model, factor)
+    shape = np.ceil(np.ptp(scan.positions_px[rows], axis=0)).astype(int) + scan.N
+    check_canvas(shape, scan.name, len(rows) * scan.N**2)
+    canvas = _canvas(scan, rows, model, illumination, factor, ReconstructConfig())
+    tell = _teller(progress, len(rows), START_STAGES, False, "start")
+    cut: type[Exception] | None = None
+
+    def before(done: int) -> None:
+        tell(done)
+        deadline.check()
+
+    try:
+        for _ in canvas.run(START_STAGES, before):
+            pass
+    except (StopRequested, OutOfTime) as reason:
+        cut = type(reason)
+    obj, coverage, origin = canvas.result()
+    has_probe = scan.probe is not None and not illumination.trained
+    facts: dict[str, Any] = {
+        "stages": canvas.count,
+        "frames": len(rows),
+        "of_frames": len(rows),
+        "seconds": time.perf_counter() - began,
+    }
+    recon = Reconstruction(
+        object=obj,
+        origin_px=origin,
+        coverage=coverage if canvas.count else np.ones(obj.shape, np.float32),
+        valid_mask=coverage > 0 if canvas.count else np.ones(obj.shape, bool),
+        probe=None if has_probe else illumination.probe_counts,
+        positions_px=scan.positions_px[rows],
+        frame_indices=rows,
+        statistics={"network_start": facts},
+        config={"model": model.config.to_dict()},
+        versions=backend.versions(),
+        archive_sha256=model.archive_sha256,
+        scan_name=scan.name,
+    )
+    return recon, cut
+
+
 def _canvas(
     scan: Scan,
     rows: np.ndarray,
@@ -164,7 +220,11 @@ def _halves(
 
 
 def _teller(
-    progress: Callable[[Progress], None] | None, frames: int, stages: int, halves: bool
+    progress: Callable[[Progress], None] | None,
+    frames: int,
+    stages: int,
+    halves: bool,
+    stage: str = "reconstruct",
 ) -> Callable[[int], None]:
     """Reports how much of the work is done, about a hundred times."""
     began, percent = time.perf_counter(), -1
@@ -178,6 +238,6 @@ def _teller(
         percent = int(100 * share)
         shown = int(share * frames)
         rate = shown / max(time.perf_counter() - began, 1e-9)
-        progress(Progress(stage="reconstruct", done=shown, total=frames, rate=rate))
+        progress(Progress(stage=stage, done=shown, total=frames, rate=rate))
 
     return tell

@@ -89,6 +89,11 @@ class Reconstructor:
         elif self.config.anchor == "mean":
             raise ConfigError("anchor 'mean' needs expected_positions: the mean must be known")
         contrast = model.contrast() if modes is None else None  # goes with the model's own probe
+        if model.network.unrolled:
+            raise ConfigError(
+                "the unrolled network needs the whole scan, and frames that arrive one after the "
+                "other have none yet; take a model of another network"
+            )
         self._stitcher = Stitcher(model, self._probe, self.config, anchor, contrast)
         self._alone = self._stitcher.frame_by_frame
         if expected_positions is not None:

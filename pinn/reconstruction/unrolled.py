@@ -138,7 +138,8 @@ class Canvas:
         )
         self.illumination = np.zeros(self.object.shape, np.float32)
         self.corrections = self.count = self.done = 0
-        self._squares, self._missing = self.illumination, self.object * 0
+        self._squares = self.illumination
+        self._missing = np.zeros_like(self.object)
         self._change = np.zeros_like(self.object)
         unit, _ = likelihood.brightness(
             ops.convert_to_tensor(np.array([frames.factor], np.float32))
@@ -168,7 +169,7 @@ class Canvas:
         """All frames, or these, through the object as it is; sums are kept where all are."""
         look = _compiled_look(self._static, self.shape, self.size, self.probe.shape)
         began = time.perf_counter()
-        planes = {
+        planes: dict[str, np.ndarray] = {
             "waves": np.zeros(self.object.shape, np.complex64),
             "illumination": np.zeros(self.object.shape, np.float32),
             "squares": np.zeros(self.object.shape, np.float32),

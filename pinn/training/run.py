@@ -96,6 +96,8 @@ def _prepare(
         **instrument_of([*scans, *watched]),
     }
     backend.full_precision()
+    if isinstance(model, Model) and model.network.unrolled:
+        model = model.of_size(scans[0].N)
     start = model if isinstance(model, Model) else None
     model_options = {k: v for k, v in options.items() if k in ModelConfig.model_fields}
     train_options = {k: v for k, v in options.items() if k not in model_options}
