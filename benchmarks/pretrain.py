@@ -65,6 +65,10 @@ LEFT_OUT: dict[str, dict[str, Any]] = {
     "both left out, N 128": {"object": "polyhedra", "probe": "zone_plate", "N": 128},
     "both left out, N 256": {"object": "polyhedra", "probe": "zone_plate", "N": 256},
 }
+FAILS = (
+    "objects of strong contrast with sharp edges at little overlap; fewer than 1e4 photons per "
+    "frame; positions, probe or orientation that are wrong: it refines none of them"
+)
 COMMON = {"n_frames": 144, "overlap": 0.75, "photons_per_frame": 1e6, "seed": 77}
 
 
@@ -75,11 +79,17 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--stages", type=int, default=4)
     parser.add_argument("--width", type=int, default=1, help="n_filters_scale")
+    parser.add_argument("--pack", action="store_true", help="pack what is trained once more")
     parser.add_argument("--judge", action="store_true")
     parser.add_argument("--model", type=Path, help="to judge; default: what is in OUTPUT")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    judge(options) if options.judge else make(options)
+    if options.pack:
+        pack(options)
+    elif options.judge:
+        judge(options)
+    else:
+        make(options)
 
 
 def scan_of(recipe: dict[str, Any], path: Path) -> Any:
@@ -110,6 +120,24 @@ def make(options: argparse.Namespace) -> None:
         progress=shown(began),
     )
     print(f"{time.process_time() - began:.0f} CPU-s")
+    pack(options)
+
+
+def pack(options: argparse.Namespace) -> Path:
+    """The archive of the package: the network alone, without probes, optimiser and scans."""
+    import pinn
+    from pinn.networks.model import PtychoModel
+
+    trained = pinn.load_model(options.output / "run")
+    config = trained.config.replace(probe_modes=1, scale_trainable=True)
+    network = PtychoModel(config, config.N)
+    network.network.set_weights(trained.network.network.get_weights())
+    recipes = [recipe(number) for number in range(options.scans)]
+    kept = {"train": trained.provenance["train"], "hardware": trained.provenance["hardware"]}
+    statistics = {k: v for k, v in trained.statistics.items() if k != "likeness"}
+    card = {"trained on": recipes, "left out": LEFT_OUT, "where it fails": FAILS}
+    model = pinn.Model(config, network, statistics, trained.history, {**kept, "card": card})
+    return model.save(options.output / "packed" / "wts.h5.zip", optimizer=False)
 
 
 def shown(began: float) -> Any:
