@@ -155,19 +155,22 @@ def shown(began: float) -> Any:
 def judge(options: argparse.Namespace) -> None:
     """nrmse of the model alone, with nothing trained."""
     import pinn
-    from pinn.quality.evaluate import evaluate
+    from pinn.quality.compare import compare
+    from pinn.quality.frames import as_placed
 
     model = pinn.load_model(options.model or options.output / "run")
     rows = []
     for name, kind in LEFT_OUT.items():
         given = {**COMMON, **kind}
-        scan = scan_of(given, options.output / f"test_{name.replace(' ', '_').replace(',', '')}.npz")
+        short = name.replace(" ", "_").replace(",", "")
+        scan = scan_of(given, options.output / f"test_{short}.npz")
         began = time.process_time()
         recon = pinn.reconstruct(scan, model)
         spent = time.process_time() - began
-        found = evaluate(recon, scan)
+        truth = as_placed(scan.truth, scan.truth_origin_px, "truth")
+        found = compare({"made": as_placed(recon)}, truth)["made"].metrics
         row = {"name": name, "recipe": given, "cpu_s": spent, "verdict": recon.verdict}
-        row |= {"metrics": found if isinstance(found, dict) else found.metrics}
+        row |= {"metrics": found}
         rows.append(row)
         print(name, row["metrics"], f"{spent:.1f} CPU-s", recon.verdict[:80], flush=True)
     (options.output / "judged.json").write_text(json.dumps(rows, default=str) + "\n")

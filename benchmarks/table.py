@@ -317,7 +317,9 @@ def picture(options: argparse.Namespace, number: int) -> None:
     """Phase and amplitude of all solvers at the last mark, and the truth."""
     import matplotlib.pyplot as plt
 
-    case = adapters.load_case(str(checked_file(options, number, 0)), 1, None, **SCANS[number].reading)
+    case = adapters.load_case(
+        str(checked_file(options, number, 0)), 1, None, **SCANS[number].reading
+    )
     places, fields = case.positions, {}
     for solver in SOLVERS:
         path = rows_file(options, number, 0, solver).with_suffix(".npz")

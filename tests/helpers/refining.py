@@ -4,9 +4,9 @@ import numpy as np
 
 import pinn
 from pinn.config import RefineConfig
+from pinn.data.kept_frames import Frames
 from pinn.refinement.descent import counts_per_unit
 from pinn.refinement.engine import Engine
-from pinn.data.kept_frames import Frames
 from pinn.refinement.start import begin
 from pinn.simulate import SimulateConfig, simulate_arrays
 from pinn.simulate.forward import diffract, extract_patches

@@ -5,8 +5,8 @@ import pytest
 from refining import QUICK, arrays_of, scan_of
 
 import pinn
-from pinn.progress import OVER, Deadline, OutOfTime
 from pinn.data.kept_frames import Frames
+from pinn.progress import OVER, Deadline, OutOfTime
 
 pytestmark = pytest.mark.one_backend
 

@@ -11,9 +11,9 @@ from small import same, small_scan
 
 import pinn
 from pinn.config import RefineConfig
+from pinn.data import tiles
 from pinn.errors import ArchiveError, ConfigError, ScanError
 from pinn.refinement import engine as engines
-from pinn.data import tiles
 from pinn.refinement.loop import Schedule
 from pinn.refinement.start import begin
 
