@@ -82,10 +82,10 @@ def _reconstruct(
     progress: Callable[[Progress], None] | None,
     watch: Callable[[Reconstruction], None] | None,
 ) -> Reconstruction:
-    stages = refuse_stages(model, config.stages)
+    refuse_stages(model, config.stages)
     scan = counted_for(scan, model)
     if model.network.unrolled:
-        return reconstruct_staged(scan, model, config, stages, progress, watch)
+        return reconstruct_staged(scan, model, config, progress, watch)
     statistics = scan.statistics()
     scan_factor = statistics.exposure_factor
     factor = scan_factor if config.exposure == "scan" else model.exposure_factor

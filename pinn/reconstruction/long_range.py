@@ -10,57 +10,93 @@ of neighbouring frames.
 from __future__ import annotations
 
 import numpy as np
-from scipy import sparse
+from scipy import ndimage, sparse
 from scipy.sparse.linalg import spsolve
 from scipy.spatial import cKDTree
 
 _NEIGHBOURS = 8
 _TIED = 1e-6  # to zero, so that parts of a scan that do not touch have a phase as well
 _FAINT = 1e-3  # of the greatest weight of a pixel, below which it changes less
+_WIDTH = 2.0  # of the smoothing, in radii of the probe: what is nearer, the stages correct
+_LIT = 0.05  # of the greatest weight
+
+Moments = np.ndarray
 
 
-def correction(
-    measured: np.ndarray,
-    predicted: np.ndarray,
+def amplitude(
+    measured: Moments,
+    predicted: Moments,
+    corners: np.ndarray,
+    light: np.ndarray,
+    shape: tuple[int, int],
+) -> np.ndarray:
+    """What the amplitude of a canvas is to be multiplied with.
+
+    Args:
+        measured, predicted: `(M, 3)` sums of the intensity of each frame over its used pixels, of
+            that times y and times x in pixels from the middle. Frames without light do not count.
+        corners: `(M, 2)`, places of the patches on the canvas (`pinn.ops.windows`).
+        light: `(N, N)`, intensity of the probe.
+        shape: of the canvas.
+
+    Returns:
+        float32 of that shape.
+    """
+    there = _there(measured, predicted)
+    logarithm = 0.5 * np.log(measured[there, 0] / predicted[there, 0])
+    change, _ = _merged(corners[there], logarithm[:, None, None], light, shape)
+    return np.exp(change).astype(np.float32)
+
+
+def phase(
+    measured: Moments,
+    predicted: Moments,
     corners: np.ndarray,
     fractions: np.ndarray,
     light: np.ndarray,
     shape: tuple[int, int],
 ) -> np.ndarray:
-    """What a canvas is to be multiplied with.
+    """What a canvas is to be multiplied with, of amplitude 1.
 
     Args:
-        measured, predicted: `(M, 3)` sums of the intensity of each frame over its used pixels, of
-            that times y and times x in pixels from the middle. Frames without light do not count.
-        corners, fractions: `(M, 2)`, places of the patches on the canvas (`pinn.ops.windows`).
-        light: `(N, N)`, intensity of the probe.
-        shape: of the canvas.
+        measured, predicted, corners, light, shape: see `amplitude`.
+        fractions: `(M, 2)`, what the corners lack of the places.
 
     Returns:
         complex64 of that shape.
     """
-    there = (measured[:, 0] > 0) & (predicted[:, 0] > 0)
-    measured, predicted, corners, fractions = (
-        values[there] for values in (measured, predicted, corners, fractions)
-    )
-    if len(corners) < 2:
+    there = _there(measured, predicted)
+    if np.sum(there) < 2:
         return np.ones(shape, np.complex64)
     N = len(light)
-    centres = [sums[:, 1:] / sums[:, :1] for sums in (measured, predicted)]
+    centres = [sums[there, 1:] / sums[there, :1] for sums in (measured, predicted)]
     gradient = (centres[0] - centres[1]) * (2 * np.pi / N)
-    logarithm = 0.5 * np.log(measured[:, 0] / predicted[:, 0])
-    phase = _integrated(gradient, corners + fractions)
-    weight = light / light.max()
-    axis = np.arange(N) - N // 2
-    total, change = np.zeros(shape), np.zeros(shape, np.complex128)
-    for corner, fraction, first, slope, size in zip(
-        corners, fractions, phase, gradient, logarithm, strict=True
-    ):
+    first = _integrated(gradient, (corners + fractions)[there])
+    axis = (np.arange(N) - N // 2) - fractions[there][:, :, None]
+    slopes = gradient[:, :, None] * axis
+    planes = first[:, None, None] + slopes[:, 0, :, None] + slopes[:, 1, None, :]
+    change, total = _merged(corners[there], planes, light, shape)
+    lit = (total > _LIT * total.max()).astype(float)
+    width = _WIDTH * np.sqrt(light.sum() / light.max() / np.pi)
+    share = ndimage.gaussian_filter(lit, width) + 1e-6
+    return np.exp(1j * ndimage.gaussian_filter(change * lit, width) / share).astype(np.complex64)
+
+
+def _there(measured: Moments, predicted: Moments) -> np.ndarray:
+    return (measured[:, 0] > 0) & (predicted[:, 0] > 0)
+
+
+def _merged(
+    corners: np.ndarray, planes: np.ndarray, light: np.ndarray, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the frames say of each pixel, weighted by the probe's light, and the sum of weights."""
+    weight, N = light / light.max(), len(light)
+    total, change = np.zeros(shape), np.zeros(shape)
+    for corner, plane in zip(corners, planes, strict=True):
         window = tuple(slice(c, c + N) for c in corner)
-        plane = first + slope[0] * (axis - fraction[0])[:, None] + slope[1] * (axis - fraction[1])
-        change[window] += weight * (size + 1j * plane)
+        change[window] += weight * plane
         total[window] += weight
-    return np.exp(change / (total + _FAINT * total.max())).astype(np.complex64)
+    return change / (total + max(_FAINT * total.max(), 1e-30)), total
 
 
 def _integrated(gradient: np.ndarray, positions: np.ndarray) -> np.ndarray:

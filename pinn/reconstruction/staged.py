@@ -22,7 +22,7 @@ from pinn.quality.halves import correlate, interleaved
 from pinn.reconstruction.assembly import assemble
 from pinn.reconstruction.illumination import Illumination, illumination_of
 from pinn.reconstruction.trust import with_likelihood, with_verdict
-from pinn.reconstruction.unrolled import Canvas
+from pinn.reconstruction.unrolled import STAGES, Canvas
 
 START_STAGES = 4  # for a refinement to begin with
 _FEWEST = 2  # frames of a half
@@ -32,15 +32,10 @@ def reconstruct_staged(
     scan: Scan,
     model: Model,
     config: ReconstructConfig,
-    stages: int,
     progress: Callable[[Progress], None] | None,
     watch: Callable[[Reconstruction], None] | None,
 ) -> Reconstruction:
-    """See `pinn.reconstruct`.
-
-    Args:
-        stages: how often the object is corrected.
-    """
+    """See `pinn.reconstruct`."""
     model, began = model.of_size(scan.N), time.perf_counter()
     statistics = scan.statistics()
     factor = statistics.exposure_factor if config.exposure == "scan" else model.exposure_factor
@@ -89,16 +84,19 @@ def reconstruct_staged(
         )
 
     halves: dict[str, Any] | None = None
-    tell = _teller(progress, len(rows), stages, config.consistency)
+    most = config.stages or STAGES
+    tell = _teller(progress, len(rows), most, config.consistency)
+    finished = False
     try:
-        for done in canvas.run(stages, tell):
-            if watch is not None and done < stages and wanted(watch):
-                watch(result(f"{done} of {stages} stages"))
+        for done in canvas.run(config.stages, tell):
+            if watch is not None and done < most and wanted(watch):
+                watch(result(f"{done} stages"))
+        finished = True
         if config.consistency:
-            halves = _halves(scan, rows, model, illumination, factor, config, stages, tell, canvas)
+            halves = _halves(scan, rows, model, illumination, factor, config, tell, canvas)
     except StopRequested:
-        if canvas.count < stages:
-            where = f"{canvas.count} of {stages} stages"
+        if not finished:
+            where = f"{canvas.count} of {most} stages"
             return with_verdict(
                 result(f"stopped at {where}", (f"stopped on request after {where}",))
             )
@@ -198,7 +196,6 @@ def _halves(
     illumination: Illumination,
     factor: float,
     config: ReconstructConfig,
-    stages: int,
     tell: Callable[[int], None],
     whole: Canvas,
 ) -> dict[str, Any] | None:
@@ -209,7 +206,7 @@ def _halves(
     objects, covered = [], whole.result()[1] > 0
     for number in range(2):
         part = _canvas(scan, rows[half == number], model, illumination, factor, config, rows)
-        for _ in part.run(stages, lambda done: tell(whole.done + done)):
+        for _ in part.run(whole.count, lambda done: tell(whole.done + done)):
             pass
         objects.append(part.object)
         covered &= part.result()[1] > 0

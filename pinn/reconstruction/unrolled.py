@@ -17,16 +17,16 @@ from pinn.data.tiles import Tile, tile_scan
 from pinn.errors import ConfigError
 from pinn.networks.trained import Model
 from pinn.ops import forward, likelihood, masks, pairs, stages, windows
-from pinn.reconstruction.long_range import correction
+from pinn.reconstruction import long_range
 
-STAGES = 8
+STAGES = 24
+_FEWEST, _GAIN = 4, 0.95  # stages, and what one more has to leave of what is not explained
 _MARGIN = 2  # pixels of canvas around the outermost patches
 _TILE_PIXELS = 1 << 18  # of the canvas on the device at a time, or eight patches of a batch
 _BLOCK, _HALO = 512, 32  # the network sees less than 32 pixels around the one it changes
 _STRONG = 0.9  # quantile of the lit pixels that is called bright
 _LIT = 0.05
-_SAMPLE = 128  # frames that long-range corrections are weighed on
-_EVERY = 2  # stages between two such corrections
+_SAMPLE = 32, 128  # frames, at least and at most, that long-range corrections are weighed on
 _FLOOR = 1e-6
 _LARGEST = 20.0
 
@@ -147,27 +147,35 @@ class Canvas:
         self._unit = float(ops.convert_to_numpy(unit)[0]) / frames.factor**2
         self.seconds = {"frames": 0.0, "network": 0.0, "long range": 0.0}
 
-    def run(self, count: int, before: Before) -> Iterator[int]:
+    def run(self, count: int | None, before: Before) -> Iterator[int]:
         """The stages; yields how many are done after each.
 
         Args:
-            count: how many.
+            count: how many. None: until the frames are explained hardly better by one more, and
+                `STAGES` at most.
             before: called before every batch with the number of frames done in all passes; what it
                 raises ends the work, with the object of the last stage that was done.
         """
-        for number in range(count):
-            seen = self._pass(before)
-            if number and number % _EVERY == 0 and self._corrected(seen):
+        distance = np.inf
+        for number in range(STAGES if count is None else count):
+            seen, last = self._pass(before), distance
+            distance = float(seen["distance"].sum())
+            if number == 0 and self._brighter(seen):
                 seen = self._pass(before)
             self._advance()
+            if number:
+                self._smoother(seen)
             self.count = number + 1
             yield self.count
+            if count is None and self.count > _FEWEST and distance > _GAIN * last:
+                break
 
     # -- the frames ------------------------------------------------------------------------
 
     def _pass(self, before: Before | None = None, rows: np.ndarray | None = None) -> Any:
         """All frames, or these, through the object as it is; sums are kept where all are."""
-        look = _compiled_look(self._static, self.shape, self.size, self.probe.shape)
+        size = self.size if rows is None else min(self.size, len(rows))
+        look = _compiled_look(self._static, self.shape, size, self.probe.shape)
         began = time.perf_counter()
         planes: dict[str, np.ndarray] = {
             "waves": np.zeros(self.object.shape, np.complex64),
@@ -192,7 +200,7 @@ class Canvas:
                 "illumination": nothing.copy(),
                 "squares": nothing.copy(),
             }
-            for some, batch in self._batches(tile, chosen):
+            for some, batch in self._batches(tile, chosen, size):
                 if before is not None:
                     before(self.done)
                     self.done += len(some)
@@ -213,10 +221,10 @@ class Canvas:
     def _static(self) -> _Static:
         return _Static(self.N, self.frames.propagation, self.frames.detector_response)
 
-    def _batches(self, tile: Tile, rows: np.ndarray) -> Iterator[tuple[np.ndarray, Any]]:
-        for first in range(0, len(rows), self.size):
-            some = rows[first : first + self.size]
-            filled = np.resize(some, self.size)
+    def _batches(self, tile: Tile, rows: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, Any]]:
+        for first in range(0, len(rows), size):
+            some = rows[first : first + size]
+            filled = np.resize(some, size)
             corners, fractions = windows.split(
                 self.places[filled] - np.asarray(tile.corner), self.N
             )
@@ -226,7 +234,7 @@ class Canvas:
                     "frames": self.frames.read(filled),
                     "corners": corners,
                     "fractions": fractions,
-                    "weight": (np.arange(self.size) < len(some)).astype(np.float32),
+                    "weight": (np.arange(size) < len(some)).astype(np.float32),
                 },
             )
 
@@ -236,24 +244,42 @@ class Canvas:
 
     # -- long range ------------------------------------------------------------------------
 
-    def _corrected(self, seen: dict[str, np.ndarray]) -> bool:
-        """Correct what is far, where a sample of frames is explained better then."""
+    def _brighter(self, seen: dict[str, np.ndarray]) -> bool:
+        """The amplitude that the brightness of the frames tells, where it explains them better."""
+        corners, _ = windows.split(self.places, self.N)
+        moments = seen["measured"], seen["predicted"]
+        return self._kept(long_range.amplitude(*moments, corners, self._light, self._shape))
+
+    def _smoother(self, seen: dict[str, np.ndarray]) -> bool:
+        """The same of the phase that their centres of mass tell."""
         began = time.perf_counter()
-        corners, fractions = windows.split(self.places, self.N)
-        light = np.sum(np.abs(self.probe) ** 2, axis=0)
-        shape = (self.object.shape[0], self.object.shape[1])
-        factor = correction(seen["measured"], seen["predicted"], corners, fractions, light, shape)
+        places = windows.split(self.places, self.N)
+        moments = seen["measured"], seen["predicted"]
+        factor = long_range.phase(*moments, *places, self._light, self._shape)
         self.seconds["long range"] += time.perf_counter() - began
-        rows = self.frames.spread(_SAMPLE)
-        given, before = self.object, float(seen["distance"][rows].sum())
+        return self._kept(factor)
+
+    def _kept(self, factor: np.ndarray) -> bool:
+        """Multiply the object by a factor, if a sample of frames is explained better then."""
+        M = len(self.frames)
+        rows = self.frames.spread(int(np.clip(M // 8, *_SAMPLE)))
+        given, before = self.object, float(self._pass(rows=rows)["distance"][rows].sum())
         self.object = given * factor
         after = float(self._pass(rows=rows)["distance"][rows].sum())
         if not after < before:
             self.object = given
             return False
-        self._change[...] = 0
+        self._change = self._change * factor
         self.corrections += 1
         return True
+
+    @property
+    def _light(self) -> np.ndarray:
+        return np.sum(np.abs(self.probe) ** 2, axis=0)
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        return self.object.shape[0], self.object.shape[1]
 
     # -- the network -----------------------------------------------------------------------
 
@@ -348,8 +374,8 @@ def _tensors(missing: stages.Missing) -> stages.Missing:
     return stages.Missing(tuple(map(ops.convert_to_tensor, missing.waves)), *tensors)
 
 
-def refuse_stages(model: Model, asked: int | None) -> int:
-    """How many stages to make.
+def refuse_stages(model: Model, asked: int | None) -> None:
+    """A number of stages for a network that has none.
 
     Raises:
         ConfigError: the network has none, and some were asked for.
@@ -359,4 +385,3 @@ def refuse_stages(model: Model, asked: int | None) -> int:
             f"stages {asked} was asked for, but the network {model.config.architecture!r} has "
             "none; leave it out or use a model of the unrolled network"
         )
-    return STAGES if asked is None else asked
