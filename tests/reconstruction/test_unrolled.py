@@ -55,6 +55,17 @@ def test_more_stages_explain_the_frames_better_and_are_nearer_to_the_truth(scan,
     assert recons[2].archive_sha256 == model.archive_sha256
 
 
+def test_what_was_learned_is_better_than_descent_with_momentum(scan, model):
+    """On lines, which it has learned from; of other objects it is hardly better, or not."""
+    untrained = small_model(scan, architecture="unrolled", learning_rate=1e-9)
+    lines = scan_of(arrays_of(N=32, object="lines", n_frames=60))
+    learned, not_learned = (
+        pinn.reconstruct(lines, one, consistency=False, stages=4) for one in (model, untrained)
+    )
+    assert missed(learned) < 0.8 * missed(not_learned)
+    assert error(learned, lines) < 0.6 * error(not_learned, lines)
+
+
 @pytest.mark.parametrize(("side", "frames"), [(18, 150), (32, 40), (64, 30)])
 def test_one_set_of_weights_serves_frames_of_any_even_side(model, side, frames):
     scan = scan_of(arrays_of(N=side, n_frames=frames))
@@ -169,8 +180,6 @@ def test_frames_without_light_are_left_out_and_said(arrays, model):
     # network is not linear
     brighter = np.sqrt(len(counts) / len(kept))
     same(lit(recon) / brighter, lit(pinn.reconstruct(part, model, **QUICK)), 5e-3)
-    with pytest.raises(ScanError, match=r"all frames of scan .* are dark"):
-        pinn.reconstruct(scan_of(arrays, frames=0 * counts), model, **QUICK)
 
 
 def test_several_modes_of_a_probe_explain_frames_that_one_does_not(model):
