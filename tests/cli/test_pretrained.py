@@ -74,12 +74,12 @@ def test_the_name_means_the_archive_of_the_package_where_nothing_else_has_it(tmp
 def test_info_shows_the_pretrained_model(capsys):
     assert cli.run(["info", PRETRAINED]) == 0
     said = capsys.readouterr().out
-    assert str(PRETRAINED_PATH) in said and "unrolled" in said
+    assert str(PRETRAINED_PATH) in said and "unrolled" in said and "where it fails" in said
     assert cli.run(["info", PRETRAINED, "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["config"]["model"]["architecture"] == "unrolled"
     assert facts["parameters"] < 2e5
-    # what it was made of, and where it fails
+    # what it was made of, and on what it was judged
     assert {"card", "train", "hardware"} <= set(facts["provenance"])
 
 
