@@ -105,22 +105,29 @@ def cost(name: str, scale: int, options: argparse.Namespace) -> dict[str, Any]:
     from pinn.networks.registry import build_network
     from pinn.simulate import SimulateConfig, simulate_to_file
 
-    N, C, B = options.N, options.gridsize**2, options.batch
+    N, B = options.N, options.batch
     config = ModelConfig(N=N, gridsize=options.gridsize, architecture=name, n_filters_scale=scale)
     network = build_network(config)
     initialise(network, 0)
-    forward = flops(network)
+    # of an unrolled network: all its stages, each on a canvas as large as a frame
+    passes = config.stages if getattr(network, "unrolled", False) else 1
+    forward = passes * flops(network, N)
     row = {
         "parameters": int(network.count_params()),
         "mflop_forward": round(forward / 1e6, 1),
         "mflop_step": round(TRAINING_FACTOR * forward / 1e6, 1),
     }
     rng = np.random.default_rng(0)
-    frames = rng.normal(0, 0.1, (B, N, N, C)).astype("float32")
-    target = np.zeros((B, *network.output_shape[1:]), "float32")
+    shapes = (
+        [N if length is None else length for length in shape[1:]]
+        for shape in (network.input_shape, network.output_shape)
+    )
+    given, made = ((B, *shape) for shape in shapes)
+    frames = rng.normal(0, 0.1, given).astype("float32")
+    target = np.zeros(made, "float32")
     network.compile(optimizer="sgd", loss="mse")
-    row["forward_ms"] = least(lambda: network.predict_on_batch(frames)) / B
-    row["step_ms"] = least(lambda: network.train_on_batch(frames, target)) / B
+    row["forward_ms"] = passes * least(lambda: network.predict_on_batch(frames)) / B
+    row["step_ms"] = passes * least(lambda: network.train_on_batch(frames, target)) / B
     path = options.output / f"lines_{N}.npz"
     if not path.exists():
         recipe = SimulateConfig(N=N, object="lines", n_frames=200, photons_per_frame=1e6, seed=0)

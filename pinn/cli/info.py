@@ -66,6 +66,7 @@ def sections(facts: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
             if name not in _ELSEWHERE and value is not None and not isinstance(value, dict)
         ),
         *((k, v) for k, v in facts["statistics"].items() if isinstance(v, int | float | str)),
+        *((k, v) for k, v in provenance.get("card", {}).items() if isinstance(v, str)),
     ]
     model = {**config.get("model", {}), "parameters": f"{facts['parameters']:,}"}
     named = {

@@ -16,7 +16,7 @@ from pinn.cli.progress import Reporter
 from pinn.cli.scans import begin, check_option
 from pinn.cli.stop import StopOnSignal
 from pinn.config import ReconstructConfig, ScanConfig
-from pinn.io.archive import PRETRAINED
+from pinn.io.archive import PRETRAINED, PRETRAINED_PATH
 
 
 @click.command(
@@ -32,7 +32,6 @@ from pinn.io.archive import PRETRAINED
     type=PATH,
     help="Model archive, or the folder that holds wts.h5.zip. Default: pretrained, the model of "
     "the package.",
-    default=Path(PRETRAINED),
 )
 @click.option(
     "--output",
@@ -44,7 +43,7 @@ from pinn.io.archive import PRETRAINED
 @backend_options
 @click.pass_obj
 def command(
-    common: Common, scan: Path, model: Path, output: Path, check: bool, resolved: Resolved
+    common: Common, scan: Path, model: Path | None, output: Path, check: bool, resolved: Resolved
 ) -> None:
     """Reconstruct a whole scan with a network: the pretrained one, or your own.
 
@@ -53,7 +52,7 @@ def command(
     reading = resolved.build(ScanConfig)
     (loaded,) = begin(common, output, (scan,), reading, check)
     common.start_device()
-    trained = pinn.load_model(model)
+    trained = pinn.load_model(PRETRAINED_PATH if model is None else model)
     config = resolved.build(ReconstructConfig)
     interim = Interim(output, soon=False)
     told = interim.told(common.say)
@@ -61,17 +60,25 @@ def command(
         recon = pinn.reconstruct(loaded, trained, config, progress=stop, watch=interim)
     metrics = write_results(output, recon, loaded)
     configs = {"scan": reading, "reconstruct": config}
-    facts = {"model": str(model), "archive_sha256": trained.archive_sha256}
+    facts = {"model": str(model or PRETRAINED), "archive_sha256": trained.archive_sha256}
     write_config(output, loaded, scan, resolved, configs, **facts)
     (rows, columns), done = recon.object.shape, recon.statistics["frames"]
+    which = "the pretrained model" if model is None else str(model)
+    if trained.network.unrolled:
+        how, so_far = f"{recon.statistics['stages']} stages of {which}", "some stages were not made"
+    else:
+        how = (
+            f"exposure: {config.exposure}, ratio to the training scans "
+            f"{metrics['exposure_ratio']:.3g}"
+        )
+        so_far = f"{done} of {len(loaded)} frames are in the picture"
     common.say(
         f"wrote {output}: object {rows} x {columns} px from {done} frames in "
-        f"{metrics['seconds']['total']:.1f} s; exposure: {config.exposure}, "
-        f"ratio to the training scans {metrics['exposure_ratio']:.3g}"
+        f"{metrics['seconds']['total']:.1f} s; {how}"
     )
     say_quality(common, recon, metrics)
     if recon.statistics.get("stopped"):
-        common.say(f"{done} of {len(loaded)} frames are in the picture; run it again for all")
+        common.say(f"{so_far}; run it again for all")
         raise KeyboardInterrupt
     if advice := after_reconstruction(common, scan, output, recon, loaded, resolved):
         common.say(advice)

@@ -17,6 +17,7 @@ class ModelConfig(Config):
         (
             *("input_transform", "head", "amp_activation"),
             *("fno_modes", "fno_width", "fno_blocks", "fno_refine_blocks", "fno_shared_weights"),
+            "stages",
             *("object_big", "pad_object", "probe_big", "ring_activation", "merge"),
             *("probe_support", "scale_trainable", "propagation", "detector_response"),
         )

@@ -34,7 +34,7 @@ from pinn.io.text import csv_text, json_text, parse_csv
 
 ARCHIVE_NAME = "wts.h5.zip"
 PRETRAINED = "pretrained"
-_PRETRAINED = Path(__file__).parents[1] / "networks" / "pretrained"
+PRETRAINED_PATH = Path(__file__).parents[1] / "networks" / "pretrained" / ARCHIVE_NAME
 FORMAT_NAME = "pinn-archive"
 FORMAT_VERSION = 1
 
@@ -94,7 +94,7 @@ def archive_path(path: str | Path) -> Path:
     """
     path = Path(path)
     if path == Path(PRETRAINED) and not path.exists():
-        path = _PRETRAINED
+        path = PRETRAINED_PATH
     return path / ARCHIVE_NAME if path.is_dir() else path
 
 

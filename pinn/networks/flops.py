@@ -33,19 +33,26 @@ _CHEAP = (
 )
 
 
-def flops(network: keras.Model) -> float:
+def flops(network: keras.Model, side: int | None = None) -> float:
     """Operations of one forward pass for one group.
 
     A training step costs `TRAINING_FACTOR` times as much, without the physics.
 
     Args:
         network: a functional model with one input; nothing is computed and no weight is changed.
+        side: rows and columns of the input of a network that takes any (`unrolled`, whose pass is
+            one stage on a canvas).
 
     Raises:
         ConfigError: layers with weights whose operations nobody counts; the sentence names them.
+            A network that takes any size, and no `side`.
     """
+    if None in network.input_shape[1:] and side is None:
+        raise ConfigError(
+            f"the operations of {network.name} depend on the size of its input; give its side"
+        )
     unknown: set[str] = set()
-    total = sum(_of(*call, unknown) for call in _calls(network))
+    total = sum(_of(*call, unknown) for call in _calls(network, side))
     if unknown:
         raise ConfigError(
             f"the operations of {', '.join(sorted(unknown))} cannot be counted; give these layers "
@@ -54,7 +61,7 @@ def flops(network: keras.Model) -> float:
     return total
 
 
-def _calls(network: keras.Model) -> Iterator[tuple[Any, Shape, Shape]]:
+def _calls(network: keras.Model, side: int | None = None) -> Iterator[tuple[Any, Shape, Shape]]:
     """Every call of a layer or operation with the shapes of its (first) input and output.
 
     The batch is one group, not unknown, so that a layer that moves frames into the batch is seen
@@ -68,13 +75,14 @@ def _calls(network: keras.Model) -> Iterator[tuple[Any, Shape, Shape]]:
         calls.append((layer, tuple(first.shape), tuple(last.shape)))
         return result
 
-    group = keras.Input(batch_shape=(1, *network.input_shape[1:]))
+    sides = (side if length is None else length for length in network.input_shape[1:])
+    group = keras.Input(batch_shape=(1, *sides))
     keras.models.clone_model(
         network, input_tensors=group, clone_function=lambda layer: layer, call_function=note
     )
     for layer, shape, result in calls:
         if isinstance(layer, keras.Model):
-            for inner, *shapes in _calls(layer):
+            for inner, *shapes in _calls(layer, side):
                 before, after = ((shape[0] * s[0], *s[1:]) for s in shapes)
                 yield inner, before, after
         else:

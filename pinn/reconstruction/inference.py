@@ -16,7 +16,7 @@ from pinn.data.grouping import groups_for_inference
 from pinn.data.masks import decode, encode
 from pinn.data.scan import Scan
 from pinn.errors import ScanError
-from pinn.io.archive import PRETRAINED
+from pinn.io.archive import PRETRAINED_PATH
 from pinn.io.product import Reconstruction
 from pinn.networks.trained import Model, load_model
 from pinn.progress import Progress, StopRequested, wanted
@@ -68,7 +68,7 @@ def reconstruct(
         ScanError: frame size or content does not fit the model, or a position is far away.
         OutOfMemoryError: memory ran out.
     """
-    model = load_model(PRETRAINED) if model is None else model
+    model = load_model(PRETRAINED_PATH) if model is None else model
     config = (config or ReconstructConfig()).replace(**options)
     config = config.replace(batch_size=min(config.batch_size, len(scan)))
     with backend.told_what_to_lower("reconstruction", "--batch-size"):

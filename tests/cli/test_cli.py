@@ -47,7 +47,7 @@ def recorded(monkeypatch):
         calls["load"] = (path, config)
         return Loaded()
 
-    def train(scans, **options):
+    def train(scans, model=None, **options):
         calls["train"] = options
         if "fail" in calls:
             raise calls["fail"]

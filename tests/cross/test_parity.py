@@ -49,3 +49,18 @@ def test_first_adam_step_and_twenty_steps_agree(start):
             ours, theirs = _concatenate(other, "after/"), _concatenate(results[0], "after/")
             assert _relative(ours, theirs) < tolerance
         assert results[0]["losses"][-1] < results[0]["losses"][0] or count == 1
+
+
+def test_an_unrolled_network_has_the_same_gradients_and_the_same_picture(start, run):
+    for backend in BACKENDS:
+        run(backend, "unrolled", start)
+    results = [dict(np.load(start / f"unrolled_{backend}.npz")) for backend in BACKENDS]
+    for other in results[1:]:
+        assert other["losses"][0] == pytest.approx(results[0]["losses"][0], rel=1e-5)
+        ours, theirs = (_concatenate(result, "change/network") for result in (other, results[0]))
+        assert np.linalg.norm(theirs) > 1
+        # through three stages, each a division by what the one before has left
+        assert _relative(ours, theirs) < 5e-5
+        # float32 sums in another order, four times
+        assert _relative(other["object"], results[0]["object"]) < 1e-5
+        assert _relative(other["likelihood"], results[0]["likelihood"]) < 1e-5

@@ -107,6 +107,46 @@ def _steps(folder: Path, kind: str, count: str) -> None:
     np.savez(folder / name, losses=losses, **change, **{f"after/{k}": v for k, v in after.items()})
 
 
+def unrolled(folder: Path) -> None:
+    """Gradient of an unrolled network, and what the pretrained one makes of a simulated scan."""
+    import keras
+
+    import pinn
+    from pinn.config import ModelConfig
+    from pinn.networks.initialise import initialise
+    from pinn.networks.model import PtychoModel
+    from pinn.simulate import SimulateConfig, simulate_arrays
+
+    config = ModelConfig(N=N, gridsize=2, architecture="unrolled", stages=3)
+    model = PtychoModel(config, canvas=N + 12)
+    initialise(model.network, 0)
+    last = model.network.get_layer("out").kernel  # it starts at zero: no gradient would pass it
+    last.assign(np.random.default_rng(1).normal(0, 0.02, last.shape))
+    # A probe with light at all angles: where a flat object sends none, what is missing there is a
+    # ratio of roundings, on any backend.
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[:N, :N] - N // 2
+    probe = np.exp(-((y - 2) ** 2 + x**2) / 150 + 2j * gaussian_filter(rng.normal(0, 4, (N, N)), 1))
+    model.probe.set_probe(probe)
+    model.scale.set_from_exposure([0.02])
+    # so large a step that rounded weights show the gradient
+    model.compile(optimizer=keras.optimizers.SGD(1e3))
+    before = model.named_arrays()
+    weak = 1 + 0.1 * (rng.standard_normal((200, 190)) + 1j * rng.standard_normal((200, 190)))
+    batch = {name: array[0] for name, array in _batches(rng, probe, weak).items()}
+    batch |= {"scale": np.full(8, 0.02, np.float32), "scan": np.zeros(8, np.int32)}
+    batch["weight"] = np.ones(8, np.float32)
+    loss = float(model.train_on_batch(batch, return_dict=True)["loss"])
+    after = model.named_arrays()
+    found = {f"change/{k}": after[k] - before[k] for k in after}
+    arrays = simulate_arrays(SimulateConfig(N=32, n_frames=80, object="leaves", probe="defocused"))
+    scan = pinn.Scan(arrays["counts"], arrays["positions_px"], probe=arrays["probe"])
+    recon = pinn.reconstruct(scan, stages=4)
+    known = np.where(recon.coverage > 0.1, recon.object, 0)
+    name = f"unrolled_{keras.backend.backend()}.npz"
+    np.savez(folder / name, losses=[loss], object=known, likelihood=recon.frame_likelihood, **found)
+
+
 def train(folder: Path, epochs: str) -> None:
     """Train on FOLDER/scan.npz into FOLDER/<backend>."""
     import os

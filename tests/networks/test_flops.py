@@ -90,3 +90,16 @@ def test_convolutional_network_equals_its_hand_count():
     decoder = 8 * 8 * 9 * (124 + 4 * 128 + 128 * 128) + 16 * 16 * 9 * 128
     config = ModelConfig(N=16, gridsize=1, architecture="cnn", n_filters_scale=1)
     assert flops(build_network(config)) == 2 * (encoder + 2 * decoder)
+
+
+def test_a_network_of_any_size_is_counted_at_the_size_that_is_given():
+    # 4 x 4 blocks of 8 planes to 48 channels, four 3 x 3 convolutions of them on a sixteenth of the
+    # pixels, back to two planes, and the way past them: 8 planes to 2.
+    network = build_network(ModelConfig(architecture="unrolled"))
+    places = 6 * 6
+    block = 16 * 8 * 48 + 4 * 9 * 48 * 48 + 16 * 48 * 2
+    assert flops(network, 24) == 2 * (places * block + 24 * 24 * 8 * 2)
+    with pytest.raises(ConfigError, match="depend on the size of its input; give its side"):
+        flops(network)
+    frame = network_of(layers.Conv2D(5, 3, padding="same"))
+    assert flops(frame, 99) == flops(frame)

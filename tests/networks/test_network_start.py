@@ -117,7 +117,10 @@ def test_networks_of_one_kind_start_alike_whatever_was_built_before():
 
 @pytest.mark.parametrize("architecture", built_in())
 def test_every_random_weight_of_the_built_in_networks_is_drawn(architecture):
-    """What two seeds leave alike is constant: biases, scales of norms, gates."""
+    """What two seeds leave alike is constant: biases, scales of norms, gates.
+
+    One kernel is stated number by number: the way past the convolutions of `unrolled`.
+    """
     network = build_network(ModelConfig(N=32, gridsize=1, architecture=architecture))
     starts = []
     for seed in (0, 1):
@@ -126,7 +129,7 @@ def test_every_random_weight_of_the_built_in_networks_is_drawn(architecture):
         starts.append([numpy(w).copy() for w in network.weights])
     for weight, a, b in zip(network.weights, *starts, strict=True):
         if np.all(a == b):
-            assert np.ptp(a) == 0, weight.path
+            assert np.ptp(a) == 0 or weight.path == "straight/kernel", weight.path
         else:
             # Truly drawn here: a weight that the framework drew would be the same both times.
             assert np.mean(a != b) > 0.9, weight.path

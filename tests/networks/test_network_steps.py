@@ -47,6 +47,8 @@ def make_batch(C, size=2, seed=0):
     }
 
 
+PATCHES = [name for name in built_in() if name != "unrolled"]  # frames to patches of the object
+
 EACH = [  # the default on each backend, the others where nothing is compiled
     name if name == "lean" else pytest.param(name, marks=pytest.mark.one_backend)
     for name in built_in()
@@ -64,6 +66,8 @@ def test_one_step_changes_every_weight_and_starts_from_those_it_had(architecture
     model.reset_metrics()
     loss = model.train_on_batch(batch, return_dict=True)["loss"]
     assert float(loss) == pytest.approx(float(first), rel=1e-4)
+    if architecture == "unrolled":  # its last layer starts at zero and passes no gradient on
+        model.train_on_batch(batch)
     for old, weight in zip(before, model.network.trainable_weights, strict=True):
         new = keras.ops.convert_to_numpy(weight)
         assert np.all(np.isfinite(new)), weight.path
@@ -86,7 +90,7 @@ def test_a_step_never_reads_weights_it_has_changed():
 
 @pytest.mark.one_backend
 @pytest.mark.parametrize("gridsize", [1, 2, 3])
-@pytest.mark.parametrize("architecture", built_in())
+@pytest.mark.parametrize("architecture", PATCHES)
 def test_networks_build_for_every_size(architecture, gridsize):
     for side in (16, 64, 96, 128, 256):
         config = ModelConfig(N=side, gridsize=gridsize, **options_of(architecture))
@@ -100,7 +104,7 @@ def test_the_default_sizes_of_spectral_networks_fit_every_side(architecture):
 
 
 @pytest.mark.one_backend
-@pytest.mark.parametrize("architecture", built_in())
+@pytest.mark.parametrize("architecture", PATCHES)
 def test_groups_stay_apart_and_rows_are_not_columns(architecture):
     network = build_network(ModelConfig(N=N, **options_of(architecture, gridsize=2)))
     initialise(network, 1)
@@ -111,6 +115,28 @@ def test_groups_stay_apart_and_rows_are_not_columns(architecture):
     )
     turned = keras.ops.convert_to_numpy(network(frames.swapaxes(1, 2)))
     assert np.abs(turned - patches.swapaxes(1, 2)).max() > 1e-4
+
+
+@pytest.mark.one_backend
+def test_one_network_of_a_stage_serves_all_sizes_and_keeps_groups_and_axes_apart():
+    network = build_network(ModelConfig(N=N, architecture="unrolled"))
+    initialise(network, 1)
+    rng = np.random.default_rng(0)
+    kernel = network.get_layer("out").kernel  # it starts at zero
+    kernel.assign(rng.normal(0, 0.1, kernel.shape))
+    planes = rng.normal(0, 1, (3, 24, 40, 8)).astype("float32")
+    change = keras.ops.convert_to_numpy(network(planes))
+    assert change.shape == (3, 24, 40, 2)
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(network(planes[1:2])), change[1:2], atol=2e-5
+    )
+    turned = keras.ops.convert_to_numpy(network(planes.swapaxes(1, 2)))
+    assert np.abs(turned - change.swapaxes(1, 2)).max() > 1e-2
+    for side in (16, 18, 256):
+        for gridsize in (1, 2, 3):
+            config = ModelConfig(N=side, gridsize=gridsize, architecture="unrolled")
+            other = build_network(config)
+            assert [w.shape for w in other.weights] == [w.shape for w in network.weights]
 
 
 @pytest.mark.one_backend
