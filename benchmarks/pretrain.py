@@ -76,9 +76,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("pretrained"))
     parser.add_argument("--scans", type=int, default=48)
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--stages", type=int, default=4)
-    parser.add_argument("--width", type=int, default=1, help="n_filters_scale")
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--more-epochs", type=int, default=4, help="of groups of nine")
     parser.add_argument("--pack", action="store_true", help="pack what is trained once more")
     parser.add_argument("--judge", action="store_true")
     parser.add_argument("--model", type=Path, help="to judge; default: what is in OUTPUT")
@@ -103,40 +102,58 @@ def scan_of(recipe: dict[str, Any], path: Path) -> Any:
 
 
 def make(options: argparse.Namespace) -> None:
-    """Simulate, train and pack: no probes, no optimiser, no names of scans."""
+    """Simulate, train and pack: no probes, no optimiser, no names of scans.
+
+    First four stages on groups of four frames. Then eight stages on groups of nine, which are more
+    like a whole scan and let the network learn what helps in the long run.
+    """
     import pinn
 
     scans = [scan_of(recipe(n), options.output / f"scan{n}.npz") for n in range(options.scans)]
-    folder, began = options.output / "run", time.process_time()
-    pinn.train(
-        scans,
-        architecture="unrolled",
-        stages=options.stages,
-        n_filters_scale=options.width,
-        epochs=options.epochs,
-        scale_trainable=False,
-        output=folder,
-        resume=(folder / "wts.h5.zip").exists(),
-        progress=shown(began),
-    )
+    began = time.process_time()
+
+    def trained(name: str, model: Any, **more: Any) -> Any:
+        folder = options.output / name
+        there = (folder / "wts.h5.zip").exists()
+        return pinn.train(
+            scans,
+            None if there else model,
+            output=folder,
+            resume=there,
+            progress=shown(began),
+            **more,
+        )
+
+    config = pinn.ModelConfig(architecture="unrolled", scale_trainable=False)
+    first = trained("first", config, epochs=options.epochs)
+    config = first.config.replace(gridsize=3, stages=8)
+    more = {"groups_per_epoch": round(33.4 * options.scans), "batch_size": 4, "learning_rate": 7e-4}
+    trained("run", with_weights(first, config), epochs=options.more_epochs, **more)
     print(f"{time.process_time() - began:.0f} CPU-s")
     pack(options)
+
+
+def with_weights(trained: Any, config: Any, **provenance: Any) -> Any:
+    """A model of another configuration with the same network, that has seen no scan."""
+    import pinn
+    from pinn.networks.model import PtychoModel
+
+    network = PtychoModel(config, config.N)
+    network.network.set_weights(trained.network.network.get_weights())
+    statistics = {k: v for k, v in trained.statistics.items() if k != "likeness"}
+    kept = {"train": trained.provenance["train"], "hardware": trained.provenance["hardware"]}
+    return pinn.Model(config, network, statistics, trained.history, {**kept, **provenance})
 
 
 def pack(options: argparse.Namespace) -> Path:
     """The archive of the package: the network alone, without probes, optimiser and scans."""
     import pinn
-    from pinn.networks.model import PtychoModel
 
     trained = pinn.load_model(options.output / "run")
-    config = trained.config.replace(probe_modes=1, scale_trainable=True)
-    network = PtychoModel(config, config.N)
-    network.network.set_weights(trained.network.network.get_weights())
+    plain = trained.config.replace(probe_modes=1, scale_trainable=True, gridsize=2, stages=4)
     recipes = [recipe(number) for number in range(options.scans)]
-    kept = {"train": trained.provenance["train"], "hardware": trained.provenance["hardware"]}
-    statistics = {k: v for k, v in trained.statistics.items() if k != "likeness"}
     card = {"trained on": recipes, "left out": LEFT_OUT, "where it fails": FAILS}
-    model = pinn.Model(config, network, statistics, trained.history, {**kept, "card": card})
+    model = with_weights(trained, plain, card=card)
     return model.save(options.output / "packed" / "wts.h5.zip", optimizer=False)
 
 

@@ -19,6 +19,7 @@ _TIED = 1e-6  # to zero, so that parts of a scan that do not touch have a phase 
 _FAINT = 1e-3  # of the greatest weight of a pixel, below which it changes less
 _WIDTH = 2.0  # of the smoothing, in radii of the probe: what is nearer, the stages correct
 _LIT = 0.05  # of the greatest weight
+_PIXELS = 50_000  # are enough to fit six numbers to
 
 Moments = np.ndarray
 
@@ -76,10 +77,9 @@ def phase(
     slopes = gradient[:, :, None] * axis
     planes = first[:, None, None] + slopes[:, 0, :, None] + slopes[:, 1, None, :]
     change, total = _merged(corners[there], planes, light, shape)
-    lit = (total > _LIT * total.max()).astype(float)
     width = _WIDTH * np.sqrt(light.sum() / light.max() / np.pi)
-    share = ndimage.gaussian_filter(lit, width) + 1e-6
-    return np.exp(1j * ndimage.gaussian_filter(change * lit, width) / share).astype(np.complex64)
+    smooth = _smoothed(change, total > _LIT * total.max(), float(width))
+    return np.exp(1j * smooth).astype(np.complex64)
 
 
 def _there(measured: Moments, predicted: Moments) -> np.ndarray:
@@ -97,6 +97,22 @@ def _merged(
         change[window] += weight * plane
         total[window] += weight
     return change / (total + max(_FAINT * total.max(), 1e-30)), total
+
+
+def _smoothed(values: np.ndarray, lit: np.ndarray, width: float) -> np.ndarray:
+    """Smoothed where it is lit. What is quadratic stays: a mean would flatten it at the rim."""
+    y, x = (
+        np.linspace(-1, 1, length).reshape(side)
+        for length, side in zip(values.shape, [(-1, 1), (1, -1)], strict=True)
+    )
+    terms = [np.broadcast_to(term, values.shape) for term in (1.0, y, x, y * y, y * x, x * x)]
+    some = np.flatnonzero(lit)[:: max(1, int(lit.sum()) // _PIXELS)]
+    factors = np.linalg.lstsq(np.stack([term.flat[some] for term in terms], 1), values.flat[some])[
+        0
+    ]
+    fitted = sum(factor * term for factor, term in zip(factors, terms, strict=True))
+    rest = ndimage.gaussian_filter(np.where(lit, values - fitted, 0.0), width)
+    return np.asarray(fitted + rest / (ndimage.gaussian_filter(lit.astype(float), width) + 1e-6))
 
 
 def _integrated(gradient: np.ndarray, positions: np.ndarray) -> np.ndarray:
