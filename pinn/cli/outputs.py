@@ -92,6 +92,7 @@ def write_results(
             "pixel_size_m": recon.pixel_size_m,
         },
         "coverage": _coverage(recon),
+        "stages": recon.statistics.get("stages"),
         "verdict": recon.verdict,
         **{name: recon.statistics.get(name) for name in _TRUST},
         "preparation": list(scan.steps),

@@ -28,7 +28,7 @@ from pinn.reconstruction.illumination import counted_for, illumination_of
 from pinn.reconstruction.staged import reconstruct_staged
 from pinn.reconstruction.stitching import ReadFrames, Stitcher
 from pinn.reconstruction.trust import with_consistency, with_likelihood, with_likeness, with_verdict
-from pinn.reconstruction.unrolled import refuse_stages
+from pinn.reconstruction.unrolled import refuse_options
 
 _PARTS = 4
 NOT_COMPARED = (
@@ -82,7 +82,7 @@ def _reconstruct(
     progress: Callable[[Progress], None] | None,
     watch: Callable[[Reconstruction], None] | None,
 ) -> Reconstruction:
-    refuse_stages(model, config.stages)
+    refuse_options(model, config)
     scan = counted_for(scan, model)
     if model.network.unrolled:
         return reconstruct_staged(scan, model, config, progress, watch)

@@ -90,13 +90,13 @@ def reconstruct_staged(
     try:
         for done in canvas.run(config.stages, tell):
             if watch is not None and done < most and wanted(watch):
-                watch(result(f"{done} stages"))
+                watch(result(f"{done} of {most} stages at most"))
         finished = True
         if config.consistency:
             halves = _halves(scan, rows, model, illumination, factor, config, tell, canvas)
     except StopRequested:
         if not finished:
-            where = f"{canvas.count} of {most} stages"
+            where = f"{canvas.count} of {most} stages" + ("" if config.stages else " at most")
             return with_verdict(
                 result(f"stopped at {where}", (f"stopped on request after {where}",))
             )

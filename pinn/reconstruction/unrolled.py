@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from pinn import backend
+from pinn.config import ReconstructConfig
 from pinn.data.kept_frames import Frames
 from pinn.data.tiles import Tile, tile_scan
 from pinn.errors import ConfigError
@@ -151,8 +152,8 @@ class Canvas:
         """The stages; yields how many are done after each.
 
         Args:
-            count: how many. None: until the frames are explained hardly better by one more, and
-                `STAGES` at most.
+            count: how many. None: until one more explains the frames hardly better, and `STAGES`
+                at most.
             before: called before every batch with the number of frames done in all passes; what it
                 raises ends the work, with the object of the last stage that was done.
         """
@@ -374,14 +375,24 @@ def _tensors(missing: stages.Missing) -> stages.Missing:
     return stages.Missing(tuple(map(ops.convert_to_tensor, missing.waves)), *tensors)
 
 
-def refuse_stages(model: Model, asked: int | None) -> None:
-    """A number of stages for a network that has none.
+def refuse_options(model: Model, config: ReconstructConfig) -> None:
+    """Options that this network has no use for.
 
     Raises:
-        ConfigError: the network has none, and some were asked for.
+        ConfigError: a number of stages for a network that has none, or what concerns patches for
+            one that makes none.
     """
-    if not model.network.unrolled and asked is not None:
-        raise ConfigError(
-            f"stages {asked} was asked for, but the network {model.config.architecture!r} has "
-            "none; leave it out or use a model of the unrolled network"
-        )
+    if not model.network.unrolled:
+        if config.stages is not None:
+            raise ConfigError(
+                f"stages {config.stages} was asked for, but the network "
+                f"{model.config.architecture!r} has none; leave it out or use a model of the "
+                "unrolled network"
+            )
+        return
+    for name, given in (("weighting", config.weighting), ("anchor", config.anchor)):
+        if given in ("crop", "uniform", "mean"):
+            raise ConfigError(
+                f"{name} {given!r} is for networks that make patches; the unrolled network makes "
+                f"the whole object at once: leave {name} out"
+            )

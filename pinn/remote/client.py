@@ -17,7 +17,7 @@ import numpy as np
 from pinn.backend import selection
 from pinn.config import ModelConfig, ReconstructConfig, TrainConfig
 from pinn.errors import BackendError, ConfigError, ScanError, WorkerError
-from pinn.io.archive import ARCHIVE_NAME
+from pinn.io.archive import ARCHIVE_NAME, PRETRAINED_PATH
 from pinn.remote import transfer
 from pinn.remote.process import Process, Report
 from pinn.remote.trained import Trained
@@ -160,7 +160,7 @@ class Worker:
     def reconstruct(
         self,
         scan: ScanLike,
-        model: Source,
+        model: Source | None = None,
         config: ReconstructConfig | None = None,
         *,
         progress: Report | None = None,
@@ -170,7 +170,8 @@ class Worker:
 
         Args:
             scan: as of `train`.
-            model: an archive, what `train` returned, or a `pinn.Model` of this process.
+            model: an archive, what `train` returned, or a `pinn.Model` of this process. Default:
+                the pretrained model of the package.
             config, options: as of `pinn.reconstruct`.
             progress: as of `train`; what is on the canvas when it stops the work is returned.
 
@@ -180,7 +181,7 @@ class Worker:
         """
         resolved = (config or ReconstructConfig()).replace(**options)
         with self._call() as (process, folder):
-            path, naming = _archive_of(model, folder)
+            path, naming = _archive_of(PRETRAINED_PATH if model is None else model, folder)
             arguments = {
                 "scan": transfer.describe(scan, folder / "scan", labels=False),
                 "model": path,

@@ -305,6 +305,20 @@ def test_what_an_unrolled_network_cannot_do_is_said_in_one_sentence(arrays, scan
         "stages 4 was asked for, but the network 'lean' has none",
         lambda: pinn.reconstruct(scan, lean, stages=4),
     )
+    for options in ({"weighting": "crop"}, {"weighting": "uniform"}, {"anchor": "mean"}):
+        refused(
+            ConfigError,
+            f"{next(iter(options))} .* is for networks that make patches",
+            lambda options=options: pinn.reconstruct(scan, model, **options),
+        )
+
+
+def test_without_a_number_stages_go_on_while_they_explain_the_frames_better(scan, model):
+    recon = pinn.reconstruct(scan, model, consistency=False)
+    count = recon.statistics["stages"]
+    assert 4 < count <= 24
+    given = pinn.reconstruct(scan, model, consistency=False, stages=count)
+    np.testing.assert_array_equal(recon.object, given.object)
 
 
 def test_a_position_far_away_is_one_sentence_before_any_memory_is_taken(arrays, model):
