@@ -2,9 +2,9 @@
 
     python benchmarks/regimes.py --output regimes
 
-Scans are simulated (leaves, a defocused probe, 225 frames of 64 x 64). `lean` is trained on the scan
-itself for a number of CPU-seconds, refinement has as many, and the pretrained network takes what it
-takes. What is there is not measured again.
+Scans are simulated (leaves, a defocused probe, 225 frames of 64 x 64). `lean` is trained on the
+scan itself for a number of CPU-seconds, refinement has as many, and the pretrained network takes
+what it takes; `untrained` is that network before training. What is there is not measured again.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def measured(kind: dict[str, Any], solver: str, options: argparse.Namespace) -> 
         model = pinn.train(scan, epochs=200, progress=until(began + options.seconds))
         recon = pinn.reconstruct(scan, model)
     elif solver == "refinement":
-        recon = pinn.refine(scan, consistency=False, progress=until(began + options.seconds))
+        recon = pinn.refine(scan, progress=until(began + options.seconds))
     else:
         recon = pinn.reconstruct(scan, model_of(solver), consistency=False)
     spent = time.process_time() - began
