@@ -76,8 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("pretrained"))
     parser.add_argument("--scans", type=int, default=48)
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--more-epochs", type=int, default=4, help="of groups of nine")
+    parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--pack", action="store_true", help="pack what is trained once more")
     parser.add_argument("--judge", action="store_true")
     parser.add_argument("--model", type=Path, help="to judge; default: what is in OUTPUT")
@@ -104,56 +103,43 @@ def scan_of(recipe: dict[str, Any], path: Path) -> Any:
 def make(options: argparse.Namespace) -> None:
     """Simulate, train and pack: no probes, no optimiser, no names of scans.
 
-    First four stages on groups of four frames. Then eight stages on groups of nine, which are more
-    like a whole scan and let the network learn what helps in the long run.
+    Eight stages on groups of nine frames: more like a whole scan than four on groups of four.
     """
     import pinn
 
     scans = [scan_of(recipe(n), options.output / f"scan{n}.npz") for n in range(options.scans)]
-    began = time.process_time()
-
-    def trained(name: str, model: Any, **more: Any) -> Any:
-        folder = options.output / name
-        there = (folder / "wts.h5.zip").exists()
-        return pinn.train(
-            scans,
-            None if there else model,
-            output=folder,
-            resume=there,
-            progress=shown(began),
-            **more,
-        )
-
-    config = pinn.ModelConfig(architecture="unrolled", scale_trainable=False)
-    first = trained("first", config, epochs=options.epochs)
-    config = first.config.replace(gridsize=3, stages=8)
-    more = {"groups_per_epoch": round(33.4 * options.scans), "batch_size": 4, "learning_rate": 7e-4}
-    trained("run", with_weights(first, config), epochs=options.more_epochs, **more)
+    folder, began = options.output / "run", time.process_time()
+    there = (folder / "wts.h5.zip").exists()
+    config = pinn.ModelConfig(architecture="unrolled", scale_trainable=False, gridsize=3, stages=8)
+    pinn.train(
+        scans,
+        None if there else config,
+        epochs=options.epochs,
+        groups_per_epoch=round(33.4 * options.scans),
+        batch_size=4,
+        learning_rate=3e-4,
+        output=folder,
+        resume=there,
+        progress=shown(began),
+    )
     print(f"{time.process_time() - began:.0f} CPU-s")
     pack(options)
-
-
-def with_weights(trained: Any, config: Any, **provenance: Any) -> Any:
-    """A model of another configuration with the same network, that has seen no scan."""
-    import pinn
-    from pinn.networks.model import PtychoModel
-
-    network = PtychoModel(config, config.N)
-    network.network.set_weights(trained.network.network.get_weights())
-    statistics = {k: v for k, v in trained.statistics.items() if k != "likeness"}
-    kept = {"train": trained.provenance["train"], "hardware": trained.provenance["hardware"]}
-    return pinn.Model(config, network, statistics, trained.history, {**kept, **provenance})
 
 
 def pack(options: argparse.Namespace) -> Path:
     """The archive of the package: the network alone, without probes, optimiser and scans."""
     import pinn
+    from pinn.networks.model import PtychoModel
 
     trained = pinn.load_model(options.output / "run")
-    plain = trained.config.replace(probe_modes=1, scale_trainable=True, gridsize=2, stages=4)
+    config = trained.config.replace(probe_modes=1, scale_trainable=True, gridsize=2, stages=4)
+    network = PtychoModel(config, config.N)
+    network.network.set_weights(trained.network.network.get_weights())
     recipes = [recipe(number) for number in range(options.scans)]
+    kept = {"train": trained.provenance["train"], "hardware": trained.provenance["hardware"]}
+    statistics = {k: v for k, v in trained.statistics.items() if k != "likeness"}
     card = {"trained on": recipes, "left out": LEFT_OUT, "where it fails": FAILS}
-    model = with_weights(trained, plain, card=card)
+    model = pinn.Model(config, network, statistics, trained.history, {**kept, "card": card})
     return model.save(options.output / "packed" / "wts.h5.zip", optimizer=False)
 
 
@@ -170,26 +156,31 @@ def shown(began: float) -> Any:
 
 
 def judge(options: argparse.Namespace) -> None:
-    """nrmse of the model alone, with nothing trained."""
+    """Error of the model alone, with nothing trained, and of its network before training."""
+    from regimes import before_training
+
     import pinn
     from pinn.quality.compare import compare
     from pinn.quality.frames import as_placed
 
-    model = pinn.load_model(options.model or options.output / "run")
+    model = pinn.load_model(options.model or options.output / "packed")
+    models = {"pretrained": model, "untrained": before_training(model)}
     rows = []
     for name, kind in LEFT_OUT.items():
         given = {**COMMON, **kind}
         short = name.replace(" ", "_").replace(",", "")
         scan = scan_of(given, options.output / f"test_{short}.npz")
-        began = time.process_time()
-        recon = pinn.reconstruct(scan, model)
-        spent = time.process_time() - began
         truth = as_placed(scan.truth, scan.truth_origin_px, "truth")
-        found = compare({"made": as_placed(recon)}, truth)["made"].metrics
-        row = {"name": name, "recipe": given, "cpu_s": spent, "verdict": recon.verdict}
-        row |= {"metrics": found}
-        rows.append(row)
-        print(name, row["metrics"], f"{spent:.1f} CPU-s", recon.verdict[:80], flush=True)
+        for which, judged in models.items():
+            began = time.process_time()
+            recon = pinn.reconstruct(scan, judged)
+            spent = time.process_time() - began
+            found = compare({"made": as_placed(recon)}, truth)["made"].metrics
+            row = {"name": name, "model": which, "recipe": given, "cpu_s": spent, "metrics": found}
+            row |= {"stages": recon.statistics["stages"], "verdict": recon.verdict}
+            rows.append(row)
+            numbers = f"nrmse {found['nrmse']:.4f} after {row['stages']} stages, {spent:.1f} CPU-s"
+            print(name, which, numbers, recon.verdict[:60], flush=True)
     (options.output / "judged.json").write_text(json.dumps(rows, default=str) + "\n")
 
 

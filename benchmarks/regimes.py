@@ -75,17 +75,22 @@ def measured(kind: dict[str, Any], solver: str, options: argparse.Namespace) -> 
 
 
 def model_of(solver: str) -> Any:
-    """The pretrained model, or that network before training: plain steps with momentum."""
+    """The pretrained model, or that network before training."""
+    import pinn
+
+    model = pinn.load_model("pretrained")
+    return before_training(model) if solver == "untrained" else model
+
+
+def before_training(model: Any) -> Any:
+    """A model with the weights that its network begins with: plain steps with momentum."""
     import pinn
     from pinn.networks.initialise import initialise
     from pinn.networks.model import PtychoModel
 
-    model = pinn.load_model("pretrained")
-    if solver == "untrained":
-        fresh = PtychoModel(model.config, model.config.N)
-        initialise(fresh.network, 0)
-        model.network.network.set_weights(fresh.network.get_weights())
-    return model
+    fresh = PtychoModel(model.config, model.config.N)
+    initialise(fresh.network, 0)
+    return pinn.Model(model.config, fresh, model.statistics)
 
 
 def until(end: float) -> Any:

@@ -30,7 +30,7 @@ from pinn.networks.registry import register
 from pinn.ops.stages import PLANES, STRIDE
 
 WIDTH = 48
-_MOMENTUM = 0.5  # factor of the last change, before training
+_STEP, _MOMENTUM = 1.6, 0.6  # factors of the step and of the last change, before training
 _PLAIN = {"merge": "probe", "object_big": True, "input_transform": "mean"}
 
 
@@ -53,7 +53,7 @@ def _straight() -> np.ndarray:
     """Kernel of the way past the convolutions: step and last change, with their factors."""
     kernel = np.zeros((1, 1, PLANES, 2), np.float32)
     for part in range(2):
-        kernel[0, 0, 2 + part, part], kernel[0, 0, 4 + part, part] = 1.0, _MOMENTUM
+        kernel[0, 0, 2 + part, part], kernel[0, 0, 4 + part, part] = _STEP, _MOMENTUM
     return kernel
 
 

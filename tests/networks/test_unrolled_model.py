@@ -18,7 +18,7 @@ from pinn.networks.registry import build_network
 
 N, CANVAS, SIDE, STAGES = 16, 22, 24, 3  # the canvas becomes a multiple of four
 STRAIGHT = np.zeros((8, 2))
-STRAIGHT[2:4], STRAIGHT[4:6] = np.eye(2), 0.5 * np.eye(2)
+STRAIGHT[2:4], STRAIGHT[4:6] = 1.6 * np.eye(2), 0.6 * np.eye(2)
 
 
 def probe_of(P, side=N):

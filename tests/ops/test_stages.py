@@ -109,7 +109,7 @@ def test_an_untrained_network_is_a_gradient_step_with_momentum():
     values = case()
     new_re, new_im, moved_re, moved_im = evaluate(_advance, *arrays(values))
     light = values["illumination"] / values["brightest"]
-    change = (stepped(values)[0] + 0.5 * values["change"]) * light / (light + 0.01)
+    change = (1.6 * stepped(values)[0] + 0.6 * values["change"]) * light / (light + 0.01)
     # a division by the size and a multiplication with it, in float32
     assert relative_error(moved_re + 1j * moved_im, change) < 1e-6
     assert relative_error(new_re + 1j * new_im, values["object"] + change) < 1e-6
