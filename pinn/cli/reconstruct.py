@@ -1,4 +1,4 @@
-"""`pinn reconstruct SCAN --output DIR`, with the pretrained model or `--model DIR`."""
+"""`pinn reconstruct SCAN --output DIR`, with the model of the package or `--model DIR`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from pinn.io.archive import PRETRAINED, PRETRAINED_PATH
 def command(
     common: Common, scan: Path, model: Path | None, output: Path, check: bool, resolved: Resolved
 ) -> None:
-    """Reconstruct a whole scan with a network: the pretrained one, or your own.
+    """Reconstruct a whole scan with a network: that of the package, or your own.
 
     Ctrl-C stops it after the current batch and writes what there is by then, marked unfinished.
     """
@@ -63,7 +63,7 @@ def command(
     facts = {"model": str(model or PRETRAINED), "archive_sha256": trained.archive_sha256}
     write_config(output, loaded, scan, resolved, configs, **facts)
     (rows, columns), done = recon.object.shape, recon.statistics["frames"]
-    which = "the pretrained model" if model is None else str(model)
+    which = "the package's own model" if model is None else str(model)
     if trained.network.unrolled:
         how, so_far = f"{recon.statistics['stages']} stages of {which}", "some stages were not made"
     else:

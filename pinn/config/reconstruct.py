@@ -50,8 +50,8 @@ class ReconstructConfig(Config):
         None,
         ge=1,
         le=256,
-        description="unrolled: number of times that the object is corrected. Default: until one "
-        "more explains the frames hardly better, and 24 at most.",
+        description="unrolled: number of times that the object is corrected. Default: until "
+        "more explain the frames hardly better, and 24 at most.",
     )
     anchor: Literal["object", "mean"] = Field(
         "object",

@@ -21,7 +21,8 @@ from pinn.ops import forward, likelihood, masks, pairs, stages, windows
 from pinn.reconstruction import long_range
 
 STAGES = 24
-_FEWEST, _GAIN = 4, 0.95  # stages, and what one more has to leave of what is not explained
+_FEWEST = 6  # stages
+_SPAN, _GAIN = 3, 0.9  # so many stages have to leave at most so much of what is not explained
 _MARGIN = 2  # pixels of canvas around the outermost patches
 _TILE_PIXELS = 1 << 18  # of the canvas on the device at a time, or eight patches of a batch
 _BLOCK, _HALO = 512, 32  # the network sees less than 32 pixels around the one it changes
@@ -152,15 +153,15 @@ class Canvas:
         """The stages; yields how many are done after each.
 
         Args:
-            count: how many. None: until one more explains the frames hardly better, and `STAGES`
-                at most.
+            count: how many. None: until more explain the frames hardly better, and `STAGES` at
+                most. One alone may explain them worse: momentum goes too far at times.
             before: called before every batch with the number of frames done in all passes; what it
                 raises ends the work, with the object of the last stage that was done.
         """
-        distance = np.inf
+        distances: list[float] = []
         for number in range(STAGES if count is None else count):
-            seen, last = self._pass(before), distance
-            distance = float(seen["distance"].sum())
+            seen = self._pass(before)
+            distances.append(float(seen["distance"].sum()))
             if number == 0 and self._brighter(seen):
                 seen = self._pass(before)
             self._advance()
@@ -168,7 +169,9 @@ class Canvas:
                 self._smoother(seen)
             self.count = number + 1
             yield self.count
-            if count is None and self.count > _FEWEST and distance > _GAIN * last:
+            if count is not None or self.count <= _FEWEST:
+                continue
+            if distances[-1] > _GAIN * distances[-1 - _SPAN]:
                 break
 
     # -- the frames ------------------------------------------------------------------------

@@ -55,7 +55,7 @@ def test_reconstruct_without_a_model_takes_the_pretrained_one_and_says_so(
     ]
     assert cli.run(line) == 0
     said = capsys.readouterr().err
-    assert "4 stages of the pretrained model" in said and "exposure" not in said
+    assert "4 stages of the package's own model" in said and "exposure" not in said
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     recon = pinn.load_reconstruction("out")
     assert config["model"] == PRETRAINED
@@ -79,8 +79,7 @@ def test_info_shows_the_pretrained_model(capsys):
     facts = json.loads(capsys.readouterr().out)
     assert facts["config"]["model"]["architecture"] == "unrolled"
     assert facts["parameters"] < 2e5
-    # what it was made of, and on what it was judged
-    assert {"card", "train", "hardware"} <= set(facts["provenance"])
+    assert "made it worse" in facts["provenance"]["card"]["what it is"]
 
 
 def test_a_stop_says_that_stages_are_missing(scan, tmp_path, monkeypatch, capsys):
@@ -104,7 +103,8 @@ def test_training_goes_on_from_the_pretrained_weights(scan, trained_on):
     named = [(m.network.network.weights) for m in (start, model)]
     for before, after in zip(*named, strict=True):
         change = np.linalg.norm(after.numpy() - before.numpy())
-        assert 0 < change < 0.1 * np.linalg.norm(before.numpy()), after.path
+        # all biases and the last layer begin at zero
+        assert 0 < change < 0.1 * np.linalg.norm(before.numpy()) + 0.1, after.path
     assert len(model.history) == len(start.history) + 1
     options = dict(epochs=1, batch_size=8, n_groups=16)
     loaded = pinn.load(scan)

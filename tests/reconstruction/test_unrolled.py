@@ -55,17 +55,6 @@ def test_more_stages_explain_the_frames_better_and_are_nearer_to_the_truth(scan,
     assert recons[2].archive_sha256 == model.archive_sha256
 
 
-def test_what_was_learned_is_better_than_descent_with_momentum(scan, model):
-    """On lines, which it has learned from; of other objects it is hardly better, or not."""
-    untrained = small_model(scan, architecture="unrolled", learning_rate=1e-9)
-    lines = scan_of(arrays_of(N=32, object="lines", n_frames=60))
-    learned, not_learned = (
-        pinn.reconstruct(lines, one, consistency=False, stages=4) for one in (model, untrained)
-    )
-    assert missed(learned) < missed(not_learned)
-    assert error(learned, lines) < error(not_learned, lines)
-
-
 @pytest.mark.parametrize(("side", "frames"), [(18, 150), (32, 40), (64, 30)])
 def test_one_set_of_weights_serves_frames_of_any_even_side(model, side, frames):
     scan = scan_of(arrays_of(N=side, n_frames=frames))
@@ -112,9 +101,12 @@ def test_tiles_give_the_canvas_that_the_whole_gives(scan, model, plain, monkeypa
     same(recon.disagreement, plain.disagreement, 1e-3)
 
 
-def test_blocks_that_overlap_give_what_the_network_makes_of_the_whole(
-    scan, model, plain, monkeypatch
-):
+def test_blocks_that_overlap_give_what_the_network_makes_of_the_whole(scan, monkeypatch):
+    model = pinn.load_model("pretrained")
+    last = model.network.network.get_layer("out")
+    values = np.random.default_rng(0).normal(0, 0.01, last.kernel.shape)
+    last.set_weights([values.astype("float32"), last.get_weights()[1]])  # zero as it begins
+    plain = pinn.reconstruct(scan, model, **QUICK)
     monkeypatch.setattr(unrolled, "_BLOCK", 8)
     # the network sees five blocks of four pixels to either side; the package takes 32 pixels
     assert unrolled._HALO >= 20
@@ -316,7 +308,7 @@ def test_what_an_unrolled_network_cannot_do_is_said_in_one_sentence(arrays, scan
 def test_without_a_number_stages_go_on_while_they_explain_the_frames_better(scan, model):
     recon = pinn.reconstruct(scan, model, consistency=False)
     count = recon.statistics["stages"]
-    assert 4 < count <= 24
+    assert 6 < count <= 24
     given = pinn.reconstruct(scan, model, consistency=False, stages=count)
     np.testing.assert_array_equal(recon.object, given.object)
 
