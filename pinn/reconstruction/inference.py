@@ -25,10 +25,9 @@ from pinn.quality.likeness import Comparison, chosen_groups, compare, explained,
 from pinn.reconstruction.assembly import assemble
 from pinn.reconstruction.canvas import Canvas
 from pinn.reconstruction.illumination import counted_for, illumination_of
-from pinn.reconstruction.staged import reconstruct_staged
+from pinn.reconstruction.staged import reconstruct_staged, refuse_options
 from pinn.reconstruction.stitching import ReadFrames, Stitcher
 from pinn.reconstruction.trust import with_consistency, with_likelihood, with_likeness, with_verdict
-from pinn.reconstruction.unrolled import refuse_options
 
 _PARTS = 4
 NOT_COMPARED = (

@@ -14,7 +14,7 @@ from pinn.data.geometry import check_canvas
 from pinn.data.kept_frames import Frames
 from pinn.data.masks import encode
 from pinn.data.scan import Scan
-from pinn.errors import ScanError
+from pinn.errors import ConfigError, ScanError
 from pinn.io.product import Reconstruction
 from pinn.networks.trained import Model
 from pinn.progress import Deadline, OutOfTime, Progress, StopRequested, wanted
@@ -238,3 +238,26 @@ def _teller(
         progress(Progress(stage=stage, done=shown, total=frames, rate=rate))
 
     return tell
+
+
+def refuse_options(model: Model, config: ReconstructConfig) -> None:
+    """Options that this network has no use for.
+
+    Raises:
+        ConfigError: a number of stages for a network that has none, or what concerns patches for
+            one that makes none.
+    """
+    if not model.network.unrolled:
+        if config.stages is not None:
+            raise ConfigError(
+                f"stages {config.stages} was asked for, but the network "
+                f"{model.config.architecture!r} has none; leave it out or use a model of the "
+                "unrolled network"
+            )
+        return
+    for name, given in (("weighting", config.weighting), ("anchor", config.anchor)):
+        if given in ("crop", "uniform", "mean"):
+            raise ConfigError(
+                f"{name} {given!r} is for networks that make patches; the unrolled network makes "
+                f"the whole object at once: leave {name} out"
+            )

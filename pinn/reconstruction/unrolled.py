@@ -12,10 +12,8 @@ import numpy as np
 from keras import ops
 
 from pinn import backend
-from pinn.config import ReconstructConfig
 from pinn.data.kept_frames import Frames
 from pinn.data.tiles import Tile, tile_scan
-from pinn.errors import ConfigError
 from pinn.networks.trained import Model
 from pinn.ops import forward, likelihood, masks, pairs, stages, windows
 from pinn.reconstruction import long_range
@@ -376,26 +374,3 @@ def _batch(pair: Any) -> Any:
 def _tensors(missing: stages.Missing) -> stages.Missing:
     tensors = [ops.convert_to_tensor(part) for part in missing[1:]]
     return stages.Missing(tuple(map(ops.convert_to_tensor, missing.waves)), *tensors)
-
-
-def refuse_options(model: Model, config: ReconstructConfig) -> None:
-    """Options that this network has no use for.
-
-    Raises:
-        ConfigError: a number of stages for a network that has none, or what concerns patches for
-            one that makes none.
-    """
-    if not model.network.unrolled:
-        if config.stages is not None:
-            raise ConfigError(
-                f"stages {config.stages} was asked for, but the network "
-                f"{model.config.architecture!r} has none; leave it out or use a model of the "
-                "unrolled network"
-            )
-        return
-    for name, given in (("weighting", config.weighting), ("anchor", config.anchor)):
-        if given in ("crop", "uniform", "mean"):
-            raise ConfigError(
-                f"{name} {given!r} is for networks that make patches; the unrolled network makes "
-                f"the whole object at once: leave {name} out"
-            )
