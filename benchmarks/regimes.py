@@ -1,10 +1,10 @@
-"""Where a network wins: lean, the pretrained unrolled network and refinement by dose and overlap.
+"""Where a network wins: lean, the model of the package and refinement, by dose and overlap.
 
     python benchmarks/regimes.py --output regimes
 
 Scans are simulated (leaves, a defocused probe, 225 frames of 64 x 64). `lean` is trained on the
-scan itself for a number of CPU-seconds, refinement has as many, and the pretrained network takes
-what it takes; `untrained` is that network before training. What is there is not measured again.
+scan itself for a number of CPU-seconds, refinement has as many, and the model of the package takes
+what it takes. What is there is not measured again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BASE: dict[str, Any] = {
 }
 DOSES = (1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
 OVERLAPS = (0.2, 0.4, 0.6, 0.8, 0.9)
-SOLVERS = ("lean", "pretrained", "untrained", "refinement")
+SOLVERS = ("lean", "package", "refinement")
 
 
 def main() -> None:
@@ -66,20 +66,12 @@ def measured(kind: dict[str, Any], solver: str, options: argparse.Namespace) -> 
     elif solver == "refinement":
         recon = pinn.refine(scan, progress=until(began + options.seconds))
     else:
-        recon = pinn.reconstruct(scan, model_of(solver), consistency=False)
+        recon = pinn.reconstruct(scan, consistency=False)
     spent = time.process_time() - began
     truth = as_placed(scan.truth, scan.truth_origin_px, "truth")
     found = compare({"made": as_placed(recon)}, truth)["made"].metrics
     short = {key: float(found[key]) for key in ("nrmse", "amplitude_psnr_db", "phase_mae_rad")}
     return {**short, "cpu_s": spent, "verdict": recon.verdict}
-
-
-def model_of(solver: str) -> Any:
-    """The pretrained model, or that network before training."""
-    import pinn
-
-    model = pinn.load_model("pretrained")
-    return before_training(model) if solver == "untrained" else model
 
 
 def before_training(model: Any) -> Any:
