@@ -385,7 +385,9 @@ def refinement(scan: pinn.Scan, epochs: int, **options: Any) -> dict[str, np.nda
     seen: list[pinn.Reconstruction] = []
     result = refine(scan, epochs=epochs, watch=seen.append, **options)
     found = {}
-    for name, one in (("epochs", seen[epochs - 1]), ("polish", result)):
+    # on a busy machine there are pictures of unfinished epochs as well
+    after = next(one for one in seen if len(one.statistics["history"]) == epochs)
+    for name, one in (("epochs", after), ("polish", result)):
         arrays = arrays_of_result(one) | columns(one.statistics["history"])
         found |= {f"{name}/{key}": array for key, array in arrays.items()}
     return found
