@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-from pinn import backend
 from pinn.config import ReconstructConfig
 from pinn.data.geometry import check_canvas
 from pinn.data.grouping import groups_for_inference
 from pinn.data.masks import encode
 from pinn.data.scan import Scan
-from pinn.errors import ScanError
 from pinn.io.product import Reconstruction
 from pinn.networks.trained import Model
 from pinn.progress import Deadline, OutOfTime, Progress, StopRequested
 from pinn.reconstruction.cover import covering
 from pinn.reconstruction.illumination import illumination_of
 from pinn.reconstruction.staged import staged_start
+from pinn.reconstruction.start import as_start
 from pinn.reconstruction.stitching import Stitcher
 
 LIT = 0.05  # of the largest intensity of the probe: what a frame covers
@@ -94,31 +92,7 @@ def network_start(
     except (StopRequested, OutOfTime) as reason:
         cut = type(reason)
     obj, coverage, origin = stitcher.canvas.result(synchronise=True, tolerance=_PHASE_TOLERANCE)
-    if not np.isfinite(obj).all():
-        raise ScanError(
-            f"the network's reconstruction of {scan.name} has values that are not finite; the "
-            "model or the frames are damaged"
-        )
+    facts = {"groups": len(chosen), "of_frames": len(rows), "seconds": time.perf_counter() - began}
+    lit = coverage > 0
     frames = np.unique(chosen)
-    has_probe = scan.probe is not None and not illumination.trained
-    facts: dict[str, Any] = {
-        "groups": len(chosen),
-        "frames": len(frames),
-        "of_frames": len(rows),
-        "seconds": time.perf_counter() - began,
-    }
-    recon = Reconstruction(
-        object=obj,
-        origin_px=origin,
-        coverage=coverage,
-        valid_mask=coverage > 0,
-        probe=None if has_probe else illumination.probe_counts,
-        positions_px=positions[frames],
-        frame_indices=frames,
-        statistics={"network_start": facts},
-        config={"model": model.config.to_dict()},
-        versions=backend.versions(),
-        archive_sha256=model.archive_sha256,
-        scan_name=scan.name,
-    )
-    return recon, cut
+    return as_start(scan, model, illumination, (obj, coverage, lit, origin), frames, facts), cut

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from pinn import backend
 from pinn.config import ReconstructConfig
 from pinn.data.geometry import check_canvas
 from pinn.data.kept_frames import Frames
@@ -21,6 +20,7 @@ from pinn.progress import Deadline, OutOfTime, Progress, StopRequested, wanted
 from pinn.quality.halves import correlate, interleaved
 from pinn.reconstruction.assembly import assemble
 from pinn.reconstruction.illumination import Illumination, illumination_of
+from pinn.reconstruction.start import as_start
 from pinn.reconstruction.trust import with_likelihood, with_verdict
 from pinn.reconstruction.unrolled import STAGES, Canvas
 
@@ -144,28 +144,16 @@ def staged_start(
     except (StopRequested, OutOfTime) as reason:
         cut = type(reason)
     obj, coverage, origin = canvas.result()
-    has_probe = scan.probe is not None and not illumination.trained
-    facts: dict[str, Any] = {
+    facts = {
         "stages": canvas.count,
-        "frames": len(rows),
         "of_frames": len(rows),
         "seconds": time.perf_counter() - began,
     }
-    recon = Reconstruction(
-        object=obj,
-        origin_px=origin,
-        coverage=coverage if canvas.count else np.ones(obj.shape, np.float32),
-        valid_mask=coverage > 0 if canvas.count else np.ones(obj.shape, bool),
-        probe=None if has_probe else illumination.probe_counts,
-        positions_px=scan.positions_px[rows],
-        frame_indices=rows,
-        statistics={"network_start": facts},
-        config={"model": model.config.to_dict()},
-        versions=backend.versions(),
-        archive_sha256=model.archive_sha256,
-        scan_name=scan.name,
-    )
-    return recon, cut
+    if canvas.count:
+        lit = coverage > 0
+    else:  # the flat object that it begins with
+        coverage, lit = np.ones(obj.shape, np.float32), np.ones(obj.shape, bool)
+    return as_start(scan, model, illumination, (obj, coverage, lit, origin), rows, facts), cut
 
 
 def _canvas(
